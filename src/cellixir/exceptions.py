@@ -1,0 +1,93 @@
+"""Every error that cellixir raises on purpose.
+
+::
+
+    CellixirError
+    ├── DataError              what came in cannot be used
+    │   ├── ReadError          a file is missing, empty, cut off or not what its name says
+    │   ├── InvalidValues      text, NaN or infinity where a number must stand
+    │   ├── DuplicateIds       the same sample, drug, gene or pair twice
+    │   ├── UnknownIds         an id that no table describes
+    │   └── GeneMismatch       features that the model knows are not there
+    ├── SourceError            a public file cannot be had
+    │   ├── DownloadFailed     the server or the connection failed
+    │   └── HashMismatch       the bytes are not the pinned ones
+    ├── ConfigurationError     an option or a combination of options that cannot work
+    │   └── MissingExtra       an optional dependency is not installed
+    ├── NotFitted              predict before fit
+    └── BundleError            a saved model that cannot be read
+
+The command line prints the message alone and exits with ``exit_code``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class CellixirError(Exception):
+    """Base of every error raised on purpose."""
+
+    exit_code = 2
+
+
+class DataError(CellixirError, ValueError):
+    """What came in cannot be used."""
+
+
+class ReadError(DataError):
+    """A file is missing, empty, cut off, or not what its name says."""
+
+
+class InvalidValues(DataError):
+    """Text, NaN or infinity where a number must stand."""
+
+
+class DuplicateIds(DataError):
+    """The same sample, drug, gene or pair twice."""
+
+
+class UnknownIds(DataError):
+    """An id that no table describes."""
+
+
+class GeneMismatch(DataError):
+    """Features that the model knows are not in the table."""
+
+
+class SourceError(CellixirError, OSError):
+    """A public file cannot be had."""
+
+
+class DownloadFailed(SourceError):
+    """The server or the connection failed."""
+
+
+class HashMismatch(SourceError):
+    """The bytes are not the pinned ones."""
+
+
+class ConfigurationError(CellixirError, ValueError):
+    """An option, or a combination of options, that cannot work."""
+
+
+class MissingExtra(ConfigurationError):
+    """An optional dependency is not installed."""
+
+
+class NotFitted(CellixirError, RuntimeError):
+    """A model was asked to predict before it was fitted."""
+
+
+class BundleError(CellixirError, ValueError):
+    """A saved model that cannot be read."""
+
+
+def examples(ids: Iterable[object], limit: int = 3) -> str:
+    """First ids, quoted, for a message.
+
+    >>> examples(["TP53", "KRAS", "BRAF", "EGFR"])
+    "'TP53', 'KRAS', 'BRAF', ..."
+    """
+    shown = [repr(i) if isinstance(i, str) else str(i) for i in ids]
+    return ", ".join(shown[:limit]) + (", ..." if len(shown) > limit else "")
