@@ -1,1 +1,34 @@
+"""Metrics: arrays in, numbers out."""
 
+from cellixir.metrics.intervals import Interval, bootstrap_weights, intervals, paired_difference
+from cellixir.metrics.regression import (
+    METRICS,
+    by_group,
+    mae,
+    mean_within,
+    mse,
+    normalised,
+    pearson,
+    r2,
+    rmse,
+    score,
+    spearman,
+)
+
+__all__ = [
+    "METRICS",
+    "Interval",
+    "bootstrap_weights",
+    "by_group",
+    "intervals",
+    "mae",
+    "mean_within",
+    "mse",
+    "normalised",
+    "paired_difference",
+    "pearson",
+    "r2",
+    "rmse",
+    "score",
+    "spearman",
+]

@@ -1,0 +1,164 @@
+"""Which pairs a model learns from, stops on and is judged by.
+
+LPO leaves pairs out, LCO cell lines, LDO drugs, LTO tissues. Replicates of a pair always stay together:
+the unit that is dealt out is the pair, never the measurement. Dealing is scikit-learn's shuffled k-fold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import KFold
+
+from cellixir.data.response_data import UNKNOWN_TISSUE, ResponseData
+from cellixir.data.tables import read_table
+from cellixir.exceptions import ConfigurationError, DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+SplitKind = Literal["LPO", "LCO", "LDO", "LTO"]
+SPLIT_MEANING: dict[str, str] = {
+    "LPO": "pairs are left out: both the cell line and the drug were seen, but not together",
+    "LCO": "cell lines are left out: every drug was seen, the cell line is new",
+    "LDO": "drugs are left out: every cell line was seen, the drug is new",
+    "LTO": "tissues are left out: every drug was seen, no cell line of the tissue was",
+}
+VALIDATION_FRACTION = 0.1
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Rows of one fold; the three parts are disjoint and together hold every row.
+
+    Models are given ``train`` and ``validation``; ``test`` is for the judge alone.
+    """
+
+    number: int
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    test: NDArray[np.int64]
+
+
+def split_groups(data: ResponseData, kind: str) -> NDArray[np.int64]:
+    """Integer code of the unit that ``kind`` leaves out, for each measurement, shape ``(n_pairs,)``."""
+    if kind not in get_args(SplitKind):
+        message = f"there is no split '{kind}'; choose one of LPO, LCO, LDO, LTO"
+        raise ConfigurationError(message)
+    if kind == "LCO":
+        return data.sample_index
+    if kind == "LDO":
+        return data.drug_index
+    if kind == "LTO":
+        return _tissue_codes(data)
+    pair = data.sample_index * len(data.drugs) + data.drug_index
+    return pd.factorize(pair)[0].astype(np.int64)
+
+
+def _tissue_codes(data: ResponseData) -> NDArray[np.int64]:
+    if not data.has_tissue:
+        message = "the split LTO needs a 'tissue' column in the samples table (--samples FILE)"
+        raise ConfigurationError(message)
+    known = pd.factorize(data.tissue, sort=True)[0].astype(np.int64)
+    return known[data.sample_index]
+
+
+def make_folds(
+    data: ResponseData,
+    kind: str,
+    *,
+    n_folds: int = 5,
+    seed: int = 0,
+    validation_fraction: float = VALIDATION_FRACTION,
+) -> list[Fold]:
+    """Return ``n_folds`` folds in which no unit of ``kind`` stands on two sides.
+
+    The inner validation part is cut from the training part along the same unit.
+
+    Raises
+    ------
+    ConfigurationError
+        If there are fewer units than folds, or no tissue for LTO.
+    """
+    groups = split_groups(data, kind)
+    units = np.unique(groups)
+    if n_folds < 2 or len(units) < n_folds + 1:
+        message = f"{kind} with {n_folds} folds needs at least {max(n_folds, 2) + 1} units and two folds; " + (
+            f"the data have {len(units)}: use fewer folds (--folds) or another split"
+        )
+        raise ConfigurationError(message)
+    folds = []
+    for number, (outer, test) in enumerate(KFold(n_folds, shuffle=True, random_state=seed).split(units)):
+        train, validation = _inner(units[outer], validation_fraction, seed, number)
+        parts = (np.flatnonzero(np.isin(groups, part)) for part in (train, validation, units[test]))
+        folds.append(Fold(number, *parts))
+    return folds
+
+
+def split_off(
+    data: ResponseData, kind: str, *, fraction: float = VALIDATION_FRACTION, seed: int = 0
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows to train on and rows to stop on, parted along the unit of ``kind``."""
+    groups = split_groups(data, kind)
+    train, validation = _inner(np.unique(groups), fraction, seed, 0)
+    return np.flatnonzero(np.isin(groups, train)), np.flatnonzero(np.isin(groups, validation))
+
+
+def _inner(
+    units: NDArray[np.int64], fraction: float, seed: int, number: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    shuffled = np.random.default_rng([seed, number]).permutation(units)
+    n_validation = min(max(1, round(len(units) * fraction)), len(units) - 1)
+    return shuffled[n_validation:], shuffled[:n_validation]
+
+
+def folds_table(data: ResponseData, folds: Sequence[Fold]) -> pd.DataFrame:
+    """One row a measurement and fold: ``fold, part, row, sample, drug``; what ``read_folds`` reads back."""
+    parts = [
+        pd.DataFrame({"fold": fold.number, "part": part, "row": rows})
+        for fold in folds
+        for part, rows in (("train", fold.train), ("validation", fold.validation), ("test", fold.test))
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    pairs = data.responses.iloc[table["row"].to_numpy()]
+    return table.assign(sample=pairs["sample"].to_numpy(), drug=pairs["drug"].to_numpy())
+
+
+def read_folds(path: Path | str, data: ResponseData) -> list[Fold]:
+    """Folds from a file with the columns of ``folds_table``.
+
+    Raises
+    ------
+    DataError
+        If the file was written for other data, or a row stands on two sides.
+    """
+    table = read_table(path)
+    missing = {"fold", "part", "row", "sample", "drug"} - set(table.columns)
+    if missing:
+        message = f"{path}: a split file needs the column '{min(missing)}'"
+        raise DataError(message)
+    rows = table["row"].to_numpy(np.int64)
+    if rows.min() < 0 or rows.max() >= len(data) or not _same_pairs(table, rows, data):
+        message = f"{path}: this split was written for other data; make a new one or use the data it names"
+        raise DataError(message)
+    return [_fold_of(int(str(number)), part, path) for number, part in table.groupby("fold")]
+
+
+def _same_pairs(table: pd.DataFrame, rows: NDArray[np.int64], data: ResponseData) -> bool:
+    pairs = data.responses.iloc[rows]
+    return all((table[c].astype(str).to_numpy() == pairs[c].to_numpy()).all() for c in ("sample", "drug"))
+
+
+def _fold_of(number: int, table: pd.DataFrame, path: Path | str) -> Fold:
+    if table["row"].duplicated().any():
+        row = table.loc[table["row"].duplicated(), "row"].iloc[0]
+        message = f"{path}: row {row} stands twice in fold {number}; each row belongs to one part"
+        raise DataError(message)
+    parts = (np.sort(table.loc[table["part"] == p, "row"].to_numpy(np.int64)) for p in ("train", "validation", "test"))
+    return Fold(number, *parts)

@@ -1,0 +1,332 @@
+"""Tables as they come from publishers: delimited text, spreadsheets, Parquet."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import datetime
+import gzip
+import io
+import re
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from cellixir.exceptions import DuplicateIds, InvalidValues, ReadError, examples
+
+MISSING = ("", "NA", "NaN", "nan", "N/A", "null")
+_KNOWN = ".csv, .tsv, .txt (each also .gz), .xlsx or .parquet"
+_QUOTED = re.compile(r'"[^"]*"')
+
+TextColumns = Collection[str] | Literal["all"] | None
+
+
+def read_table(path: str | Path, *, dtype_text: TextColumns = None) -> pd.DataFrame:
+    """Table of a file, one column for each column of the file; the first one is text.
+
+    Numbers are read exactly (round trip). Empty cells, ``NA``, ``NaN``, ``nan``, ``N/A`` and ``null`` are
+    missing; any other text, ``None`` among it, is kept. Rows and nameless columns without any value are
+    dropped.
+
+    Parameters
+    ----------
+    path
+        ``.csv``, ``.tsv`` or ``.txt`` (tab, comma or semicolon, found in the header line; also gzipped),
+        ``.xlsx`` (first sheet) or ``.parquet``.
+    dtype_text
+        Columns beside the first that are kept as text (names in any case), or ``"all"``.
+
+    Raises
+    ------
+    ReadError
+        If the file is missing, empty, cut off, ragged, not UTF-8, or not what its suffix says.
+    DuplicateIds
+        If two columns have the same name.
+    """
+    file = Path(path)
+    suffix = _suffix(file)
+    frame = _READERS[suffix](_content(file), str(file), dtype_text)
+    frame = _without_blanks(frame)
+    if frame.empty:
+        message = f"{file} holds column names but no rows; check that it was written to the end"
+        raise ReadError(message)
+    for name in _text_names(frame.columns, dtype_text):
+        frame[name] = as_text(frame[name])
+    return frame.reset_index(drop=True)
+
+
+def as_text(column: pd.Series) -> pd.Series:
+    """Column as stripped text; missing stays missing, and ids stored as ``683665.0`` lose the ``.0``."""
+    present = column[column.notna()].astype(str).str.strip()
+    present = present[~present.isin(MISSING)].astype(object)
+    if len(present) and present.str.fullmatch(r"-?\d+\.0+").all():
+        present = present.str.split(".").str[0]
+    return present.reindex(column.index).astype(object)
+
+
+def id_index(column: pd.Series, *, source: str, what: str) -> pd.Index:
+    """Ids of a column as text; a row without one raises `InvalidValues`."""
+    text = as_text(column)
+    missing = np.flatnonzero(text.isna())
+    if missing.size:
+        message = (
+            f"{source}: row {missing[0] + 1} has no {what} in column {str(column.name)!r} "
+            f"({missing.size} such rows); give it an id or remove it"
+        )
+        raise InvalidValues(message)
+    ids: pd.Index = pd.Index(text.to_numpy(), dtype=object, name=what)
+    return ids
+
+
+def refuse_duplicates(ids: pd.Index, *, source: str, what: str, way_out: str) -> None:
+    """Raise `DuplicateIds` with the ids that stand more than once, if any do."""
+    repeated = ids[ids.duplicated()].unique()
+    if len(repeated):
+        message = f"{source}: {len(repeated)} {what} more than once ({examples(repeated)}); {way_out}"
+        raise DuplicateIds(message)
+
+
+def numeric_block(frame: pd.DataFrame, *, source: str) -> pd.DataFrame:
+    """Table as float64; missing cells stay NaN.
+
+    Raises
+    ------
+    InvalidValues
+        If a cell holds text or an infinity; names the first one by column and row, and how many there are.
+    """
+    if frame.select_dtypes([np.number, "bool"]).shape[1] < frame.shape[1]:
+        _refuse_text(frame, source)
+    block = frame.astype(np.float64)
+    infinite = np.isinf(block.to_numpy())
+    if infinite.any():
+        column, row = divmod(int(np.argmax(infinite.T)), len(block))
+        raise _bad_cell(block, row, column, int(infinite.sum()), "is not finite", source)
+    return block
+
+
+def _refuse_text(frame: pd.DataFrame, source: str) -> None:
+    first, count = None, 0
+    for position in range(frame.shape[1]):
+        column = frame.iloc[:, position]
+        if pd.api.types.is_numeric_dtype(column):
+            continue
+        bad = np.flatnonzero(_not_numbers(column))
+        if bad.size:
+            first = first or (int(bad[0]), position)
+            count += bad.size
+    if first:
+        raise _bad_cell(frame, *first, count, "is not a number", source)
+
+
+def _not_numbers(column: pd.Series) -> pd.Series:
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return column.notna()
+    return pd.to_numeric(column, errors="coerce").isna() & column.notna()
+
+
+def _bad_cell(
+    frame: pd.DataFrame, row: int, column: int, count: int, fault: str, source: str
+) -> InvalidValues:
+    value = frame.iat[row, column]
+    shown = repr(value) if isinstance(value, str) else str(value)
+    place = f"column {str(frame.columns[column])!r}, row {examples([frame.index[row]])}"
+    others = f" ({count} such values in all)" if count > 1 else ""
+    return InvalidValues(f"{source}: {place}: {shown} {fault}{others}; correct it or leave the cell empty")
+
+
+def _suffix(path: Path) -> str:
+    if path.is_dir():
+        message = f"{path} is a folder; give a file ({_KNOWN})"
+        raise ReadError(message)
+    name = path.name.lower()
+    suffix = Path(name.removesuffix(".gz")).suffix
+    if suffix not in _READERS or (name.endswith(".gz") and suffix not in {".csv", ".tsv", ".txt"}):
+        message = f"{path}: the suffix {''.join(path.suffixes[-2:])!r} is not known; use {_KNOWN}"
+        raise ReadError(message)
+    return suffix
+
+
+def _content(path: Path) -> bytes:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        message = f"{path} cannot be read ({error.strerror or error}); check the path"
+        raise ReadError(message) from error
+    if not raw:
+        message = f"{path} is empty (0 bytes); write or download it again"
+        raise ReadError(message)
+    return _unzipped(raw, path)
+
+
+def _unzipped(raw: bytes, path: Path) -> bytes:
+    if raw[:2] == b"\x1f\x8b":
+        try:
+            return gzip.decompress(raw)
+        except (EOFError, OSError, zlib.error) as error:
+            message = f"{path} is a gzip file that is cut off or damaged ({error}); download it again"
+            raise ReadError(message) from error
+    if path.name.lower().endswith(".gz"):
+        message = f"{path} is named .gz but is not gzip; download it again, or drop .gz from its name"
+        raise ReadError(message)
+    return raw
+
+
+def _plain_text(raw: bytes, source: str) -> bytes:
+    if b"\0" in raw[:65536] or not _is_utf8(raw):
+        message = f"{source} is not UTF-8 text; save it again as UTF-8, or give it the suffix of what it is"
+        raise ReadError(message)
+    raw = raw.removeprefix(codecs.BOM_UTF8)
+    if not raw.strip():
+        message = f"{source} holds only blanks; write or download it again"
+        raise ReadError(message)
+    if raw.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")):
+        message = f"{source} is a web page, not a table; the download failed, get the file again"
+        raise ReadError(message)
+    return raw if b"\n" in raw else raw.replace(b"\r", b"\n")
+
+
+def _is_utf8(raw: bytes) -> bool:
+    if raw.isascii():
+        return True
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _separator(header: str) -> str:
+    bare = _QUOTED.sub("", header)
+    return max("\t,;", key=bare.count)
+
+
+def _rows(raw: bytes, separator: str) -> Iterator[list[str]]:
+    lines = io.TextIOWrapper(io.BytesIO(raw), encoding="utf-8", newline="")
+    return (row for row in csv.reader(lines, delimiter=separator) if row)
+
+
+def _read_delimited(raw: bytes, source: str, text: TextColumns) -> pd.DataFrame:
+    raw = _plain_text(raw, source)
+    separator = _separator(next(line for line in io.BytesIO(raw) if line.strip()).decode())
+    try:
+        names = _names(_header(raw, separator), source)
+        _refuse_ragged(raw, separator, len(names), source)
+        return pd.read_csv(
+            io.BytesIO(raw),
+            sep=separator,
+            header=0,
+            names=names,
+            index_col=False,
+            dtype=dict.fromkeys(_text_names(names, text), str),
+            keep_default_na=False,
+            na_values=list(MISSING),
+            skipinitialspace=True,
+            low_memory=False,
+            float_precision="round_trip",
+        )
+    except (pd.errors.ParserError, csv.Error) as error:
+        message = f"{source} is not a table of rows of equal length ({error}); look for an open quote"
+        raise ReadError(message) from error
+
+
+def _header(raw: bytes, separator: str) -> list[str]:
+    rows = _rows(raw, separator)
+    header, first = next(rows), next(rows, [])
+    # R's write.table gives the column of row names no name, so the header is one cell short.
+    row_names = len(first) == len(header) + 1 and first[-1] != ""
+    return ["", *header] if row_names else header
+
+
+def _refuse_ragged(raw: bytes, separator: str, width: int, source: str) -> None:
+    """Name the first line whose length is wrong; the pandas parser fills short rows in silence."""
+    if b'"' in raw:
+        reader = csv.reader(io.TextIOWrapper(io.BytesIO(raw), "utf-8", newline=""), delimiter=separator)
+        widths = ((reader.line_num, len(row)) for row in reader if row)
+    else:
+        mark = separator.encode()
+        lines = enumerate(io.BytesIO(raw), start=1)
+        widths = ((number, line.count(mark) + 1) for number, line in lines if line.strip(b" \r\n"))
+    next(widths, None)
+    for number, seen in widths:
+        if seen != width:
+            message = (
+                f"{source}: line {number} has {seen} cells where the header has {width}; "
+                "the file is cut off there or a cell holds an unquoted separator"
+            )
+            raise ReadError(message)
+
+
+def _read_excel(raw: bytes, source: str, text: TextColumns) -> pd.DataFrame:
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=UserWarning, module="openpyxl")
+            cells = pd.read_excel(
+                io.BytesIO(raw), header=None, dtype=object, engine="openpyxl", keep_default_na=False
+            )
+    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, OSError, EOFError) as error:
+        message = f"{source} is not an Excel workbook, or is damaged ({error}); save it again as .xlsx"
+        raise ReadError(message) from error
+    cells = cells.mask(cells.isin(MISSING)).dropna(how="all")
+    if cells.empty:
+        message = f"{source}: the first sheet is empty; move the table there"
+        raise ReadError(message)
+    names = _names(list(cells.iloc[0]), source)
+    return cells.iloc[1:].set_axis(names, axis=1).infer_objects()
+
+
+def _read_parquet(raw: bytes, source: str, text: TextColumns) -> pd.DataFrame:
+    try:
+        frame = pd.read_parquet(io.BytesIO(raw))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        message = f"{source} is not a Parquet file, or is damaged ({error}); write it again"
+        raise ReadError(message) from error
+    if not isinstance(frame.index, pd.RangeIndex):
+        frame.insert(0, frame.index.name or "", frame.index, allow_duplicates=True)
+    return frame.set_axis(_names(list(frame.columns), source), axis=1)
+
+
+_READERS: dict[str, Callable[[bytes, str, TextColumns], pd.DataFrame]] = {
+    ".csv": _read_delimited,
+    ".tsv": _read_delimited,
+    ".txt": _read_delimited,
+    ".xlsx": _read_excel,
+    ".parquet": _read_parquet,
+}
+
+
+def _names(cells: Sequence[object], source: str) -> list[str]:
+    """Column names, stripped; a column without a name (but the first) is called ``Unnamed: <position>``."""
+    for cell in cells:
+        if isinstance(cell, datetime.date):
+            message = (
+                f"{source}: column {cell} is a date; a spreadsheet has changed a gene name (SEPT2, MARCH1)"
+            )
+            raise ReadError(message)
+    stripped = ["" if pd.isna(cell) else str(cell).strip() for cell in cells]  # type: ignore[call-overload]
+    names = [name or (f"Unnamed: {i}" if i else "") for i, name in enumerate(stripped)]
+    refuse_duplicates(
+        pd.Index(names, dtype=object), source=source, what="column names stand", way_out="rename or drop one"
+    )
+    return names
+
+
+def _text_names(names: Iterable[str], text: TextColumns) -> list[str]:
+    names = list(names)
+    wanted = {name.casefold() for name in (names if text == "all" else text or ())}
+    return [name for i, name in enumerate(names) if not i or name.casefold() in wanted]
+
+
+def _without_blanks(frame: pd.DataFrame) -> pd.DataFrame:
+    nameless = [
+        name for name in frame.columns[1:] if name.startswith("Unnamed: ") and frame[name].isna().all()
+    ]
+    frame = frame.drop(columns=nameless)
+    suspects = frame[frame.iloc[:, 0].isna()]
+    return frame.drop(index=suspects.index[suspects.isna().all(axis=1)])

@@ -1,0 +1,39 @@
+"""Dense blocks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class DenseEncoder(nn.Module):
+    """Input dropout, one hidden layer, a linear map to the latent space.
+
+    Parameters
+    ----------
+    n_features, hidden, latent
+        Widths.
+    dropout, input_dropout
+        Probabilities; dropping inputs makes a wide binary table hard to memorise.
+    """
+
+    def __init__(
+        self, n_features: int, hidden: int, latent: int, *, dropout: float = 0.2, input_dropout: float = 0.2
+    ) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Dropout(input_dropout),
+            nn.Linear(n_features, hidden),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, latent),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(n, n_features)`` to ``(n, latent)``."""
+        latent: Tensor = self.layers(x)
+        return latent

@@ -1,0 +1,95 @@
+"""Two towers and a head: one number for each (sample, drug) pair.
+
+The pair matrix is never built. A batch names its distinct samples and drugs; each is encoded once, and the
+first layer of the head, being linear, is applied before the gather as well:
+``W [u; v] = W_u u + W_v v``. What remains for each pair is an addition, a small layer and an inner product.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+EMBEDDING_SCALE = 0.1
+
+
+class Side(NamedTuple):
+    """One side of a batch: ``m`` distinct samples (or drugs)."""
+
+    features: Tensor  # (m, n_features)
+    identity: Tensor  # (m,), 0 where the model does not know the id
+    position: Tensor  # (n_pairs,), row of each pair's sample (or drug)
+
+
+class Tower(nn.Module):
+    """Encoded features plus, for ids seen in training, a learned embedding.
+
+    Parameters
+    ----------
+    encoder
+        From ``(m, n_features)`` to ``(m, latent)``; None when there are no features.
+    n_known
+        Number of ids with an embedding; 0 for none. Identity 0 is the unknown one: its row is zero and stays so.
+    latent
+        Width of the output.
+    """
+
+    def __init__(self, encoder: nn.Module | None, n_known: int, latent: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.latent = latent
+        self.embedding = nn.Embedding(n_known + 1, latent, padding_idx=0) if n_known else None
+        self.bias = nn.Embedding(n_known + 1, 1, padding_idx=0) if n_known else None
+        if self.embedding is not None and self.bias is not None:
+            nn.init.normal_(self.embedding.weight[1:].detach(), std=EMBEDDING_SCALE)
+            nn.init.zeros_(self.bias.weight)
+
+    def forward(self, side: Side) -> tuple[Tensor, Tensor]:
+        """Latent ``(m, latent)`` and bias ``(m,)``."""
+        latent = side.features.new_zeros(len(side.identity), self.latent)
+        bias = side.features.new_zeros(len(side.identity))
+        if self.encoder is not None:
+            latent = latent + self.encoder(side.features)
+        if self.embedding is not None and self.bias is not None:
+            latent = latent + self.embedding(side.identity)
+            bias = bias + self.bias(side.identity).squeeze(1)
+        return latent, bias
+
+
+class TwoTower(nn.Module):
+    """Sample tower, drug tower, head: inner product, biases and (if ``hidden``) a small network on both."""
+
+    def __init__(self, sample: Tower, drug: Tower, *, hidden: int = 256, dropout: float = 0.2) -> None:
+        super().__init__()
+        self.sample = sample
+        self.drug = drug
+        self.sample_in = nn.Linear(sample.latent, hidden) if hidden else None
+        self.drug_in = nn.Linear(drug.latent, hidden, bias=False) if hidden else None
+        self.head = (
+            nn.Sequential(
+                nn.ReLU(),
+                nn.Dropout(dropout),
+                nn.Linear(hidden, hidden // 2),
+                nn.ReLU(),
+                nn.Dropout(dropout),
+                nn.Linear(hidden // 2, 1),
+            )
+            if hidden
+            else None
+        )
+
+    def forward(self, sample: Side, drug: Side) -> Tensor:
+        """Predictions of shape ``(n_pairs,)``."""
+        u, sample_bias = self.sample(sample)
+        v, drug_bias = self.drug(drug)
+        s, d = sample.position, drug.position
+        score = (u[s] * v[d]).sum(dim=1) + sample_bias[s] + drug_bias[d]
+        if self.head is None or self.sample_in is None or self.drug_in is None:
+            return score
+        joined = self.sample_in(u)[s] + self.drug_in(v)[d]  # (n_pairs, hidden)
+        return score + torch.squeeze(self.head(joined), 1)

@@ -1,0 +1,400 @@
+"""The network of the response job."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import numpy as np
+import pandas as pd
+import torch
+
+from cellixir.data.response_data import ResponseData
+from cellixir.data.splits import split_off
+from cellixir.estimator import Arrays, Estimator
+from cellixir.exceptions import ConfigurationError, NotFitted
+from cellixir.nn import DenseEncoder, Side, Tower, TwoTower
+from cellixir.response.effects import Effects
+from cellixir.response.features import DrugFeatures, SampleFeatures
+from cellixir.response.model import Known
+from cellixir.response.pair_task import PairTask, Pairs
+from cellixir.training import Epoch, TrainingConfig, derived_seed, pick_device, train
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from anndata import AnnData
+    from numpy.typing import NDArray
+
+PREDICT_ROWS = 1 << 16
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Widths and dropout of the two towers.
+
+    Parameters
+    ----------
+    latent
+        Width in which samples and drugs meet.
+    encoder
+        Hidden width of each encoder.
+    head
+        Hidden width of the head; 0 leaves the inner product alone.
+    """
+
+    latent: int = 64
+    encoder: int = 256
+    head: int = 256
+    dropout: float = 0.2
+    input_dropout: float = 0.2
+
+
+class Preset(NamedTuple):
+    """Defaults of one question, chosen on inner validation rows of GDSC v17 (docs/benchmarks/response.md)."""
+
+    architecture: Architecture
+    training: TrainingConfig
+    members: int
+
+
+PRESETS: dict[str, Preset] = {
+    "LPO": Preset(Architecture(), TrainingConfig(max_epochs=25, patience=6), members=1),
+    "LCO": Preset(
+        Architecture(encoder=512, head=0, dropout=0.6, input_dropout=0.7),
+        TrainingConfig(max_epochs=20, learning_rate=1e-3, batch_size=8192),
+        members=5,
+    ),
+    "LDO": Preset(
+        Architecture(encoder=128, head=64, dropout=0.6, input_dropout=0.5),
+        TrainingConfig(max_epochs=15, learning_rate=1e-3, weight_decay=1e-2),
+        members=5,
+    ),
+}
+PRESETS["LTO"] = PRESETS["LCO"]
+
+
+@dataclass
+class Member:
+    """One network of the committee, and the naive prediction whose residual it learned."""
+
+    effects: Effects
+    scale: float
+    network: TwoTower
+
+
+class ResponsePredictor(Estimator):
+    """Two-tower network for drug response, a committee of ``members``.
+
+    A sample tower and a drug tower meet in an inner product and a small head. Ids that were seen in training
+    also carry a learned embedding where the question allows it. Each member learns the residual from the naive
+    effects that are known under ``split``, and stops on an inner validation part of its own, so that the committee as
+    a whole learns from all rows (Krogh and Vedelsby, NIPS 1994).
+
+    Parameters
+    ----------
+    split
+        The question: LPO (known samples and drugs), LCO (new samples), LDO (new drugs), LTO (new tissues).
+    architecture, training, members
+        None: the preset of the split.
+    seed
+        Makes fit and prediction repeatable to the bit on one machine.
+    device
+        ``auto``, ``cpu``, ``cuda``.
+
+    Attributes
+    ----------
+    members_ : list of Member
+    history_ : DataFrame
+        ``member, epoch, train_loss, validation_loss, learning_rate, seconds``; losses are mean squared errors
+        of the residual in units of its variance: 1 is the naive prediction.
+    """
+
+    def __init__(
+        self,
+        split: str = "LCO",
+        *,
+        architecture: Architecture | None = None,
+        training: TrainingConfig | None = None,
+        members: int | None = None,
+        seed: int = 0,
+        device: str = "auto",
+    ) -> None:
+        self.split = split
+        self.architecture = architecture
+        self.training = training
+        self.members = members
+        self.seed = seed
+        self.device = device
+
+    @property
+    def preset(self) -> Preset:
+        """What the parameters come to for this split."""
+        Known.under(self.split)
+        base = PRESETS[self.split]
+        return Preset(self.architecture or base.architecture, self.training or base.training, self.members or base.members)
+
+    def fit(
+        self,
+        data: ResponseData,
+        validation: NDArray[np.int64] | None = None,
+        *,
+        checkpoint: Path | None = None,
+        on_epoch: Callable[[int, Epoch], None] | None = None,
+    ) -> Self:
+        """Learn from ``data``.
+
+        Parameters
+        ----------
+        data
+            Training pairs; its sample and drug tables may hold more ids than its pairs.
+        validation
+            Rows on which the first member stops; None cuts them off along the split. The other members always cut their own.
+        checkpoint
+            Folder for the state after each epoch; a killed fit goes on from there and ends the same.
+        on_epoch
+            Called with the member's number and the epoch.
+
+        Raises
+        ------
+        ConfigurationError
+            If there is nothing to learn a new sample or drug from.
+        """
+        self._learn_features(data)
+        self.members_: list[Member] = []
+        self.fingerprint_, self.measure_, self.unit_ = data.fingerprint, data.measure, data.unit
+        self.drugs_ = data.drugs
+        history = []
+        for number in range(self.preset.members):
+            train_rows, stop_rows = self._parts(data, validation, number)
+            file = checkpoint / f"member-{number}.safetensors" if checkpoint else None
+            member, epochs = self._fit_member(number, data.take(train_rows), data.take(stop_rows), file, on_epoch)
+            self.members_.append(member)
+            history += [{"member": number, **asdict(epoch)} for epoch in epochs]
+        self.history_ = pd.DataFrame(history)
+        return self
+
+    def _learn_features(self, data: ResponseData) -> None:
+        known = Known.under(self.split)
+        self.sample_features_ = SampleFeatures().fit(data)
+        self.drug_features_ = DrugFeatures().fit(data)
+        if not known.samples and not self.sample_features_.names:
+            message = f"{self.split} predicts new samples, but the data have no features of samples; give --omics VIEW=FILE"
+            raise ConfigurationError(message)
+        if not known.drugs and not self.drug_features_.names:
+            message = "LDO predicts new drugs, but the data have no SMILES, targets or pathways; give --drugs FILE"
+            raise ConfigurationError(message)
+        self.known_samples_ = _seen(data.samples.index, data.sample_index) if known.samples else pd.Index([])
+        self.known_drugs_ = _seen(data.drugs.index, data.drug_index) if known.drugs else pd.Index([])
+
+    def _parts(
+        self, data: ResponseData, validation: NDArray[np.int64] | None, number: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        if number == 0 and validation is not None:
+            return np.setdiff1d(np.arange(len(data)), validation), validation
+        return split_off(data, self.split, seed=derived_seed(self.seed, 1000 + number))
+
+    def _fit_member(
+        self,
+        number: int,
+        rows: ResponseData,
+        stop: ResponseData,
+        checkpoint: Path | None,
+        on_epoch: Callable[[int, Epoch], None] | None,
+    ) -> tuple[Member, list[Epoch]]:
+        known = Known.under(self.split)
+        use_tissue = known.tissues and not known.samples
+        effects = Effects.fit(rows, samples=known.samples, drugs=known.drugs, tissue=use_tissue)
+        residual = rows.response - effects.leave_one_out(rows)
+        scale = float(residual.std()) or 1.0
+        seed = derived_seed(self.seed, number)
+        network = self._network(seed).to(pick_device(self.device))
+        task = PairTask(
+            network,
+            self._pairs(rows, residual / scale),
+            self._pairs(stop, (stop.response - effects.predict(stop)) / scale),
+        )
+        epochs = train(
+            task,
+            self.preset.training,
+            seed=seed,
+            checkpoint=checkpoint,
+            signature=repr((self.split, self.preset, self.seed, number, self.fingerprint_)),
+            on_epoch=(lambda epoch: on_epoch(number, epoch)) if on_epoch else None,
+        )
+        return Member(effects, scale, network), epochs
+
+    def _network(self, seed: int) -> TwoTower:
+        shape = self.preset.architecture
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            sample = Tower(
+                self._encoder(len(self.sample_features_.names)), len(self.known_samples_), shape.latent
+            )
+            drug = Tower(self._encoder(len(self.drug_features_.names)), len(self.known_drugs_), shape.latent)
+            return TwoTower(sample, drug, hidden=shape.head, dropout=shape.dropout)
+
+    def _encoder(self, n_features: int) -> DenseEncoder | None:
+        shape = self.preset.architecture
+        if not n_features:
+            return None
+        return DenseEncoder(
+            n_features, shape.encoder, shape.latent, dropout=shape.dropout, input_dropout=shape.input_dropout
+        )
+
+    def _pairs(
+        self, data: ResponseData, target: NDArray[np.float64] | None = None, *, missing: str = "error"
+    ) -> Pairs:
+        device = pick_device(self.device)
+        return Pairs(
+            torch.from_numpy(self.sample_features_.transform(data, missing=missing)).to(device),
+            torch.from_numpy(self.drug_features_.transform(data.drugs)).to(device),
+            torch.from_numpy(self.known_samples_.get_indexer(data.samples.index) + 1).to(device),
+            torch.from_numpy(self.known_drugs_.get_indexer(data.drugs.index) + 1).to(device),
+            torch.from_numpy(data.sample_index).to(device),
+            torch.from_numpy(data.drug_index).to(device),
+            torch.from_numpy(np.zeros(len(data)) if target is None else target).float().to(device),
+        )
+
+    def predict(self, data: ResponseData) -> NDArray[np.float64]:
+        """Mean of the members' predictions for each row of ``data``, shape ``(n_pairs,)``, in the unit of the response."""
+        return self.predict_members(data).mean(axis=0)
+
+    def predict_members(self, data: ResponseData, *, missing: str = "error") -> NDArray[np.float64]:
+        """Prediction of each member, shape ``(n_members, n_pairs)``; their spread is a measure of doubt.
+
+        Raises
+        ------
+        GeneMismatch
+            If features of the model are not in ``data`` and ``missing`` is not ``'zero'``.
+        """
+        if not hasattr(self, "members_"):
+            message = "fit the ResponsePredictor, or load a bundle, before it predicts"
+            raise NotFitted(message)
+        pairs = self._pairs(data, missing=missing)
+        return np.stack([m.effects.predict(data) + m.scale * _forward(m.network, pairs) for m in self.members_])
+
+    def rank(
+        self, views: dict[str, AnnData], drugs: pd.DataFrame | None = None, samples: pd.DataFrame | None = None, *, missing: str = "error"
+    ) -> pd.DataFrame:
+        """Every sample of ``views`` against every drug, most sensitive first within a sample.
+
+        Parameters
+        ----------
+        views
+            Features of the samples by view name.
+        drugs
+            None: the drugs of the training data.
+        samples
+            Annotation such as ``tissue``, by sample id.
+
+        Returns
+        -------
+        DataFrame
+            ``sample, drug, drug_name, predicted, spread, rank, seen_drug``.
+        """
+        question = ResponseData.question(views, self.drugs_ if drugs is None else drugs, samples)
+        self._check_drugs(question.drugs)
+        values = self.predict_members(question, missing=missing)
+        table = question.responses[["sample", "drug"]].assign(predicted=values.mean(axis=0), spread=values.std(axis=0))
+        if "name" in question.drugs:
+            table.insert(2, "drug_name", question.drugs["name"].reindex(table["drug"]).to_numpy())
+        table["rank"] = table.groupby("sample")["predicted"].rank(method="first").astype(int)
+        return table.sort_values(["sample", "rank"], kind="stable").reset_index(drop=True)
+
+    def _check_drugs(self, drugs: pd.DataFrame) -> None:
+        """Refuse a drug of which the model can know nothing: never seen, and no feature of it given."""
+        from cellixir.exceptions import UnknownIds, examples
+
+        seen = drugs.index.isin(self.known_drugs_)
+        described = (self.drug_features_.transform(drugs) != 0).any(axis=1) & (self.split == "LDO")
+        lost = drugs.index[~(seen | described)]
+        if len(lost):
+            way_out = (
+                "give their SMILES, targets or pathway"
+                if self.split == "LDO"
+                else "fit with --split LDO to predict new drugs, or choose among the drugs of the bundle"
+            )
+            message = f"{len(lost)} drugs are unknown to the model: {examples(lost)}; {way_out}"
+            raise UnknownIds(message)
+
+    def state(self) -> tuple[Arrays, dict[str, Any]]:
+        """Arrays and facts of the fitted model."""
+        arrays, features = self.sample_features_.state()
+        arrays = {f"features/{n}": a for n, a in arrays.items()}
+        members = []
+        for i, member in enumerate(self.members_):
+            effects, facts = member.effects.state()
+            arrays |= {f"member{i}/effects/{n}": a for n, a in effects.items()}
+            weights = member.network.state_dict()
+            arrays |= {f"member{i}/network/{n}": t.cpu().numpy() for n, t in weights.items()}
+            members.append({"scale": member.scale, "effects": facts})
+        return arrays, {
+            "parameters": {
+                "split": self.split,
+                "architecture": asdict(self.preset.architecture),
+                "training": asdict(self.preset.training),
+                "members": self.preset.members,
+                "seed": self.seed,
+            },
+            "data": {"fingerprint": self.fingerprint_, "measure": self.measure_, "unit": self.unit_},
+            "sample_features": features,
+            "drug_features": self.drug_features_.state(),
+            "known_samples": list(self.known_samples_),
+            "known_drugs": list(self.known_drugs_),
+            "drugs": self.drugs_.astype(object).where(self.drugs_.notna(), None).to_dict(orient="split"),
+            "members": members,
+        }
+
+    @classmethod
+    def from_state(cls, arrays: Arrays, facts: dict[str, Any]) -> Self:
+        """Rebuild the fitted model."""
+        parameters = dict(facts["parameters"])
+        parameters["architecture"] = Architecture(**parameters["architecture"])
+        parameters["training"] = TrainingConfig(**parameters["training"])
+        model = cls(**parameters)
+        model.fingerprint_, model.measure_, model.unit_ = (
+            facts["data"][k] for k in ("fingerprint", "measure", "unit")
+        )
+        model.sample_features_ = SampleFeatures.from_state(_under(arrays, "features/"), facts["sample_features"])
+        model.drug_features_ = DrugFeatures.from_state(facts["drug_features"])
+        model.known_samples_, model.known_drugs_ = pd.Index(facts["known_samples"]), pd.Index(facts["known_drugs"])
+        model.drugs_ = pd.DataFrame(**facts["drugs"])
+        model.members_ = [model._member(i, arrays, part) for i, part in enumerate(facts["members"])]
+        return model
+
+    def _member(self, i: int, arrays: Arrays, facts: dict[str, Any]) -> Member:
+        effects = Effects.from_state(_under(arrays, f"member{i}/effects/"), facts["effects"])
+        network = self._network(0)
+        weights = _under(arrays, f"member{i}/network/")
+        network.load_state_dict({n: torch.from_numpy(a) for n, a in weights.items()})
+        return Member(effects, facts["scale"], network.to(pick_device(self.device)).eval())
+
+    def card(self) -> str:
+        """Model card in Markdown."""
+        from cellixir.response.card import model_card
+
+        return model_card(self)
+
+    def with_members(self, n: int) -> ResponsePredictor:
+        """Return an unfitted copy with ``n`` members."""
+        return ResponsePredictor(
+            self.split, architecture=self.architecture, training=self.training, members=n, seed=self.seed, device=self.device
+        )
+
+
+def _seen(ids: pd.Index, code: NDArray[np.int64]) -> pd.Index:
+    return ids[np.unique(code)]
+
+
+def _under(arrays: Arrays, prefix: str) -> Arrays:
+    return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def _forward(network: TwoTower, pairs: Pairs) -> NDArray[np.float64]:
+    """Output for all pairs: both towers run once, pairs go through the head in blocks."""
+    network.eval()
+    with torch.inference_mode():
+        blocks = [network(*pairs.block(rows)) for rows in torch.arange(len(pairs)).split(PREDICT_ROWS)]
+        return torch.cat(blocks).cpu().numpy().astype(np.float64)
