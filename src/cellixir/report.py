@@ -273,8 +273,10 @@ def _cell(value: object, form: Format, colours: Mapping[str, str]) -> Cell:
         known = bool(np.isfinite(value.low) and np.isfinite(value.high))
         interval = f"{_number(value.low, form)} to {_number(value.high, form)}" if known else ""
         return Cell(_number(value.value, form), interval, float(value.value))
-    if isinstance(value, (bool, np.bool_)) or value is None or value is pd.NA or value is pd.NaT:
-        return Cell("yes" if value is True or value is np.True_ else "no" if value is not None else "–")
+    if value is None or value is pd.NA or value is pd.NaT:
+        return Cell("–")
+    if isinstance(value, (bool, np.bool_)):
+        return Cell("yes" if value else "no")
     if isinstance(value, (int, np.integer)):
         return Cell(_number(int(value), form if callable(form) else "{:,}"), number=float(value))
     if isinstance(value, (float, np.floating)):
@@ -308,12 +310,13 @@ def _svg(figure: Figure, prefix: str, alt: str) -> Markup:
     text = buffer.getvalue()
     if len(text) > SVG_LIMIT:
         return _png(figure, alt)
-    text = text[text.index("<svg") :]
-    text = re.sub(
-        r"<metadata>.*?</metadata>|<!--.*?-->| xmlns(:xlink)?=\"[^\"]*\"", "", text, flags=re.DOTALL
-    )
-    text = re.sub(r'(\bid="|xlink:href="#|url\(#)', rf"\g<1>{prefix}", text)
-    return Markup(text)
+    text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text[text.index("<svg") :], flags=re.DOTALL)
+    return Markup(re.sub(r"<[^<>]+>", lambda tag: _own_ids(tag.group(), prefix), text))
+
+
+def _own_ids(tag: str, prefix: str) -> str:
+    tag = re.sub(r'\sxmlns(:xlink)?="[^"]*"', "", tag)
+    return re.sub(r'(\sid="|xlink:href="#|url\(#)', rf"\g<1>{prefix}", tag)
 
 
 def _png(figure: Figure, alt: str) -> Markup:

@@ -114,7 +114,7 @@ def test_fingerprints_do_not_depend_on_how_the_smiles_is_written():
     assert bits.dtype == np.uint8
     assert set(np.unique(bits)) == {0, 1}
     np.testing.assert_array_equal(bits[0], bits[1])
-    # Ethanol has three atoms (radius 0) and three larger neighbourhoods; benzene two environments and the ring.
+    # Ethanol: three atoms and three larger neighbourhoods; benzene: its atom at radius 0, 1 and 2.
     assert bits.sum(axis=1).tolist() == [6, 6, 3, 0, 0]
     assert morgan_fingerprints(smiles, radius=0).sum(axis=1).tolist() == [3, 3, 1, 0, 0]
 

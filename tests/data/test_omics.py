@@ -103,6 +103,7 @@ BAD = {
         r"feature 'B' of sample '7' is missing \(2 missing .*impute",
     ),
     "infinite": ("id,A,B\n7,1,2\n8,2,inf\n", InvalidValues, "column 'B', row '8': inf"),
+    "too large for float32": ("id,A\n7,1\n8,1e39\n", InvalidValues, "column 'A', row '8': inf is not finite"),
     "no features": ("id,tissue\n7,skin\n", ReadError, "no feature column"),
 }
 
@@ -140,6 +141,11 @@ def test_bad_h5ad(tmp_path):
     for name in ("cut", "empty", "text", "none"):
         with pytest.raises(ReadError, match=f"{name}.h5ad"):
             read_view(tmp_path / f"{name}.h5ad")
+    twice = view.copy()
+    twice.obs_names = ["s1", "s1"]
+    twice.write_h5ad(tmp_path / "twice.h5ad")
+    with pytest.raises(DuplicateIds, match=r"twice\.h5ad: 1 samples stand"):
+        read_view(tmp_path / "twice.h5ad")
     view.X[1, 2] = np.nan
     view.write_h5ad(tmp_path / "nan.h5ad")
     with pytest.raises(InvalidValues, match="feature 'C' of sample 's2' is missing"):

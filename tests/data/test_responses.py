@@ -53,8 +53,8 @@ def test_gdsc_wide(tmp_path):
 
 
 def test_gdsc_wide_keeps_notes_and_leaves_features_out(tmp_path):
-    text = "COSMIC ID,Sample Name,Tissue Factor Value,MS-instability Factor Value,TP53_mut,loss_cna1,Drug_1_IC50\n"
-    table = read_responses(write(tmp_path, text + "7,A375,skin,0,1,0,2.5\n"))
+    header = "COSMIC ID,Sample Name,Tissue Factor Value,MS-instability Factor Value,TP53_mut,loss_cna1"
+    table = read_responses(write(tmp_path, f"{header},Drug_1_IC50\n7,A375,skin,0,1,0,2.5\n"))
     assert rows(table) == [("7", "1", 2.5)]
     assert table.samples.loc["7"].to_dict() == {"cell_line_name": "A375", "tissue": "skin"}
 
@@ -238,7 +238,7 @@ def test_published_matrices(data_dir):
     ("drug", "feature", "mutant", "wild_type"),
     [
         ("1047", "TP53_mut", 4.07, 2.50),  # Nutlin-3a
-        ("1036", "BRAF_mut", 2.05, 4.18),  # PLX-4720
+        ("1371", "BRAF_mut", 2.05, 4.18),  # PLX-4720
         ("1373", "BRAF_mut", -0.66, 3.62),  # dabrafenib
     ],
 )

@@ -90,6 +90,13 @@ def test_byte_order_mark_old_line_ends_blank_rows_and_blank_columns(tmp_path):
     assert read_table(write(tmp_path, "\nid,x,,\na,1,,\n\n,,,\nb,2,,\n")).shape == (2, 2)
 
 
+def test_decimal_comma_of_semicolon_tables(tmp_path):
+    table = read_table(write(tmp_path, "id;x;words\na;1,5;u,v\nb;-2;w\n"))
+    assert table["x"].tolist() == [1.5, -2.0]
+    mixed = read_table(write(tmp_path, "id;x;y\na;1,5;1.5\n"))
+    assert mixed.loc[0, ["x", "y"]].tolist() == ["1,5", 1.5]
+
+
 def test_row_names_of_r_have_no_header_cell(tmp_path):
     table = read_table(write(tmp_path, '"x"\t"y"\n"a"\t1\t2\n"b"\t3\t4\n', "t.txt"))
     assert table.iloc[:, 0].tolist() == ["a", "b"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -107,7 +108,6 @@ def read_view(
     source = str(path)
     is_h5ad = source.lower().endswith(".h5ad")
     view = _from_h5ad(Path(path), wanted) if is_h5ad else _from_table(read_table(path), source, wanted)
-    _refuse_repeats(view, source)
     view.uns.update(name=name, **_scale_record(view, scale))
     return view
 
@@ -208,19 +208,20 @@ def _from_h5ad(path: Path, wanted: set[str] | None) -> ad.AnnData:
         message = f"{path} is missing or empty; check the path, or write it again"
         raise ReadError(message)
     try:
-        view = ad.read_h5ad(path)
-    except (OSError, KeyError, ValueError, TypeError, AttributeError, ad.io.IORegistryError) as error:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".* names are not unique")
+            view = ad.read_h5ad(path)
+    except Exception as error:  # anndata raises many kinds, some of them private
         message = f"{path} is not an .h5ad file, or is cut off ({error}); write or download it again"
         raise ReadError(message) from error
     if view.X is None or 0 in view.shape:
         message = f"{path} holds no values in X (shape {view.shape}); write it with X set"
         raise ReadError(message)
+    _refuse_repeats(view.obs_names, view.var_names, str(path))
     view = view.T if _columns_are_samples(view.obs_names, view.var_names, wanted, str(path)) else view
     view.X = _dense(view.X)
     block = pd.DataFrame(view.X, index=view.obs_names, columns=view.var_names, copy=False)
-    _refuse_missing(block, str(path))
-    if np.isinf(view.X).any():
-        numeric_block(block, source=str(path))
+    _refuse_gaps(block, str(path))
     return view
 
 
@@ -263,10 +264,13 @@ def _as_view(values: pd.DataFrame, obs: pd.DataFrame, source: str) -> ad.AnnData
     if values.shape[1] == 0:
         message = f"{source} holds no feature column; give a table of samples x features"
         raise ReadError(message)
-    _refuse_missing(values, source)
+    with np.errstate(over="ignore"):  # what float32 cannot hold is refused as infinite
+        values = values.astype(np.float32)
+    _refuse_gaps(values, source)
     var = _genes([str(column) for column in values.columns])
     obs.index = pd.Index(values.index.astype(str), name=None)
-    return ad.AnnData(X=values.to_numpy(np.float32), obs=obs, var=var)
+    _refuse_repeats(obs.index, var.index, source)
+    return ad.AnnData(X=values.to_numpy(), obs=obs, var=var)
 
 
 def _genes(names: list[str]) -> pd.DataFrame:
@@ -277,7 +281,8 @@ def _genes(names: list[str]) -> pd.DataFrame:
     return pd.DataFrame({"entrez": [m[2] if m else "" for m in matches]}, index=symbols)
 
 
-def _refuse_missing(block: pd.DataFrame, source: str) -> None:
+def _refuse_gaps(block: pd.DataFrame, source: str) -> None:
+    """Raise `InvalidValues` for the first missing or infinite value of a float32 table."""
     missing = np.isnan(block.to_numpy())
     if missing.any():
         column, row = divmod(int(np.argmax(missing.T)), len(block))
@@ -287,10 +292,10 @@ def _refuse_missing(block: pd.DataFrame, source: str) -> None:
             f"{block.shape[1]} features); drop these features or samples, or impute them before"
         )
         raise InvalidValues(message)
+    if np.isinf(block.to_numpy()).any():
+        numeric_block(block, source=source)
 
 
-def _refuse_repeats(view: ad.AnnData, source: str) -> None:
-    refuse_duplicates(view.obs_names, source=source, what="samples stand", way_out="keep one row a sample")
-    refuse_duplicates(
-        view.var_names, source=source, what="features stand", way_out="merge or drop the repeats"
-    )
+def _refuse_repeats(samples: pd.Index, features: pd.Index, source: str) -> None:
+    refuse_duplicates(samples, source=source, what="samples stand", way_out="keep one row a sample")
+    refuse_duplicates(features, source=source, what="features stand", way_out="merge or drop the repeats")

@@ -174,8 +174,8 @@ class ResponseData:
         responses = responses.astype({"sample": str, "drug": str})
         for name, view in (views or {}).items():
             responses = _keep_known(responses, "sample", view.obs_names, f"view '{name}'", notes)
-        sample_ids = pd.Index(pd.unique(responses["sample"]))
-        drug_ids = pd.Index(pd.unique(responses["drug"]))
+        sample_ids = _ids_in_order(responses["sample"], samples)
+        drug_ids = _ids_in_order(responses["drug"], drugs)
         samples = _annotation(samples, sample_ids, "sample", notes)
         for view in (views or {}).values():
             samples = _add_columns(samples, view.obs.reindex(sample_ids))
@@ -220,6 +220,15 @@ def _keep_known(
             f"and were left out: {examples(lost)}"
         )
     return responses[inside].reset_index(drop=True)
+
+
+def _ids_in_order(ids: pd.Series, table: pd.DataFrame | None) -> pd.Index:
+    """Distinct ids, in the order of the annotation table where there is one: splits then do not hang on row order."""
+    distinct = pd.Index(pd.unique(ids))
+    if table is None:
+        return distinct
+    listed = table.index[table.index.isin(distinct)]
+    return listed.append(distinct[~distinct.isin(listed)])
 
 
 def _annotation(table: pd.DataFrame | None, ids: pd.Index, kind: str, notes: list[str]) -> pd.DataFrame:

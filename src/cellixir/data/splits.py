@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import KFold
 
-from cellixir.data.response_data import UNKNOWN_TISSUE, ResponseData
+from cellixir.data.response_data import ResponseData
 from cellixir.data.tables import read_table
 from cellixir.exceptions import ConfigurationError, DataError
 

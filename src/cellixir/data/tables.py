@@ -229,11 +229,18 @@ def _read_delimited(raw: bytes, source: str, text: TextColumns) -> pd.DataFrame:
             na_values=list(MISSING),
             skipinitialspace=True,
             low_memory=False,
+            decimal=_decimal(raw, separator),
             float_precision="round_trip",
         )
     except (pd.errors.ParserError, csv.Error) as error:
         message = f"{source} is not a table of rows of equal length ({error}); look for an open quote"
         raise ReadError(message) from error
+
+
+def _decimal(raw: bytes, separator: str) -> Literal[",", "."]:
+    """Comma in the semicolon tables of a continental spreadsheet, where no number has a point."""
+    comma, point = (re.compile(rb"[;\n]-?\d+" + mark + rb"\d+(?=[;\r\n])") for mark in (b",", rb"\."))
+    return "," if separator == ";" and comma.search(raw) and not point.search(raw) else "."
 
 
 def _header(raw: bytes, separator: str) -> list[str]:
@@ -248,7 +255,7 @@ def _refuse_ragged(raw: bytes, separator: str, width: int, source: str) -> None:
     """Name the first line whose length is wrong; the pandas parser fills short rows in silence."""
     if b'"' in raw:
         reader = csv.reader(io.TextIOWrapper(io.BytesIO(raw), "utf-8", newline=""), delimiter=separator)
-        widths = ((reader.line_num, len(row)) for row in reader if row)
+        widths = ((reader.line_num, len(row)) for row in reader if len(row) > 1 or "".join(row).strip())
     else:
         mark = separator.encode()
         lines = enumerate(io.BytesIO(raw), start=1)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from cellixir.exceptions import DataError, examples
 from cellixir.figures.style import (
@@ -85,7 +85,7 @@ def score_histogram(
     if not finite:
         message = f"no model of {examples(scores)} has a finite score; leave the figure out"
         raise DataError(message)
-    edges = np.histogram_bin_edges(np.concatenate(list(finite.values())), bins=bins).tolist()
+    edges = _edges(np.concatenate(list(finite.values())), bins)
     for name, values in finite.items():
         colour = (colours or {}).get(name, ACCENT)
         median = float(np.median(values))
@@ -96,6 +96,13 @@ def score_histogram(
     ax.set(xlabel=label, ylabel="Drugs")
     ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=1, borderaxespad=0.3)
     return ax
+
+
+def _edges(values: NDArray[np.float64], bins: int) -> list[float]:
+    """Edges of equal bins over the values, 0.1 wide in all at least."""
+    low, high = float(values.min()), float(values.max())
+    margin = max(0.0, 0.1 - (high - low)) / 2
+    return [float(edge) for edge in np.linspace(low - margin, high + margin, bins + 1)]
 
 
 def _ranked(scores: pd.DataFrame, metric: str, *, lower_is_better: bool) -> pd.DataFrame:

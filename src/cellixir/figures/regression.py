@@ -80,6 +80,7 @@ def residuals_vs_predicted(
     ax = new_axes(5.0, 3.9) if ax is None else ax
     _cloud(ax, x, y - x, "pairs")
     ax.axhline(0.0, color=MUTED, linewidth=0.9, gid="zero")
+    bins = max(1, min(bins, len(x) // 20))  # the quartiles of fewer points are noise
     for quantile, width in ((0.25, 0.9), (0.5, 2.0), (0.75, 0.9)):
         centres, values = running_quantile(x, y - x, quantile=quantile, bins=bins)
         ax.plot(centres, values, color=WARM, linewidth=width, gid=f"quantile-{quantile}")
@@ -98,7 +99,7 @@ def running_quantile(
     x, y = np.asarray(x, float), np.asarray(y, float)
     order = np.argsort(x, kind="stable")
     parts = np.array_split(order, max(1, min(bins, len(x))))
-    centres = [np.median(x[part]) for part in parts]
+    centres = [np.quantile(x[part], 0.5) for part in parts]
     return np.asarray(centres), np.asarray([np.quantile(y[part], quantile) for part in parts])
 
 

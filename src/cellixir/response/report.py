@@ -128,6 +128,11 @@ class BenchmarkSummary:
         return str(rows["model"].iloc[0]) if len(rows) else None
 
     @property
+    def best_other(self) -> str | None:
+        """Model that is no naive baseline with the lowest RMSE, if there is one."""
+        return self.best_of(*set(self.overall["kind"]) - {"baseline"})
+
+    @property
     def label(self) -> str:
         """Measure and unit, for an axis."""
         name = MEASURES.get(self.measure, self.measure)
@@ -155,7 +160,7 @@ def write_response_report(path: str | Path, summary: BenchmarkSummary) -> Path:
 
 def headline(summary: BenchmarkSummary) -> str:
     """One sentence: the best model, its RMSE, and whether it is shown to beat the best naive baseline."""
-    naive, model = summary.best_of("baseline"), summary.best_of("network", "tree", "linear")
+    naive, model = summary.best_of("baseline"), summary.best_other
     lead = f"{summary.best} has the lowest RMSE, {_spoken(summary, summary.best)}"
     if naive is None:
         return f"{lead}; no naive baseline was run, so nothing can be said about a gain over one."
@@ -163,7 +168,7 @@ def headline(summary: BenchmarkSummary) -> str:
         return f"{lead}; only naive baselines were run."
     gain = _gain(summary, model, naive)
     if summary.best == naive:
-        tail = f"the best of them, {model}, is {_size(-gain.value)} higher{_between(-gain.high, -gain.low)}"
+        tail = f"the best model, {model}, is {_size(-gain.value)} higher{_between(-gain.high, -gain.low)}"
         return f"No model beats the naive baseline: {lead}, and {tail}."
     if not np.isfinite(gain.low):
         return f"{lead}, {_size(gain.value)} below the strongest naive baseline, {naive} (no interval known)."
@@ -171,9 +176,9 @@ def headline(summary: BenchmarkSummary) -> str:
         inside = "includes zero" if gain.high >= 0 else "lies below zero"
         tail = f"is {_size(gain.value)} and its interval{_between(gain.low, gain.high)} {inside}"
         return f"{lead}, but is not shown to be better: the gain over the naive baseline {naive} {tail}."
-    share = gain.value / _row(summary, naive)["rmse"]
-    tail = f"{_size(gain.value)}{_between(gain.low, gain.high)}, or {share:.1%}, lower than"
-    return f"{lead}, which is {tail} the strongest naive baseline, {naive}."
+    floor = _row(summary, naive)["rmse"]
+    tail = f"{_size(gain.value)}{_between(gain.low, gain.high)}, or {gain.value / floor:.1%}, lower than"
+    return f"{lead}, which is {tail} the {_size(floor)} of the strongest naive baseline, {naive}."
 
 
 def drug_scores(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -413,7 +418,7 @@ def _residuals(report: Report, summary: BenchmarkSummary, pairs: pd.DataFrame, d
             report.figure(
                 residuals_by_group(pairs["observed"] - pairs["predicted"], tissue, ax=ax),
                 "Residuals of the largest tissues, with the number of pairs: median, quartiles, 5th to 95th "
-                "percentile. Below zero, the lines are more sensitive than predicted.",
+                "percentile. Below zero, the response is lower than predicted.",
                 pair=True,
             )
     if drugs["normalised_rmse"].notna().any():
@@ -423,10 +428,11 @@ def _residuals(report: Report, summary: BenchmarkSummary, pairs: pd.DataFrame, d
 def _drug_extremes(report: Report, summary: BenchmarkSummary, drugs: pd.DataFrame) -> None:
     scores = drugs.set_axis(_drug_labels(drugs.index, summary.drugs), axis=0)
     notes = scores["pearson"].map(lambda r: f"r {_size(r)}" if np.isfinite(r) else "")
+    shown = "The 15 drugs predicted best and, below the line, the 15 predicted worst."
+    shown = shown if scores["normalised_rmse"].notna().sum() > 30 else "Every drug, predicted best first."
     report.figure(
         extremes(scores["normalised_rmse"], notes=notes, label="RMSE / standard deviation of the drug"),
-        "The 15 drugs predicted best and, below the line, the 15 predicted worst. At 1 a prediction is as "
-        "good as the drug's own mean; r is Pearson's correlation within folds.",
+        f"{shown} At 1 a prediction is as good as the drug's own mean; r is Pearson's correlation within folds.",
         pair=True,
     )
 

@@ -17,6 +17,7 @@ from cellixir.sources.registry import fetch
 _LINE_COLUMNS = {
     "SAMPLE_NAME": "cell_line_name",
     "TCGA": "tcga",
+    "GDSC2": "tissue_subtype",
     "SCREEN_MEDIUM": "medium",
     "GROWTH_PROPERTIES": "growth",
 }
@@ -26,7 +27,7 @@ _DRUG_COLUMNS = ["name", "targets", "pathway", "smiles", "synonyms", "pubchem"]
 def load_gdsc_v17(*, progress: bool = True) -> ResponseData:
     """GDSC v17: 213,787 natural-log IC50 (ln µM) of 988 cell lines and 265 drugs, with genomic features.
 
-    ``samples`` (COSMIC ids) has ``cell_line_name``, ``tcga``, ``medium``, ``growth``, ``tissue``, ``msi``;
+    ``samples`` (COSMIC ids) has ``cell_line_name``, ``tcga``, ``tissue_subtype``, ``medium``, ``growth``, ``tissue``, ``msi``;
     ``drugs`` (GDSC ids) has ``name``, ``targets``, ``pathway``, ``smiles``, ``synonyms``, ``pubchem``. What
     the published lists do not know is missing; a drug without a name is called by its id. The view
     ``genomic`` has 678 binary features: mutations, copy-number segments, and ``MSI_FACTOR``.
@@ -66,7 +67,7 @@ def datasets() -> dict[str, Callable[[], ResponseData]]:
 
 
 def _cell_lines(path: Path, ids: pd.Index) -> pd.DataFrame:
-    """Annotation of the lines by COSMIC id, shape ``(n_ids, 4)``; missing where an id is not listed."""
+    """Annotation of the lines by COSMIC id, shape ``(n_ids, 5)``; missing where an id is not listed."""
     table = read_table(path, dtype_text="all")
     table = table.set_index(id_index(table["COSMIC_ID"], source=str(path), what="sample"))
     return table[list(_LINE_COLUMNS)].rename(columns=_LINE_COLUMNS).reindex(ids)
