@@ -120,14 +120,7 @@ def test_columns_of_the_same_name_and_empty_tables_pass():
 
 
 def test_anchors_are_made_from_titles_and_stay_unique():
-    report = (
-        Report("t")
-        .section("Top")
-        .section("Per-drug, R²")
-        .section("Per-drug R")
-        .section("4 folds")
-        .section("µ")
-    )
+    report = Report("t").section("Top").section("Per-drug, R²").section("Per-drug R").section("4 folds").section("µ")
     anchors = [section.anchor for section in report.sections]
     assert anchors == ["top", "top-2", "per-drug-r", "per-drug-r-2", "s-4-folds", "section"]
     page = report.render()
@@ -148,9 +141,7 @@ def test_ids_of_figures_do_not_meet():
 
 
 def test_page_is_the_same_each_time():
-    pages = {
-        Report("t").section("s").figure(observed_vs_predicted([1, 2], [2, 1])).render() for _ in range(2)
-    }
+    pages = {Report("t").section("s").figure(observed_vs_predicted([1, 2], [2, 1])).render() for _ in range(2)}
     assert len(pages) == 1
 
 

@@ -107,9 +107,7 @@ class Report:
         if anchor is None:
             anchor = _free(_slug(title), taken)
         elif anchor in taken or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", anchor):
-            message = (
-                f"anchor {anchor!r} of section {title!r} is taken or has odd letters; choose another one"
-            )
+            message = f"anchor {anchor!r} of section {title!r} is taken or has odd letters; choose another one"
             raise ConfigurationError(message)
         self.sections.append(Section(title, anchor))
         return self.text(text) if text else self
@@ -202,9 +200,7 @@ class Report:
         self._figures += 1
         try:
             width = float(figure.get_size_inches()[0])
-            image = (
-                _png(figure, alt or caption) if png else _svg(figure, f"f{self._figures}-", alt or caption)
-            )
+            image = _png(figure, alt or caption) if png else _svg(figure, f"f{self._figures}-", alt or caption)
         finally:
             _close(figure)
         options = {"alt": alt or caption, "width": round(width * 96), "pair": pair, "narrow": width < NARROW}
@@ -213,13 +209,9 @@ class Report:
     def render(self) -> str:
         """Return the page as HTML."""
         source = (files("cellixir") / "templates" / "report.html").read_text(encoding="utf-8")
-        environment = Environment(
-            autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-        )
+        environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
         sections = [(section, _rows(section.blocks)) for section in self.sections]
-        return environment.from_string(source).render(
-            title=self.title, subtitle=self.subtitle, sections=sections
-        )
+        return environment.from_string(source).render(title=self.title, subtitle=self.subtitle, sections=sections)
 
     def write(self, path: str | Path) -> Path:
         """Write the page whole or not at all, and return where it is; missing folders are made."""

@@ -22,9 +22,7 @@ def _source(key: str) -> Source:
     digest = hashlib.sha256(CONTENT[key]).hexdigest()
     terms = "Beta data: no commercial use" if key == "beta" else ""
     url = f"https://example.org/{key}.csv"
-    return Source(
-        key, f"{key}.csv", url, digest, len(CONTENT[key]), "MIT", terms, f"the {key} table", "Nobody"
-    )
+    return Source(key, f"{key}.csv", url, digest, len(CONTENT[key]), "MIT", terms, f"the {key} table", "Nobody")
 
 
 @pytest.fixture

@@ -44,9 +44,7 @@ def test_plain_table(tmp_path):
 
 
 def test_gdsc_factors_are_annotation_and_responses_are_left_out(tmp_path):
-    header = (
-        "COSMIC ID,Sample Name,TISSUE_FACTOR,MS-instability Factor Value,MEDIA_FACTOR,TP53_mut,Drug_1_IC50"
-    )
+    header = "COSMIC ID,Sample Name,TISSUE_FACTOR,MS-instability Factor Value,MEDIA_FACTOR,TP53_mut,Drug_1_IC50"
     view = read_view(write(tmp_path, f"{header}\n7,A375,skin,1,R,0,NA\n8,HT29,colon,0,D,1,2.5\n"))
     assert view.var_names.tolist() == ["MSI_FACTOR", "TP53_mut"]
     np.testing.assert_array_equal(view.X, [[1, 0], [0, 1]])

@@ -43,9 +43,7 @@ def rows(table) -> list[tuple[object, ...]]:
 
 
 def test_gdsc_wide(tmp_path):
-    table = read_responses(
-        write(tmp_path, "COSMIC_ID\tDrug_1_IC50\tDrug_1047_IC50\n7\t-1.5\t\n8\tNA\t2\n", "r.tsv")
-    )
+    table = read_responses(write(tmp_path, "COSMIC_ID\tDrug_1_IC50\tDrug_1047_IC50\n7\t-1.5\t\n8\tNA\t2\n", "r.tsv"))
     assert rows(table) == [("7", "1", -1.5), ("8", "1047", 2.0)]
     assert (table.measure, table.unit, table.layout, table.n_missing) == ("LN_IC50", "ln µM", "gdsc-wide", 2)
     assert table.samples.index.tolist() == ["7", "8"]

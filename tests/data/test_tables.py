@@ -60,9 +60,7 @@ finite = st.floats(allow_nan=False, allow_infinity=False)
     zipped=st.booleans(),
 )
 def test_numbers_come_back_exactly(values, separator, newline, zipped):
-    frame = pd.DataFrame(
-        values, columns=["x", "y"], index=pd.Index([f"s{i}" for i in range(len(values))], name="id")
-    )
+    frame = pd.DataFrame(values, columns=["x", "y"], index=pd.Index([f"s{i}" for i in range(len(values))], name="id"))
     raw = frame.to_csv(sep=separator, lineterminator=newline).encode()
     with tempfile.TemporaryDirectory() as folder:
         path = write(Path(folder), gzip.compress(raw) if zipped else raw)
@@ -170,9 +168,7 @@ def test_zip_that_is_no_workbook(tmp_path):
 
 
 def test_gene_name_that_a_spreadsheet_made_a_date(tmp_path):
-    pd.DataFrame([["a", 1.0]], columns=["id", pd.Timestamp("2024-09-02")]).to_excel(
-        tmp_path / "t.xlsx", index=False
-    )
+    pd.DataFrame([["a", 1.0]], columns=["id", pd.Timestamp("2024-09-02")]).to_excel(tmp_path / "t.xlsx", index=False)
     with pytest.raises(ReadError, match="gene name"):
         read_table(tmp_path / "t.xlsx")
 
@@ -197,9 +193,7 @@ def test_numeric_block_refuses_infinity():
 
 
 def test_numeric_block_converts_what_is_a_number():
-    frame = pd.DataFrame(
-        {"i": [1, 2], "b": [True, False], "t": ["0.1", None], "n": pd.array([1, None], "Int64")}
-    )
+    frame = pd.DataFrame({"i": [1, 2], "b": [True, False], "t": ["0.1", None], "n": pd.array([1, None], "Int64")})
     block = numeric_block(frame, source="f.csv")
     assert (block.dtypes == np.float64).all()
     np.testing.assert_array_equal(block.to_numpy(), [[1, 1, 0.1, 1], [2, 0, np.nan, np.nan]])

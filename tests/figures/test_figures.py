@@ -118,9 +118,7 @@ def test_extremes_keep_both_ends_lowest_first():
 
 @pytest.fixture
 def history() -> pd.DataFrame:
-    long = pd.DataFrame(
-        {"epoch": [1, 2, 3], "train_loss": [4.0, 3.0, 2.0], "validation_loss": [5.0, 2.0, 3.0]}
-    )
+    long = pd.DataFrame({"epoch": [1, 2, 3], "train_loss": [4.0, 3.0, 2.0], "validation_loss": [5.0, 2.0, 3.0]})
     short = long[:2].assign(train_loss=[2.0, 1.0], validation_loss=[3.0, 4.0])
     third = short.assign(validation_loss=np.nan)
     return pd.concat([long.assign(fold=0), short.assign(fold=1), third.assign(fold=2)])

@@ -46,9 +46,7 @@ def make_overall(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def make_history() -> pd.DataFrame:
-    epochs = pd.DataFrame(
-        {"epoch": [1, 2, 3], "train_loss": [3.0, 2.0, 1.0], "validation_loss": [3.0, 2.0, 2.5]}
-    )
+    epochs = pd.DataFrame({"epoch": [1, 2, 3], "train_loss": [3.0, 2.0, 1.0], "validation_loss": [3.0, 2.0, 2.5]})
     runs = [epochs.assign(model="net", fold=fold, member=0, learning_rate=1e-3) for fold in (0, 1)]
     return pd.concat(runs, ignore_index=True)
 
@@ -61,9 +59,7 @@ def summary() -> BenchmarkSummary:
     return BenchmarkSummary(
         title="Six drugs",
         split="LCO",
-        leaderboard=pd.DataFrame(
-            {"split": "LCO", "model": list(KINDS), "fold": 0, "rmse": [1.5, 2.5, 3.5, 4.5]}
-        ),
+        leaderboard=pd.DataFrame({"split": "LCO", "model": list(KINDS), "fold": 0, "rmse": [1.5, 2.5, 3.5, 4.5]}),
         overall=overall,
         paired=pd.DataFrame(
             {
@@ -147,9 +143,7 @@ def test_headline_tells_the_gain_with_its_paired_interval(summary: BenchmarkSumm
 
 
 def test_headline_reads_a_difference_taken_the_other_way(summary: BenchmarkSummary):
-    turned = summary.paired.rename(
-        columns={"model": "reference", "reference": "model", "low": "high", "high": "low"}
-    )
+    turned = summary.paired.rename(columns={"model": "reference", "reference": "model", "low": "high", "high": "low"})
     turned[["rmse_difference", "low", "high"]] *= -1
     assert headline(replace(summary, paired=turned)) == headline(summary)
 
@@ -165,9 +159,7 @@ def test_headline_says_when_the_naive_baseline_wins(tmp_path: Path, summary: Ben
     overall = summary.overall.assign(rmse=[2.0, 2.5, 1.5, 3.0])
     paired = summary.paired.assign(rmse_difference=0.5, low=0.4, high=0.6)
     worse = replace(summary, overall=overall, paired=paired)
-    assert headline(worse).startswith(
-        "No model beats the naive baseline: drug mean has the lowest RMSE, 1.500"
-    )
+    assert headline(worse).startswith("No model beats the naive baseline: drug mean has the lowest RMSE, 1.500")
     assert headline(worse).endswith("the best model, net, is 0.500 higher (0.400 to 0.600).")
     assert "No model beats the naive baseline" in written(tmp_path / "report.html", worse)
 
@@ -213,9 +205,7 @@ def test_predictions_that_are_not_finite_are_counted(tmp_path: Path, summary: Be
     assert "n = 69" in page
 
 
-def test_failure_in_a_figure_leaves_no_file(
-    tmp_path: Path, summary: BenchmarkSummary, monkeypatch: pytest.MonkeyPatch
-):
+def test_failure_in_a_figure_leaves_no_file(tmp_path: Path, summary: BenchmarkSummary, monkeypatch: pytest.MonkeyPatch):
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("a pen broke")
 
@@ -227,9 +217,7 @@ def test_failure_in_a_figure_leaves_no_file(
 
 def test_drug_scores_in_closed_form():
     observed = np.arange(12.0)
-    pairs = pd.DataFrame(
-        {"drug": "a", "fold": np.repeat([0, 1], 6), "observed": observed, "predicted": observed + 2}
-    )
+    pairs = pd.DataFrame({"drug": "a", "fold": np.repeat([0, 1], 6), "observed": observed, "predicted": observed + 2})
     # a shift between folds spoils a pooled correlation, not the one within folds
     pairs.loc[pairs["fold"] == 1, "predicted"] = -100 + observed[6:]
     few = pairs[:4].assign(drug="few")

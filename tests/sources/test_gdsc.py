@@ -16,8 +16,7 @@ from cellixir.sources.registry import sources
 SMALL = {
     "gdsc-v17-ic50": "COSMIC_ID,Drug_1_IC50,Drug_7_IC50,Drug_9_IC50\n11,0.5,,-1.25\n12,,3.5,2\n13,1,,\n",
     "gdsc-v17-features": (
-        "COSMIC_ID,TISSUE_FACTOR,MSI_FACTOR,TP53_mut,gain_cnaPANCAN1\n"
-        "12,skin,1,1,0\n11,lung,0,0,1\n13,blood,0,1,1\n"
+        "COSMIC_ID,TISSUE_FACTOR,MSI_FACTOR,TP53_mut,gain_cnaPANCAN1\n12,skin,1,1,0\n11,lung,0,0,1\n13,blood,0,1,1\n"
     ),
     "gdsc-cosmic-info": (
         "SAMPLE_NAME,COSMIC_ID,TCGA,SCREEN_MEDIUM,GROWTH_PROPERTIES\n"
@@ -150,17 +149,13 @@ def test_v17_features_are_binary_and_keep_awkward_names(v17: ResponseData) -> No
         ("1373", "BRAF_mut", 3.62, -0.66),  # dabrafenib
     ],
 )
-def test_v17_known_associations(
-    v17: ResponseData, drug: str, feature: str, wild_type: float, mutant: float
-) -> None:
+def test_v17_known_associations(v17: ResponseData, drug: str, feature: str, wild_type: float, mutant: float) -> None:
     assert _mean(v17, drug, feature, 0) == pytest.approx(wild_type, abs=0.005)
     assert _mean(v17, drug, feature, 1) == pytest.approx(mutant, abs=0.005)
 
 
 @pytest.mark.real_data
-def test_v17_with_a_damaged_file_is_refused(
-    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_v17_with_a_damaged_file_is_refused(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name = sources()["gdsc-v17-ic50"].file
     (tmp_path / name).write_bytes((data_dir / name).read_bytes()[:100_000])
     monkeypatch.setenv("CELLIXIR_DATA_DIR", str(tmp_path))

@@ -62,9 +62,7 @@ def list_sources(
     # A pipe has no width: lines stay whole there, so that grep finds them.
     Console(width=None if sys.stdout.isatty() else 400).print(_table(rows))
     typer.echo(_collection_lines())
-    typer.echo(
-        "The licence is that of the publishing repository; what follows '!' binds whoever uses the data."
-    )
+    typer.echo("The licence is that of the publishing repository; what follows '!' binds whoever uses the data.")
 
 
 @app.command("get", help=_GET_HELP)

@@ -88,9 +88,7 @@ def attach_smiles(
     book = _recognised(table.reset_index() if table.index.name else table, prefer)
     book = book.rename(columns={"id": "name"}) if "name" not in book else book
     if "smiles" not in book or not {"pubchem", "name"} & set(book.columns):
-        message = (
-            f"the SMILES table needs a SMILES and a name or CID column; it has {examples(table.columns, 10)}"
-        )
+        message = f"the SMILES table needs a SMILES and a name or CID column; it has {examples(table.columns, 10)}"
         raise ReadError(message)
     by_pubchem, by_name = _lookup(book, "pubchem"), _lookup(book, "name")
     found = [
@@ -145,9 +143,7 @@ def _recognised(frame: pd.DataFrame, prefer: str) -> pd.DataFrame:
         plain.setdefault(re.sub(r"[^a-z0-9]", "", str(column).casefold()), column)
     aliases = {**_ALIASES, "smiles": _SMILES[prefer]}
     found = {name: next((plain[a] for a in known if a in plain), None) for name, known in aliases.items()}
-    table = pd.DataFrame(
-        {name: as_text(frame[column]) for name, column in found.items() if column is not None}
-    )
+    table = pd.DataFrame({name: as_text(frame[column]) for name, column in found.items() if column is not None})
     if "pubchem" in table:
         table["pubchem"] = table["pubchem"].where(table["pubchem"].str.contains(r"\d", na=False))
     return table

@@ -232,9 +232,7 @@ def _from_table(frame: pd.DataFrame, source: str, wanted: set[str] | None) -> ad
     if _columns_are_samples(rows, block.columns, wanted, source):
         return _as_view(numeric_block(block, source=source).T, pd.DataFrame(index=block.columns), source)
     plain = {column: re.sub(r"[^a-z0-9]+", "_", column.casefold()).strip("_") for column in others}
-    words = {
-        column: _OBS_NAMES.get(p, p) for column, p in plain.items() if p in _ANNOTATIONS | set(_OBS_NAMES)
-    }
+    words = {column: _OBS_NAMES.get(p, p) for column, p in plain.items() if p in _ANNOTATIONS | set(_OBS_NAMES)}
     drugs = [column for column in others if _GDSC_DRUG.fullmatch(column)]
     features = block.drop(columns=[*words, *drugs])
     features = features.rename(columns={column: "MSI_FACTOR" for column, p in plain.items() if p in _MSI})

@@ -12,7 +12,14 @@ import numpy as np
 import pandas as pd
 
 from cellixir.data.omics import align_features
-from cellixir.exceptions import ConfigurationError, DataError, DuplicateIds, InvalidValues, UnknownIds, examples
+from cellixir.exceptions import (
+    ConfigurationError,
+    DataError,
+    DuplicateIds,
+    InvalidValues,
+    UnknownIds,
+    examples,
+)
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -93,12 +100,12 @@ class ResponseData:
     @cached_property
     def sample_index(self) -> NDArray[np.int64]:
         """Row of each measurement's sample in ``samples``, shape ``(n_pairs,)``."""
-        return np.asarray(self.samples.index.get_indexer(self.responses["sample"]), dtype=np.int64)
+        return np.asarray(self.samples.index.get_indexer(pd.Index(self.responses["sample"])), dtype=np.int64)
 
     @cached_property
     def drug_index(self) -> NDArray[np.int64]:
         """Row of each measurement's drug in ``drugs``, shape ``(n_pairs,)``."""
-        return np.asarray(self.drugs.index.get_indexer(self.responses["drug"]), dtype=np.int64)
+        return np.asarray(self.drugs.index.get_indexer(pd.Index(self.responses["drug"])), dtype=np.int64)
 
     @cached_property
     def response(self) -> NDArray[np.float64]:
@@ -135,6 +142,10 @@ class ResponseData:
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> ResponseData:
         """Return the measurements at ``rows``, with samples, drugs and omics unchanged."""
         return replace(self, responses=self.responses.iloc[rows].reset_index(drop=True))
+
+    def as_question(self) -> ResponseData:
+        """Return the same pairs with their responses taken away: what a model that predicts may see."""
+        return replace(self, responses=self.responses.assign(response=np.nan), measured=False)
 
     def feature_matrix(
         self, view: str, names: Sequence[str] | None = None, *, missing: Any = "error"
@@ -190,8 +201,7 @@ class ResponseData:
         """Return every sample of ``views`` with every drug of ``drugs``, responses unknown."""
         first = next(iter(views.values())).obs_names
         pairs = pd.MultiIndex.from_product([first, drugs.index], names=["sample", "drug"]).to_frame(index=False)
-        joined = cls.join(pairs.assign(response=0.0), views=views, samples=samples, drugs=drugs)
-        return replace(joined, responses=joined.responses.assign(response=np.nan), measured=False)
+        return cls.join(pairs.assign(response=0.0), views=views, samples=samples, drugs=drugs).as_question()
 
 
 def _as_mudata(views: dict[str, AnnData]) -> MuData | None:
@@ -203,9 +213,7 @@ def _as_mudata(views: dict[str, AnnData]) -> MuData | None:
         return mudata.MuData(views)
 
 
-def _keep_known(
-    responses: pd.DataFrame, column: str, known: pd.Index, where: str, notes: list[str]
-) -> pd.DataFrame:
+def _keep_known(responses: pd.DataFrame, column: str, known: pd.Index, where: str, notes: list[str]) -> pd.DataFrame:
     inside = responses[column].isin(known)
     lost = pd.unique(responses.loc[~inside, column])
     if not inside.any():

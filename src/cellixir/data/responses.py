@@ -17,9 +17,7 @@ from cellixir.exceptions import ConfigurationError, DuplicateIds, InvalidValues,
 Layout = Literal["auto", "gdsc-wide", "gdsc-fitted", "wide", "long"]
 
 _GDSC_DRUG = re.compile(r"drug_(\w+?)_ic50", re.IGNORECASE)
-_GDSC_FEATURE = re.compile(
-    r".*_(mut|hypmet)|(gain|loss)_cna.*|(msi|ms_instability|media)_factor.*", re.IGNORECASE
-)
+_GDSC_FEATURE = re.compile(r".*_(mut|hypmet)|(gain|loss)_cna.*|(msi|ms_instability|media)_factor.*", re.IGNORECASE)
 _CURVE_MARKS = {"nlme_result_id", "nlme_curve_id", "dataset", "sanger_model_id"}
 
 _SAMPLE = tuple(
@@ -193,9 +191,7 @@ def _mostly_numbers(frame: pd.DataFrame) -> bool:
     """Whether every column has numbers, and most cells are one; a slip of the pen does not hide a matrix."""
     present = frame.notna().sum()
     numbers = frame.apply(pd.to_numeric, errors="coerce").notna().sum()
-    return bool(
-        frame.shape[1] and ((numbers > 0) | (present == 0)).all() and 2 * numbers.sum() > present.sum()
-    )
+    return bool(frame.shape[1] and ((numbers > 0) | (present == 0)).all() and 2 * numbers.sum() > present.sum())
 
 
 def _read_gdsc_wide(ask: _Request) -> ResponseTable:
@@ -239,9 +235,7 @@ def _melted(ask: _Request, sample: str, drugs: Mapping[str, str], measure: str, 
     refuse_duplicates(drug_ids, source=ask.source, what="drugs stand", way_out="keep one column a drug")
     values = numeric_block(ask.frame[list(drugs)].set_index(samples), source=ask.source).to_numpy()
     rows, columns = np.nonzero(~np.isnan(values))
-    pairs = pd.DataFrame(
-        {"sample": samples[rows], "drug": drug_ids[columns], "response": values[rows, columns]}
-    )
+    pairs = pd.DataFrame({"sample": samples[rows], "drug": drug_ids[columns], "response": values[rows, columns]})
     return ResponseTable(
         pairs=pairs,
         samples=_described(ask.frame, samples, _SAMPLE_NOTES),

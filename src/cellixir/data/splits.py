@@ -15,7 +15,7 @@ from sklearn.model_selection import KFold
 
 from cellixir.data.response_data import ResponseData
 from cellixir.data.tables import read_table
-from cellixir.exceptions import ConfigurationError, DataError
+from cellixir.exceptions import ConfigurationError, DataError, examples
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +31,7 @@ SPLIT_MEANING: dict[str, str] = {
     "LTO": "tissues are left out: every drug was seen, no cell line of the tissue was",
 }
 VALIDATION_FRACTION = 0.1
+PARTS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -119,46 +120,41 @@ def _inner(
 
 
 def folds_table(data: ResponseData, folds: Sequence[Fold]) -> pd.DataFrame:
-    """One row a measurement and fold: ``fold, part, row, sample, drug``; what ``read_folds`` reads back."""
-    parts = [
-        pd.DataFrame({"fold": fold.number, "part": part, "row": rows})
-        for fold in folds
-        for part, rows in (("train", fold.train), ("validation", fold.validation), ("test", fold.test))
-    ]
-    table = pd.concat(parts, ignore_index=True)
-    pairs = data.responses.iloc[table["row"].to_numpy()]
-    return table.assign(sample=pairs["sample"].to_numpy(), drug=pairs["drug"].to_numpy())
+    """One row a measurement: ``sample, drug``, and for each fold a column ``fold_<n>`` with the row's part."""
+    table = data.responses[[c for c in ("sample", "drug", "replicate") if c in data.responses]].copy()
+    for fold in folds:
+        part = np.empty(len(data), dtype=object)
+        for name in PARTS:
+            part[getattr(fold, name)] = name
+        table[f"fold_{fold.number}"] = part
+    return table
 
 
 def read_folds(path: Path | str, data: ResponseData) -> list[Fold]:
-    """Folds from a file with the columns of ``folds_table``.
+    """Folds from a file with the columns of ``folds_table``, rows in the order of ``data``.
 
     Raises
     ------
     DataError
-        If the file was written for other data, or a row stands on two sides.
+        If the file was written for other data, or names a part that there is not.
     """
-    table = read_table(path)
-    missing = {"fold", "part", "row", "sample", "drug"} - set(table.columns)
-    if missing:
-        message = f"{path}: a split file needs the column '{min(missing)}'"
+    table = read_table(path, dtype_text="all")
+    columns = [c for c in table.columns if c.startswith("fold_")]
+    if not columns or not {"sample", "drug"} <= set(table.columns):
+        message = f"{path}: a split file has the columns sample, drug, fold_0, fold_1, ...; this one has {examples(table.columns)}"
         raise DataError(message)
-    rows = table["row"].to_numpy(np.int64)
-    if rows.min() < 0 or rows.max() >= len(data) or not _same_pairs(table, rows, data):
-        message = f"{path}: this split was written for other data; make a new one or use the data it names"
+    same = len(table) == len(data) and all(
+        (table[c].to_numpy(str) == data.responses[c].to_numpy(str)).all() for c in ("sample", "drug")
+    )
+    if not same:
+        message = f"{path}: this split was written for other data ({len(table):,} rows, the data have {len(data):,})"
         raise DataError(message)
-    return [_fold_of(int(str(number)), part, path) for number, part in table.groupby("fold")]
+    return [_fold_of(int(c.removeprefix("fold_")), table[c], path) for c in columns]
 
 
-def _same_pairs(table: pd.DataFrame, rows: NDArray[np.int64], data: ResponseData) -> bool:
-    pairs = data.responses.iloc[rows]
-    return all((table[c].astype(str).to_numpy() == pairs[c].to_numpy()).all() for c in ("sample", "drug"))
-
-
-def _fold_of(number: int, table: pd.DataFrame, path: Path | str) -> Fold:
-    if table["row"].duplicated().any():
-        row = table.loc[table["row"].duplicated(), "row"].iloc[0]
-        message = f"{path}: row {row} stands twice in fold {number}; each row belongs to one part"
+def _fold_of(number: int, part: pd.Series, path: Path | str) -> Fold:
+    wrong = part[~part.isin(PARTS)]
+    if len(wrong):
+        message = f"{path}, row {wrong.index[0] + 2}: '{wrong.iloc[0]}' is not a part; write one of {', '.join(PARTS)}"
         raise DataError(message)
-    parts = (np.sort(table.loc[table["part"] == p, "row"].to_numpy(np.int64)) for p in ("train", "validation", "test"))
-    return Fold(number, *parts)
+    return Fold(number, *(np.flatnonzero(part.to_numpy() == name) for name in PARTS))

@@ -131,9 +131,7 @@ def _not_numbers(column: pd.Series) -> pd.Series:
     return pd.to_numeric(column, errors="coerce").isna() & column.notna()
 
 
-def _bad_cell(
-    frame: pd.DataFrame, row: int, column: int, count: int, fault: str, source: str
-) -> InvalidValues:
+def _bad_cell(frame: pd.DataFrame, row: int, column: int, count: int, fault: str, source: str) -> InvalidValues:
     value = frame.iat[row, column]
     shown = repr(value) if isinstance(value, str) else str(value)
     place = f"column {str(frame.columns[column])!r}, row {examples([frame.index[row]])}"
@@ -274,9 +272,7 @@ def _read_excel(raw: bytes, source: str, text: TextColumns) -> pd.DataFrame:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=UserWarning, module="openpyxl")
-            cells = pd.read_excel(
-                io.BytesIO(raw), header=None, dtype=object, engine="openpyxl", keep_default_na=False
-            )
+            cells = pd.read_excel(io.BytesIO(raw), header=None, dtype=object, engine="openpyxl", keep_default_na=False)
     except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, OSError, EOFError) as error:
         message = f"{source} is not an Excel workbook, or is damaged ({error}); save it again as .xlsx"
         raise ReadError(message) from error
@@ -312,9 +308,7 @@ def _names(cells: Sequence[object], source: str) -> list[str]:
     """Column names, stripped; a column without a name (but the first) is called ``Unnamed: <position>``."""
     for cell in cells:
         if isinstance(cell, datetime.date):
-            message = (
-                f"{source}: column {cell} is a date; a spreadsheet has changed a gene name (SEPT2, MARCH1)"
-            )
+            message = f"{source}: column {cell} is a date; a spreadsheet has changed a gene name (SEPT2, MARCH1)"
             raise ReadError(message)
     stripped = ["" if pd.isna(cell) else str(cell).strip() for cell in cells]  # type: ignore[call-overload]
     names = [name or (f"Unnamed: {i}" if i else "") for i, name in enumerate(stripped)]
@@ -331,9 +325,7 @@ def _text_names(names: Iterable[str], text: TextColumns) -> list[str]:
 
 
 def _without_blanks(frame: pd.DataFrame) -> pd.DataFrame:
-    nameless = [
-        name for name in frame.columns[1:] if name.startswith("Unnamed: ") and frame[name].isna().all()
-    ]
+    nameless = [name for name in frame.columns[1:] if name.startswith("Unnamed: ") and frame[name].isna().all()]
     frame = frame.drop(columns=nameless)
     suspects = frame[frame.iloc[:, 0].isna()]
     return frame.drop(index=suspects.index[suspects.isna().all(axis=1)])

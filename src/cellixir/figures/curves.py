@@ -13,9 +13,7 @@ LOSSES = {"train_loss": ("training", WARM), "validation_loss": ("validation", AC
 
 
 @styled
-def learning_curves(
-    history: pd.DataFrame, *, title: str = "", loss: str = "Loss", ax: Axes | None = None
-) -> Axes:
+def learning_curves(history: pd.DataFrame, *, title: str = "", loss: str = "Loss", ax: Axes | None = None) -> Axes:
     """Training and validation loss by epoch, with a dot at each run's lowest validation loss.
 
     Parameters
@@ -60,9 +58,7 @@ def mean_curve(runs: list[pd.DataFrame], column: str) -> pd.Series:
 
 def best_epochs(runs: list[pd.DataFrame]) -> pd.DataFrame:
     """Row of the lowest validation loss of each run that has one."""
-    rows = [
-        run.loc[[run["validation_loss"].idxmin()]] for run in runs if run["validation_loss"].notna().any()
-    ]
+    rows = [run.loc[[run["validation_loss"].idxmin()]] for run in runs if run["validation_loss"].notna().any()]
     return pd.concat(rows) if rows else runs[0].iloc[:0]
 
 

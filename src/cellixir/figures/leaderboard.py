@@ -108,9 +108,7 @@ def _edges(values: NDArray[np.float64], bins: int) -> list[float]:
 def _ranked(scores: pd.DataFrame, metric: str, *, lower_is_better: bool) -> pd.DataFrame:
     missing = [column for column in ("model", metric) if column not in scores]
     if missing:
-        message = (
-            f"the table of scores has no column {examples(missing)}; it has {examples(scores.columns, 8)}"
-        )
+        message = f"the table of scores has no column {examples(missing)}; it has {examples(scores.columns, 8)}"
         raise DataError(message)
     table = scores.sort_values(metric, ascending=lower_is_better, kind="stable")
     if table[metric].notna().sum() == 0:
@@ -132,9 +130,7 @@ def _window(table: pd.DataFrame, metric: str) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _draw_entry(
-    ax: Axes, row: int, entry: Mapping[str, object], metric: str, window: tuple[float, float]
-) -> None:
+def _draw_entry(ax: Axes, row: int, entry: Mapping[str, object], metric: str, window: tuple[float, float]) -> None:
     value = float(str(entry[metric]))
     kind = str(entry.get("kind", "network"))
     colour, marker = KIND_COLOURS.get(kind, INK), KIND_MARKERS.get(kind, "o")

@@ -69,8 +69,6 @@ def block_means(table: NDArray[np.bool_], rows: int, columns: int) -> NDArray[np
 def _boolean(observed: ArrayLike | pd.DataFrame) -> NDArray[np.bool_]:
     table = np.asarray(observed, dtype=bool)
     if table.ndim != 2 or table.size == 0:
-        message = (
-            f"the table of observed pairs has shape {table.shape}; give samples x drugs, one or more of each"
-        )
+        message = f"the table of observed pairs has shape {table.shape}; give samples x drugs, one or more of each"
         raise InvalidValues(message)
     return table

@@ -88,9 +88,7 @@ def residuals_vs_predicted(
     return ax
 
 
-def running_quantile(
-    x: ArrayLike, y: ArrayLike, *, quantile: float = 0.5, bins: int = 30
-) -> tuple[Floats, Floats]:
+def running_quantile(x: ArrayLike, y: ArrayLike, *, quantile: float = 0.5, bins: int = 30) -> tuple[Floats, Floats]:
     """Median of ``x`` and ``quantile`` of ``y`` in ``bins`` groups of equal size along ``x``.
 
     >>> running_quantile([0, 1, 2, 3, 4, 5], [1, 2, 9, 5, 6, 7], bins=2)
@@ -104,9 +102,7 @@ def running_quantile(
 
 
 @styled
-def residuals_by_group(
-    residuals: ArrayLike, groups: ArrayLike, *, top: int = 25, ax: Axes | None = None
-) -> Axes:
+def residuals_by_group(residuals: ArrayLike, groups: ArrayLike, *, top: int = 25, ax: Axes | None = None) -> Axes:
     """Box plot of residuals a group, the lowest median on top, for the ``top`` largest groups.
 
     Boxes span the quartiles, whiskers the 5th to the 95th percentile. Rows without a group are left out.
@@ -187,9 +183,7 @@ def _right_notes(ax: Axes, rows: Floats, notes: list[str]) -> None:
 def _paired(observed: ArrayLike, predicted: ArrayLike) -> tuple[Floats, Floats]:
     y, x = np.asarray(observed, float).ravel(), np.asarray(predicted, float).ravel()
     if len(y) != len(x) or len(y) < 2:
-        message = (
-            f"{len(y)} observed and {len(x)} predicted values; give two or more of each, in the same order"
-        )
+        message = f"{len(y)} observed and {len(x)} predicted values; give two or more of each, in the same order"
         raise InvalidValues(message)
     bad = int((~np.isfinite(y) | ~np.isfinite(x)).sum())
     if bad:
@@ -202,9 +196,7 @@ def _cloud(ax: Axes, x: Floats, y: Floats, what: str) -> None:
     if len(x) <= DENSE:
         ax.scatter(x, y, s=9, color=ACCENT, alpha=0.45, linewidths=0, rasterized=len(x) > 800, gid="cloud")
         return
-    hexes = ax.hexbin(
-        x, y, gridsize=58, bins="log", mincnt=1, cmap=SEQUENTIAL, linewidths=0.15, rasterized=True
-    )
+    hexes = ax.hexbin(x, y, gridsize=58, bins="log", mincnt=1, cmap=SEQUENTIAL, linewidths=0.15, rasterized=True)
     hexes.set_gid("cloud")
     bar = ax.figure.colorbar(hexes, ax=ax, shrink=0.55, aspect=22, pad=0.02, anchor=(0.0, 0.0))
     bar.outline.set_visible(False)

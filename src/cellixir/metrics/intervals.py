@@ -32,11 +32,11 @@ class Interval(NamedTuple):
 
 
 def bootstrap_weights(n_groups: int, n: int, seed: int) -> Iterator[NDArray[np.float64]]:
-    """Blocks of multinomial weights, each ``(<= 32, n_groups)``: how often a replicate draws each group."""
+    """Blocks of weights, each ``(<= 32, n_groups)``: how often a replicate draws each group."""
     rng = np.random.default_rng(seed)
     for start in range(0, n, _CHUNK):
-        size = min(_CHUNK, n - start)
-        yield rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=size).astype(np.float64)
+        draws = rng.integers(0, n_groups, size=(min(_CHUNK, n - start), n_groups), dtype=np.int32)
+        yield np.stack([np.bincount(d, minlength=n_groups) for d in draws]).astype(np.float64)
 
 
 def _moments(y: ArrayLike, p: ArrayLike) -> NDArray[np.float64]:

@@ -95,9 +95,7 @@ def normalised(y: ArrayLike, p: ArrayLike, mean_effects: ArrayLike) -> dict[str,
     return {f"normalised_{name}": value for name, value in values.items()}
 
 
-def by_group(
-    y: ArrayLike, p: ArrayLike, groups: ArrayLike, *, min_size: int = 5
-) -> pd.DataFrame:
+def by_group(y: ArrayLike, p: ArrayLike, groups: ArrayLike, *, min_size: int = 5) -> pd.DataFrame:
     """Metrics within each group (a drug, a cell line), one row a group with ``n`` measurements.
 
     Groups with fewer than ``min_size`` measurements are left out: a correlation of two points is noise.

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 class DenseEncoder(nn.Module):
-    """Input dropout, one hidden layer, a linear map to the latent space.
+    """Input dropout, a hidden layer, a linear map to the latent space.
 
     Parameters
     ----------
     n_features, hidden, latent
-        Widths.
+        Widths; ``hidden`` 0 leaves the linear map alone.
     dropout, input_dropout
         Probabilities; dropping inputs makes a wide binary table hard to memorise.
     """
@@ -25,13 +25,8 @@ class DenseEncoder(nn.Module):
         self, n_features: int, hidden: int, latent: int, *, dropout: float = 0.2, input_dropout: float = 0.2
     ) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            nn.Dropout(input_dropout),
-            nn.Linear(n_features, hidden),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            nn.Linear(hidden, latent),
-        )
+        middle = [nn.Linear(n_features, hidden), nn.ReLU(), nn.Dropout(dropout)] if hidden else []
+        self.layers = nn.Sequential(nn.Dropout(input_dropout), *middle, nn.Linear(hidden or n_features, latent))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(n, n_features)`` to ``(n, latent)``."""

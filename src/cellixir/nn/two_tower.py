@@ -32,7 +32,7 @@ class Tower(nn.Module):
     Parameters
     ----------
     encoder
-        From ``(m, n_features)`` to ``(m, latent)``; None when there are no features.
+        From ``(m, n_features)`` to ``(m, latent + 1)``, the last column being the bias; None without features.
     n_known
         Number of ids with an embedding; 0 for none. Identity 0 is the unknown one: its row is zero and stays so.
     latent
@@ -54,7 +54,8 @@ class Tower(nn.Module):
         latent = side.features.new_zeros(len(side.identity), self.latent)
         bias = side.features.new_zeros(len(side.identity))
         if self.encoder is not None:
-            latent = latent + self.encoder(side.features)
+            encoded = self.encoder(side.features)  # (m, latent + 1)
+            latent, bias = latent + encoded[:, :-1], bias + encoded[:, -1]
         if self.embedding is not None and self.bias is not None:
             latent = latent + self.embedding(side.identity)
             bias = bias + self.bias(side.identity).squeeze(1)

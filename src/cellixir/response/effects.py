@@ -7,7 +7,7 @@ they are also where trees and networks start: a model only learns the residual.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -82,7 +82,7 @@ class Effects:
         residual = pd.Series(data.response - self.predict(data))
         keys = [data.tissue.to_numpy()[data.sample_index], data.responses["drug"].to_numpy()]
         groups = residual.groupby(keys)
-        total, count = (table.unstack(fill_value=0.0) for table in (groups.sum(), groups.count()))
+        total, count = (table.unstack(fill_value=0) for table in (groups.sum(), groups.count()))
         return Effects(self.mean, self.sample, self.drug, total, count.astype(np.float64))
 
     def predict(self, data: ResponseData) -> NDArray[np.float64]:
@@ -110,7 +110,7 @@ class Effects:
         if self.count.empty:
             zeros = np.zeros(len(data))
             return zeros, zeros
-        row = self.count.index.get_indexer(data.tissue)[data.sample_index]
+        row = self.count.index.get_indexer(pd.Index(data.tissue))[data.sample_index]
         column = self.count.columns.get_indexer(data.drugs.index)[data.drug_index]
         known = (row >= 0) & (column >= 0)
         total, count = (t.to_numpy()[row, column] for t in (self.deviation, self.count))
@@ -131,12 +131,14 @@ class Effects:
     @classmethod
     def from_state(cls, arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> Effects:
         """Rebuild what ``state`` described."""
-        tables = (
-            pd.DataFrame(arrays[name], index=facts["tissue"], columns=facts["tissue_drug"])
-            for name in ("deviation", "count")
-        )
-        series = (pd.Series(arrays[name], index=facts[name], dtype=np.float64) for name in ("sample", "drug"))
-        return cls(facts["mean"], *series, *tables)
+
+        def effects(name: str) -> pd.Series:
+            return pd.Series(arrays[name], index=facts[name], dtype=np.float64)
+
+        def cells(name: str) -> pd.DataFrame:
+            return pd.DataFrame(arrays[name], index=facts["tissue"], columns=facts["tissue_drug"])
+
+        return cls(facts["mean"], effects("sample"), effects("drug"), cells("deviation"), cells("count"))
 
 
 def _seen(values: NDArray[np.float64], ids: pd.Index, code: NDArray[np.int64]) -> pd.Series:

@@ -24,6 +24,26 @@ if TYPE_CHECKING:
 MAX_LEVELS = 60  # an annotation with more levels is a name, not a category
 VARIANCE_FLOOR = 0.02  # a mutation in 5 of 800 lines would otherwise weigh as much as tissue
 FINGERPRINT_BITS = 512
+BLOCK_NORM = 4.0  # root mean square length of a row of each block: 27 tissues weigh as much as 678 mutations
+
+
+@dataclass
+class Blocks:
+    """Named groups of columns, each scaled so that its rows have the same typical length in training."""
+
+    gain: dict[str, float] = field(default_factory=dict)
+
+    def fit(self, blocks: dict[str, NDArray[np.float32]]) -> Blocks:
+        """Learn the gain of each block from training rows; an empty or constant block keeps 1."""
+        for name, block in blocks.items():
+            length = float(np.sqrt(np.square(block, dtype=np.float64).sum(axis=1).mean())) if block.size else 0.0
+            self.gain[name] = BLOCK_NORM / length if length > 0 else 1.0
+        return self
+
+    def transform(self, blocks: dict[str, NDArray[np.float32]], n_rows: int) -> NDArray[np.float32]:
+        """Scaled blocks side by side, float32; shape ``(n_rows, 0)`` when there are none."""
+        scaled = [block * np.float32(self.gain[name]) for name, block in blocks.items()]
+        return np.ascontiguousarray(np.hstack(scaled)) if scaled else np.zeros((n_rows, 0), dtype=np.float32)
 
 
 @dataclass
@@ -47,14 +67,15 @@ class OneHot:
         """Column names, ``annotation=level``."""
         return [f"{column}={level}" for column, found in self.levels.items() for level in found]
 
-    def transform(self, table: pd.DataFrame) -> NDArray[np.float32]:
-        """Matrix of shape ``(len(table), len(names))``."""
-        blocks = []
+    def transform(self, table: pd.DataFrame) -> dict[str, NDArray[np.float32]]:
+        """One block a column, shape ``(len(table), n_levels)``."""
+        blocks = {}
         for column, found in self.levels.items():
             values = table[column].astype(object) if column in table else pd.Series(None, index=table.index)
             codes = pd.Index(found).get_indexer(values.where(values.isna(), values.astype(str)))
-            blocks.append(np.vstack([np.eye(len(found)), np.zeros(len(found))])[codes])  # -1 is the row of zeros
-        return _stack(blocks, len(table))
+            rows = np.vstack([np.eye(len(found)), np.zeros(len(found))])  # -1, an unknown level, is the last row
+            blocks[column] = rows[codes].astype(np.float32)
+        return blocks
 
 
 @dataclass
@@ -65,6 +86,7 @@ class SampleFeatures:
     mean: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     scale: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     onehot: OneHot = field(default_factory=OneHot)
+    blocks: Blocks = field(default_factory=Blocks)
 
     def fit(self, data: ResponseData) -> SampleFeatures:
         """Learn from the samples that ``data.responses`` names, each once."""
@@ -75,6 +97,7 @@ class SampleFeatures:
             self.mean[name] = scaler.mean_
             self.scale[name] = np.sqrt(scaler.var_ + VARIANCE_FLOOR * max(float(scaler.var_.max()), 1e-12))
         self.onehot.fit(data.samples.iloc[seen])
+        self.blocks.fit({name: block[seen] for name, block in self._blocks(data).items()})
         return self
 
     @property
@@ -84,22 +107,25 @@ class SampleFeatures:
 
     def transform(self, data: ResponseData, *, missing: str = "error") -> NDArray[np.float32]:
         """Matrix of shape ``(len(data.samples), len(names))``; genes are matched by name."""
-        blocks = [
-            (data.feature_matrix(name, names, missing=missing) - self.mean[name]) / self.scale[name]
+        return self.blocks.transform(self._blocks(data, missing=missing), len(data.samples))
+
+    def _blocks(self, data: ResponseData, *, missing: str = "error") -> dict[str, NDArray[np.float32]]:
+        views = {
+            name: np.float32((data.feature_matrix(name, names, missing=missing) - self.mean[name]) / self.scale[name])
             for name, names in self.views.items()
-        ]
-        return _stack([*blocks, self.onehot.transform(data.samples)], len(data.samples))
+        }
+        return views | self.onehot.transform(data.samples)
 
     def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Arrays and facts for a bundle."""
         arrays = {f"{part}/{v}": a[v] for part, a in (("mean", self.mean), ("scale", self.scale)) for v in a}
-        return arrays, {"views": self.views, "levels": self.onehot.levels}
+        return arrays, {"views": self.views, "levels": self.onehot.levels, "gain": self.blocks.gain}
 
     @classmethod
     def from_state(cls, arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> SampleFeatures:
         """Rebuild what ``state`` described."""
         mean, scale = ({v: arrays[f"{part}/{v}"] for v in facts["views"]} for part in ("mean", "scale"))
-        return cls(facts["views"], mean, scale, OneHot(facts["levels"]))
+        return cls(facts["views"], mean, scale, OneHot(facts["levels"]), Blocks(facts["gain"]))
 
 
 @dataclass
@@ -109,6 +135,7 @@ class DrugFeatures:
     targets: list[str] = field(default_factory=list)
     has_smiles: bool = False
     onehot: OneHot = field(default_factory=OneHot)
+    blocks: Blocks = field(default_factory=Blocks)
 
     def fit(self, data: ResponseData) -> DrugFeatures:
         """Learn from the drugs that ``data.responses`` names."""
@@ -118,6 +145,7 @@ class DrugFeatures:
             counts = Counter(t for targets in target_sets(seen).values() for t in targets)
             self.targets = sorted(t for t, n in counts.items() if n > 1)
         self.onehot.fit(seen[[c for c in ("pathway",) if c in seen]])
+        self.blocks.fit(self._blocks(seen))
         return self
 
     @property
@@ -129,27 +157,30 @@ class DrugFeatures:
 
     def transform(self, drugs: pd.DataFrame) -> NDArray[np.float32]:
         """Matrix of shape ``(len(drugs), len(names))``; what is not known of a drug is zero."""
-        blocks: list[NDArray[Any]] = []
+        return self.blocks.transform(self._blocks(drugs), len(drugs))
+
+    def _blocks(self, drugs: pd.DataFrame) -> dict[str, NDArray[np.float32]]:
+        blocks = {}
         if self.has_smiles:
             smiles = drugs["smiles"] if "smiles" in drugs else pd.Series(None, index=drugs.index, dtype=object)
-            blocks += [morgan_fingerprints(smiles, n_bits=FINGERPRINT_BITS), smiles.notna().to_numpy()[:, None]]
+            blocks["morgan"] = morgan_fingerprints(smiles, n_bits=FINGERPRINT_BITS).astype(np.float32)
+            blocks["has_smiles"] = smiles.notna().to_numpy(np.float32)[:, None]
         if self.targets:
             sets = target_sets(drugs) if "targets" in drugs else {}
             hits = [[t in sets.get(str(drug), ()) for t in self.targets] for drug in drugs.index]
-            blocks.append(np.array(hits, dtype=np.float32).reshape(len(drugs), -1))
-        return _stack([*blocks, self.onehot.transform(drugs)], len(drugs))
+            blocks["targets"] = np.array(hits, dtype=np.float32).reshape(len(drugs), -1)
+        return blocks | self.onehot.transform(drugs)
 
     def state(self) -> dict[str, Any]:
         """Facts for a bundle."""
-        return {"targets": self.targets, "has_smiles": self.has_smiles, "levels": self.onehot.levels}
+        return {
+            "targets": self.targets,
+            "has_smiles": self.has_smiles,
+            "levels": self.onehot.levels,
+            "gain": self.blocks.gain,
+        }
 
     @classmethod
     def from_state(cls, facts: dict[str, Any]) -> DrugFeatures:
         """Rebuild what ``state`` described."""
-        return cls(facts["targets"], facts["has_smiles"], OneHot(facts["levels"]))
-
-
-def _stack(blocks: list[NDArray[Any]], n_rows: int) -> NDArray[np.float32]:
-    """Blocks side by side, float32; shape ``(n_rows, 0)`` when there are none."""
-    columns = [np.asarray(block, dtype=np.float32) for block in blocks]
-    return np.ascontiguousarray(np.hstack(columns)) if columns else np.zeros((n_rows, 0), dtype=np.float32)
+        return cls(facts["targets"], facts["has_smiles"], OneHot(facts["levels"]), Blocks(facts["gain"]))

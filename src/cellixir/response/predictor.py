@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
@@ -12,12 +12,13 @@ import torch
 from cellixir.data.response_data import ResponseData
 from cellixir.data.splits import split_off
 from cellixir.estimator import Arrays, Estimator
-from cellixir.exceptions import ConfigurationError, NotFitted
-from cellixir.nn import DenseEncoder, Side, Tower, TwoTower
+from cellixir.exceptions import ConfigurationError, NotFitted, UnknownIds, examples
+from cellixir.nn import DenseEncoder, Tower, TwoTower
+from cellixir.response.card import model_card
 from cellixir.response.effects import Effects
 from cellixir.response.features import DrugFeatures, SampleFeatures
 from cellixir.response.model import Known
-from cellixir.response.pair_task import PairTask, Pairs
+from cellixir.response.pair_task import Pairs, PairTask
 from cellixir.training import Epoch, TrainingConfig, derived_seed, pick_device, train
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PREDICT_ROWS = 1 << 16
+_DATA_FACTS = ("fingerprint", "measure", "unit", "n_pairs", "n_samples")
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,11 @@ class ResponsePredictor(Estimator):
         """What the parameters come to for this split."""
         Known.under(self.split)
         base = PRESETS[self.split]
-        return Preset(self.architecture or base.architecture, self.training or base.training, self.members or base.members)
+        return Preset(
+            self.architecture or base.architecture,
+            self.training or base.training,
+            self.members or base.members,
+        )
 
     def fit(
         self,
@@ -164,7 +170,8 @@ class ResponsePredictor(Estimator):
         self._learn_features(data)
         self.members_: list[Member] = []
         self.fingerprint_, self.measure_, self.unit_ = data.fingerprint, data.measure, data.unit
-        self.drugs_ = data.drugs
+        self.n_pairs_, self.n_samples_ = len(data), len(np.unique(data.sample_index))
+        self.drugs_ = data.drugs.iloc[np.unique(data.drug_index)]
         history = []
         for number in range(self.preset.members):
             train_rows, stop_rows = self._parts(data, validation, number)
@@ -180,7 +187,9 @@ class ResponsePredictor(Estimator):
         self.sample_features_ = SampleFeatures().fit(data)
         self.drug_features_ = DrugFeatures().fit(data)
         if not known.samples and not self.sample_features_.names:
-            message = f"{self.split} predicts new samples, but the data have no features of samples; give --omics VIEW=FILE"
+            message = (
+                f"{self.split} predicts new samples, but the data have no features of samples; give --omics VIEW=FILE"
+            )
             raise ConfigurationError(message)
         if not known.drugs and not self.drug_features_.names:
             message = "LDO predicts new drugs, but the data have no SMILES, targets or pathways; give --drugs FILE"
@@ -229,9 +238,7 @@ class ResponsePredictor(Estimator):
         shape = self.preset.architecture
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            sample = Tower(
-                self._encoder(len(self.sample_features_.names)), len(self.known_samples_), shape.latent
-            )
+            sample = Tower(self._encoder(len(self.sample_features_.names)), len(self.known_samples_), shape.latent)
             drug = Tower(self._encoder(len(self.drug_features_.names)), len(self.known_drugs_), shape.latent)
             return TwoTower(sample, drug, hidden=shape.head, dropout=shape.dropout)
 
@@ -240,12 +247,14 @@ class ResponsePredictor(Estimator):
         if not n_features:
             return None
         return DenseEncoder(
-            n_features, shape.encoder, shape.latent, dropout=shape.dropout, input_dropout=shape.input_dropout
+            n_features,
+            shape.encoder,
+            shape.latent + 1,
+            dropout=shape.dropout,
+            input_dropout=shape.input_dropout,
         )
 
-    def _pairs(
-        self, data: ResponseData, target: NDArray[np.float64] | None = None, *, missing: str = "error"
-    ) -> Pairs:
+    def _pairs(self, data: ResponseData, target: NDArray[np.float64] | None = None, *, missing: str = "error") -> Pairs:
         device = pick_device(self.device)
         return Pairs(
             torch.from_numpy(self.sample_features_.transform(data, missing=missing)).to(device),
@@ -276,7 +285,12 @@ class ResponsePredictor(Estimator):
         return np.stack([m.effects.predict(data) + m.scale * _forward(m.network, pairs) for m in self.members_])
 
     def rank(
-        self, views: dict[str, AnnData], drugs: pd.DataFrame | None = None, samples: pd.DataFrame | None = None, *, missing: str = "error"
+        self,
+        views: dict[str, AnnData],
+        drugs: pd.DataFrame | None = None,
+        samples: pd.DataFrame | None = None,
+        *,
+        missing: str = "error",
     ) -> pd.DataFrame:
         """Every sample of ``views`` against every drug, most sensitive first within a sample.
 
@@ -305,8 +319,6 @@ class ResponsePredictor(Estimator):
 
     def _check_drugs(self, drugs: pd.DataFrame) -> None:
         """Refuse a drug of which the model can know nothing: never seen, and no feature of it given."""
-        from cellixir.exceptions import UnknownIds, examples
-
         seen = drugs.index.isin(self.known_drugs_)
         described = (self.drug_features_.transform(drugs) != 0).any(axis=1) & (self.split == "LDO")
         lost = drugs.index[~(seen | described)]
@@ -338,13 +350,14 @@ class ResponsePredictor(Estimator):
                 "members": self.preset.members,
                 "seed": self.seed,
             },
-            "data": {"fingerprint": self.fingerprint_, "measure": self.measure_, "unit": self.unit_},
+            "data": {name: getattr(self, f"{name}_") for name in _DATA_FACTS},
             "sample_features": features,
             "drug_features": self.drug_features_.state(),
             "known_samples": list(self.known_samples_),
             "known_drugs": list(self.known_drugs_),
             "drugs": self.drugs_.astype(object).where(self.drugs_.notna(), None).to_dict(orient="split"),
             "members": members,
+            "history": self.history_.to_dict(orient="list"),
         }
 
     @classmethod
@@ -354,12 +367,15 @@ class ResponsePredictor(Estimator):
         parameters["architecture"] = Architecture(**parameters["architecture"])
         parameters["training"] = TrainingConfig(**parameters["training"])
         model = cls(**parameters)
-        model.fingerprint_, model.measure_, model.unit_ = (
-            facts["data"][k] for k in ("fingerprint", "measure", "unit")
-        )
+        for name in _DATA_FACTS:
+            setattr(model, f"{name}_", facts["data"][name])
+        model.history_ = pd.DataFrame(facts["history"])
         model.sample_features_ = SampleFeatures.from_state(_under(arrays, "features/"), facts["sample_features"])
         model.drug_features_ = DrugFeatures.from_state(facts["drug_features"])
-        model.known_samples_, model.known_drugs_ = pd.Index(facts["known_samples"]), pd.Index(facts["known_drugs"])
+        model.known_samples_, model.known_drugs_ = (
+            pd.Index(facts["known_samples"]),
+            pd.Index(facts["known_drugs"]),
+        )
         model.drugs_ = pd.DataFrame(**facts["drugs"])
         model.members_ = [model._member(i, arrays, part) for i, part in enumerate(facts["members"])]
         return model
@@ -373,15 +389,7 @@ class ResponsePredictor(Estimator):
 
     def card(self) -> str:
         """Model card in Markdown."""
-        from cellixir.response.card import model_card
-
         return model_card(self)
-
-    def with_members(self, n: int) -> ResponsePredictor:
-        """Return an unfitted copy with ``n`` members."""
-        return ResponsePredictor(
-            self.split, architecture=self.architecture, training=self.training, members=n, seed=self.seed, device=self.device
-        )
 
 
 def _seen(ids: pd.Index, code: NDArray[np.int64]) -> pd.Index:

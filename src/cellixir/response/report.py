@@ -104,9 +104,7 @@ class BenchmarkSummary:
             table: pd.DataFrame = getattr(self, name)
             missing = [column for column in columns if column not in table]
             if missing and (name == "overall" or len(table)):
-                message = (
-                    f"table {name!r} has no column {examples(missing)}; it has {examples(table.columns, 20)}"
-                )
+                message = f"table {name!r} has no column {examples(missing)}; it has {examples(table.columns, 20)}"
                 raise DataError(message)
         if self.overall["rmse"].notna().sum() == 0:
             message = "no model of table 'overall' has an RMSE; run the benchmark before its report"
@@ -223,9 +221,7 @@ def _pearson_within(
 
 def _row(summary: BenchmarkSummary, model: str) -> dict[str, float]:
     row = summary.overall[summary.overall["model"] == model].iloc[0]
-    return {
-        str(key): float(value) for key, value in row.items() if isinstance(value, (int, float, np.number))
-    }
+    return {str(key): float(value) for key, value in row.items() if isinstance(value, (int, float, np.number))}
 
 
 def _estimate(row: dict[str, float], metric: str) -> Estimate:
@@ -332,9 +328,7 @@ def _leaderboard_table(table: pd.DataFrame) -> pd.DataFrame:
         if metric != column and metric in rows[0]:
             continue
         banded = f"{column}_low" in rows[0]
-        shown[HEADERS.get(column, column)] = [
-            _estimate(row, column) if banded else row[column] for row in rows
-        ]
+        shown[HEADERS.get(column, column)] = [_estimate(row, column) if banded else row[column] for row in rows]
     return pd.DataFrame(shown)
 
 
@@ -357,9 +351,7 @@ def _paired_table(report: Report, summary: BenchmarkSummary) -> None:
         return
     rows = summary.paired.sort_values("rmse_difference", kind="stable")
     difference = [Estimate(*map(float, r)) for r in rows[["rmse_difference", "low", "high"]].to_numpy()]
-    table = pd.DataFrame(
-        {"Model": rows["model"], "Reference": rows["reference"], "RMSE − reference": difference}
-    )
+    table = pd.DataFrame({"Model": rows["model"], "Reference": rows["reference"], "RMSE − reference": difference})
     report.table(table, "Paired differences of RMSE on the same test pairs; below zero the model is better",
                  collapsed=True)  # fmt: skip
 
@@ -432,7 +424,7 @@ def _drug_extremes(report: Report, summary: BenchmarkSummary, drugs: pd.DataFram
     shown = shown if scores["normalised_rmse"].notna().sum() > 30 else "Every drug, predicted best first."
     report.figure(
         extremes(scores["normalised_rmse"], notes=notes, label="RMSE / standard deviation of the drug"),
-        f"{shown} At 1 a prediction is as good as the drug's own mean; r is Pearson's correlation within folds.",
+        f"{shown} At 1 a prediction is as good as the drug's own mean; r is Pearson within folds.",
         pair=True,
     )
 
@@ -457,25 +449,19 @@ def _per_drug(report: Report, summary: BenchmarkSummary, drugs: pd.DataFrame) ->
             scores[model], colours[model] = own["pearson"].to_numpy(), KIND_COLOURS[kind]
     if any(np.isfinite(values).any() for values in scores.values()):
         constant = [model for model, values in scores.items() if not np.isfinite(values).any()]
-        caption = (
-            "Pearson's correlation within each drug and fold, averaged over folds; dashed lines are medians."
-        )
+        caption = "Pearson's correlation within each drug and fold, averaged over folds; dashed lines are medians."
         if constant:
             caption += f" {' and '.join(constant)}: the same value for every sample, so no correlation."
         report.figure(score_histogram(scores, colours=colours, label="Per-drug Pearson"), caption)
     columns = [c for c in ("name", "pathway") if c in summary.drugs]
-    table = (
-        summary.drugs[columns].reindex(drugs.index).join(drugs).sort_values("normalised_rmse").reset_index()
-    )
+    table = summary.drugs[columns].reindex(drugs.index).join(drugs).sort_values("normalised_rmse").reset_index()
     report.table(table.rename(columns=HEADERS), f"Every drug, {summary.best}", collapsed=True)
 
 
 def _missing(report: Report, summary: BenchmarkSummary, pairs: pd.DataFrame) -> None:
     samples, drugs = summary.samples.index, summary.drugs.index
     grid = np.zeros((len(samples), len(drugs)), dtype=bool)
-    rows, columns = (
-        index.get_indexer(pd.Index(pairs[key])) for index, key in ((samples, "sample"), (drugs, "drug"))
-    )
+    rows, columns = (index.get_indexer(pd.Index(pairs[key])) for index, key in ((samples, "sample"), (drugs, "drug")))
     known = (rows >= 0) & (columns >= 0)
     grid[rows[known], columns[known]] = True
     if grid.any():

@@ -85,9 +85,7 @@ def sources() -> Mapping[str, Source]:
     """
     terms = {"": "", **_registry()["terms"]}
     entries = _registry()["files"].items()
-    return MappingProxyType(
-        {key: Source(**{"key": key, **e, "terms": terms[e["terms"]]}) for key, e in entries}
-    )
+    return MappingProxyType({key: Source(**{"key": key, **e, "terms": terms[e["terms"]]}) for key, e in entries})
 
 
 def collections() -> dict[str, tuple[str, ...]]:
@@ -228,9 +226,7 @@ def _download(source: Source, folder: Path, *, progress: bool) -> None:
     except SourceError:
         raise
     except OSError as error:
-        message = (
-            f"cannot write to {folder} ({error.strerror or error}): set CELLIXIR_CACHE_DIR to another folder"
-        )
+        message = f"cannot write to {folder} ({error.strerror or error}): set CELLIXIR_CACHE_DIR to another folder"
         raise ConfigurationError(message) from error
 
 

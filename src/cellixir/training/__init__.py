@@ -2,5 +2,6 @@
 
 from cellixir.training.config import TrainingConfig
 from cellixir.training.loop import Epoch, Task, derived_seed, pick_device, train
+from cellixir.training.progress import Bars
 
-__all__ = ["Epoch", "Task", "TrainingConfig", "derived_seed", "pick_device", "train"]
+__all__ = ["Bars", "Epoch", "Task", "TrainingConfig", "derived_seed", "pick_device", "train"]

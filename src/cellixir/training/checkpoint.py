@@ -45,7 +45,7 @@ def read_checkpoint(path: Path) -> tuple[State, dict[str, Any]] | None:
     try:
         with safe_open(path, framework="pt") as file:
             facts: dict[str, Any] = json.loads(file.metadata()["facts"])
-            return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118
+            return {name: file.get_tensor(name) for name in file.keys()}, facts
     except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
         message = f"{path} is not a checkpoint of cellixir ({error}); delete it to start anew"
         raise BundleError(message) from error

@@ -145,9 +145,7 @@ class _Run:
             return
         tensors, facts = stored
         if facts["signature"] != self.signature:
-            message = (
-                f"{path} belongs to a run with other settings or data; delete it or choose another folder"
-            )
+            message = f"{path} belongs to a run with other settings or data; delete it or choose another folder"
             raise ConfigurationError(message)
         self.task.network.load_state_dict(unnested("network", tensors))
         self.best = unnested("best", tensors)

@@ -1,0 +1,34 @@
+"""What a drug does to a cell: honest models from expression and genomic data to a served prediction."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version as _version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cellixir.data.response_data import ResponseData
+    from cellixir.response.predictor import ResponsePredictor
+    from cellixir.sources.gdsc import load_gdsc_v17
+
+__version__ = _version("cellixir")
+
+__all__ = ["ResponseData", "ResponsePredictor", "__version__", "load_gdsc_v17"]
+
+# Imported on first use: torch alone takes over a second, and `cellixir --help` should not.
+_HOMES = {
+    "ResponseData": "cellixir.data.response_data",
+    "ResponsePredictor": "cellixir.response.predictor",
+    "load_gdsc_v17": "cellixir.sources.gdsc",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        message = f"module 'cellixir' has no attribute {name!r}"
+        raise AttributeError(message)
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
