@@ -141,7 +141,7 @@ def read_folds(path: Path | str, data: ResponseData) -> list[Fold]:
     table = read_table(path, dtype_text="all")
     columns = [c for c in table.columns if c.startswith("fold_")]
     if not columns or not {"sample", "drug"} <= set(table.columns):
-        message = f"{path}: a split file has the columns sample, drug, fold_0, fold_1, ...; this one has {examples(table.columns)}"
+        message = f"{path}: a split file has the columns sample, drug, fold_0, ...; this has {examples(table.columns)}"
         raise DataError(message)
     same = len(table) == len(data) and all(
         (table[c].to_numpy(str) == data.responses[c].to_numpy(str)).all() for c in ("sample", "drug")

@@ -2,8 +2,7 @@
 
 Pairs that share a cell line (or a drug) are not independent. So the unit that is drawn with replacement is the unit
 that the split leaves out (cluster bootstrap; Field and Welsh, J R Stat Soc B 69:369, 2007). Every metric here
-is a function of sums over pairs, so a replicate costs one small matrix product: sums are taken once for each group and a
-replicate only weighs them.
+is a function of sums over pairs: they are taken once for each group, and a replicate only weighs them.
 """
 
 from __future__ import annotations

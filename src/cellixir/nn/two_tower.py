@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import torch
 from torch import nn
 
 if TYPE_CHECKING:
@@ -89,8 +88,9 @@ class TwoTower(nn.Module):
         u, sample_bias = self.sample(sample)
         v, drug_bias = self.drug(drug)
         s, d = sample.position, drug.position
-        score = (u[s] * v[d]).sum(dim=1) + sample_bias[s] + drug_bias[d]
+        score: Tensor = (u[s] * v[d]).sum(dim=1) + sample_bias[s] + drug_bias[d]
         if self.head is None or self.sample_in is None or self.drug_in is None:
             return score
         joined = self.sample_in(u)[s] + self.drug_in(v)[d]  # (n_pairs, hidden)
-        return score + torch.squeeze(self.head(joined), 1)
+        head: Tensor = self.head(joined)  # (n_pairs, 1)
+        return score + head.squeeze(1)

@@ -111,4 +111,4 @@ class DrugPlusTissue:
     def predict(self, data: ResponseData) -> NDArray[np.float64]:
         """Drug mean plus tissue shift, shape ``(n_pairs,)``."""
         shift = np.array([self.shift_.get(t, 0.0) for t in tissue(data).tolist()])
-        return self.drug_.predict(data) + shift
+        return np.asarray(self.drug_.predict(data) + shift)

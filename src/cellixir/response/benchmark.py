@@ -164,9 +164,7 @@ def _claim(folder: Path, data: ResponseData, split: str, folds: list[Fold], seed
     file = folder / "benchmark.json"
     if file.is_file():
         if json.loads(file.read_text()) != facts:
-            message = (
-                f"{folder} holds a benchmark of other data, split, folds or seed; choose another --out or delete it"
-            )
+            message = f"{folder} holds a benchmark of other data, split, folds or seed; choose another --out"
             raise ConfigurationError(message)
     elif folder.exists() and (folder.is_file() or any(folder.iterdir())):
         message = f"{folder} exists and holds other things; choose another --out"

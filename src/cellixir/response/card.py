@@ -40,6 +40,6 @@ well the question can be answered at all.
 
 ## Limits
 
-Not for clinical decisions. Cell lines are not patients. The members' spread (`spread`) measures doubt about the model, not
-the noise of the assay. The training data keep their own terms (GDSC: no commercial use).
+Not for clinical decisions. Cell lines are not patients. The members' spread (`spread`) measures doubt about the
+model, not the noise of the assay. The training data keep their own terms (GDSC: no commercial use).
 """

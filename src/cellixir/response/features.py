@@ -72,7 +72,7 @@ class OneHot:
         blocks = {}
         for column, found in self.levels.items():
             values = table[column].astype(object) if column in table else pd.Series(None, index=table.index)
-            codes = pd.Index(found).get_indexer(values.where(values.isna(), values.astype(str)))
+            codes = pd.Index(found).get_indexer(pd.Index(values.where(values.isna(), values.astype(str))))
             rows = np.vstack([np.eye(len(found)), np.zeros(len(found))])  # -1, an unknown level, is the last row
             blocks[column] = rows[codes].astype(np.float32)
         return blocks
@@ -110,11 +110,11 @@ class SampleFeatures:
         return self.blocks.transform(self._blocks(data, missing=missing), len(data.samples))
 
     def _blocks(self, data: ResponseData, *, missing: str = "error") -> dict[str, NDArray[np.float32]]:
-        views = {
-            name: np.float32((data.feature_matrix(name, names, missing=missing) - self.mean[name]) / self.scale[name])
-            for name, names in self.views.items()
-        }
-        return views | self.onehot.transform(data.samples)
+        blocks = {}
+        for name, names in self.views.items():
+            raw = data.feature_matrix(name, names, missing=missing)
+            blocks[name] = ((raw - self.mean[name]) / self.scale[name]).astype(np.float32)
+        return blocks | self.onehot.transform(data.samples)
 
     def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Arrays and facts for a bundle."""
@@ -160,11 +160,11 @@ class DrugFeatures:
         return self.blocks.transform(self._blocks(drugs), len(drugs))
 
     def _blocks(self, drugs: pd.DataFrame) -> dict[str, NDArray[np.float32]]:
-        blocks = {}
+        blocks: dict[str, NDArray[np.float32]] = {}
         if self.has_smiles:
             smiles = drugs["smiles"] if "smiles" in drugs else pd.Series(None, index=drugs.index, dtype=object)
             blocks["morgan"] = morgan_fingerprints(smiles, n_bits=FINGERPRINT_BITS).astype(np.float32)
-            blocks["has_smiles"] = smiles.notna().to_numpy(np.float32)[:, None]
+            blocks["has_smiles"] = smiles.notna().to_numpy().astype(np.float32)[:, None]
         if self.targets:
             sets = target_sets(drugs) if "targets" in drugs else {}
             hits = [[t in sets.get(str(drug), ()) for t in self.targets] for drug in drugs.index]

@@ -63,7 +63,7 @@ class PairTask(Task):
     def batches(self, config: TrainingConfig, generator: torch.Generator) -> Iterator[Tensor]:
         """Row numbers in random order."""
         order = torch.randperm(len(self.train), generator=generator).to(self.train.target.device)
-        yield from order.split(config.batch_size)
+        yield from torch.split(order, config.batch_size)
 
     def loss(self, batch: Tensor) -> Tensor:
         """Mean squared error of one batch."""
@@ -73,7 +73,7 @@ class PairTask(Task):
         """Mean squared error of all validation pairs."""
         rows = torch.arange(len(self.validation), device=self.validation.target.device)
         total = 0.0
-        for block in rows.split(BLOCK):
+        for block in torch.split(rows, BLOCK):
             error = self.network(*self.validation.block(block)) - self.validation.target[block]
             total += float(error.double().square().sum())
         return total / len(self.validation)

@@ -156,7 +156,7 @@ class ResponsePredictor(Estimator):
         data
             Training pairs; its sample and drug tables may hold more ids than its pairs.
         validation
-            Rows on which the first member stops; None cuts them off along the split. The other members always cut their own.
+            Rows on which the first member stops; None cuts them off along the split, as the other members do.
         checkpoint
             Folder for the state after each epoch; a killed fit goes on from there and ends the same.
         on_epoch
@@ -267,8 +267,8 @@ class ResponsePredictor(Estimator):
         )
 
     def predict(self, data: ResponseData) -> NDArray[np.float64]:
-        """Mean of the members' predictions for each row of ``data``, shape ``(n_pairs,)``, in the unit of the response."""
-        return self.predict_members(data).mean(axis=0)
+        """Mean of the members' predictions for each row of ``data``, shape ``(n_pairs,)``."""
+        return np.asarray(self.predict_members(data).mean(axis=0))
 
     def predict_members(self, data: ResponseData, *, missing: str = "error") -> NDArray[np.float64]:
         """Prediction of each member, shape ``(n_members, n_pairs)``; their spread is a measure of doubt.
@@ -404,5 +404,5 @@ def _forward(network: TwoTower, pairs: Pairs) -> NDArray[np.float64]:
     """Output for all pairs: both towers run once, pairs go through the head in blocks."""
     network.eval()
     with torch.inference_mode():
-        blocks = [network(*pairs.block(rows)) for rows in torch.arange(len(pairs)).split(PREDICT_ROWS)]
+        blocks = [network(*pairs.block(rows)) for rows in torch.split(torch.arange(len(pairs)), PREDICT_ROWS)]
         return torch.cat(blocks).cpu().numpy().astype(np.float64)

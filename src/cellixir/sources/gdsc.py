@@ -27,8 +27,8 @@ _DRUG_COLUMNS = ["name", "targets", "pathway", "smiles", "synonyms", "pubchem"]
 def load_gdsc_v17(*, progress: bool = True) -> ResponseData:
     """GDSC v17: 213,787 natural-log IC50 (ln µM) of 988 cell lines and 265 drugs, with genomic features.
 
-    ``samples`` (COSMIC ids) has ``cell_line_name``, ``tcga``, ``tissue_subtype``, ``medium``, ``growth``, ``tissue``, ``msi``;
-    ``drugs`` (GDSC ids) has ``name``, ``targets``, ``pathway``, ``smiles``, ``synonyms``, ``pubchem``. What
+    ``samples`` (COSMIC ids) has ``cell_line_name``, ``tcga``, ``tissue_subtype``, ``medium``, ``growth``, ``tissue``,
+    ``msi``; ``drugs`` (GDSC ids) has ``name``, ``targets``, ``pathway``, ``smiles``, ``synonyms``, ``pubchem``. What
     the published lists do not know is missing; a drug without a name is called by its id. The view
     ``genomic`` has 678 binary features: mutations, copy-number segments, and ``MSI_FACTOR``.
 
