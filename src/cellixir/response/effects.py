@@ -90,16 +90,6 @@ class Effects:
         total, count = self._tissue_cells(data)
         return self._additive(data) + total / (count + SHRINKAGE)
 
-    def leave_one_out(self, data: ResponseData) -> NDArray[np.float64]:
-        """What ``predict`` would say of the rows it was fitted on, had each not been in its own tissue mean.
-
-        Residuals to this, and not to ``predict``, look in training as they will for a new sample.
-        """
-        additive = self._additive(data)
-        total, count = self._tissue_cells(data)
-        own = data.response - additive
-        return additive + np.where(count > 0, (total - own) / (np.maximum(count, 1) - 1 + SHRINKAGE), 0.0)
-
     def _additive(self, data: ResponseData) -> NDArray[np.float64]:
         sample = self.sample.reindex(data.samples.index, fill_value=0.0).to_numpy()[data.sample_index]
         drug = self.drug.reindex(data.drugs.index, fill_value=0.0).to_numpy()[data.drug_index]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 from cellixir.exceptions import ConfigurationError
 from cellixir.response import baselines, trees
-from cellixir.response.linear import RidgePerDrug
 from cellixir.response.predictor import ResponsePredictor
+from cellixir.response.ridge import RidgePerDrug
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

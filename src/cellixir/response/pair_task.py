@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,6 +14,8 @@ from cellixir.training import Task, TrainingConfig
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
 BLOCK = 1 << 16
@@ -33,6 +35,14 @@ class Pairs:
 
     def __len__(self) -> int:
         return len(self.target)
+
+    def with_target(self, target: NDArray[np.float64]) -> Pairs:
+        """The same pairs with another target."""
+        return replace(self, target=torch.from_numpy(target).to(self.target))
+
+    def feature_arrays(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Features of samples and of drugs, as arrays."""
+        return self.sample_features.cpu().numpy(), self.drug_features.cpu().numpy()
 
     def block(self, rows: Tensor) -> tuple[Side, Side]:
         """Both sides of the pairs ``rows``; each distinct sample and drug stands in it once."""

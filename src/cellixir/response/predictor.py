@@ -15,10 +15,10 @@ from cellixir.estimator import Arrays, Estimator
 from cellixir.exceptions import ConfigurationError, NotFitted, UnknownIds, examples
 from cellixir.nn import DenseEncoder, Tower, TwoTower
 from cellixir.response.card import model_card
-from cellixir.response.effects import Effects
 from cellixir.response.features import DrugFeatures, SampleFeatures
 from cellixir.response.model import Known
 from cellixir.response.pair_task import Pairs, PairTask
+from cellixir.response.wide import Wide
 from cellixir.training import Epoch, TrainingConfig, derived_seed, pick_device, train
 
 if TYPE_CHECKING:
@@ -79,20 +79,24 @@ PRESETS["LTO"] = PRESETS["LCO"]
 
 @dataclass
 class Member:
-    """One network of the committee, and the naive prediction whose residual it learned."""
+    """One network of the committee, and the wide part whose residual it learned.
 
-    effects: Effects
+    ``gain``, from 0 to 1, is how much of the deep part its validation rows confirm.
+    """
+
+    wide: Wide
     scale: float
+    gain: float
     network: TwoTower
 
 
 class ResponsePredictor(Estimator):
     """Two-tower network for drug response, a committee of ``members``.
 
-    A sample tower and a drug tower meet in an inner product and a small head. Ids that were seen in training
-    also carry a learned embedding where the question allows it. Each member learns the residual from the naive
-    effects that are known under ``split``, and stops on an inner validation part of its own, so that the committee as
-    a whole learns from all rows (Krogh and Vedelsby, NIPS 1994).
+    Wide and deep. The wide part (naive effects, and a linear model where one side is new) is solved in closed form;
+    the deep part learns what it leaves: a sample tower and a drug tower meet in an inner product and a small head.
+    Ids that were seen in training also carry a learned embedding where the question allows it. Each member stops on an
+    inner validation part of its own, so that the committee learns from all rows (Krogh and Vedelsby, NIPS 1994).
 
     Parameters
     ----------
@@ -110,7 +114,7 @@ class ResponsePredictor(Estimator):
     members_ : list of Member
     history_ : DataFrame
         ``member, epoch, train_loss, validation_loss, learning_rate, seconds``; losses are mean squared errors
-        of the residual in units of its variance: 1 is the naive prediction.
+        of what the wide part leaves, in units of its variance: 1 is the wide part alone.
     """
 
     def __init__(
@@ -213,17 +217,14 @@ class ResponsePredictor(Estimator):
         on_epoch: Callable[[int, Epoch], None] | None,
     ) -> tuple[Member, list[Epoch]]:
         known = Known.under(self.split)
-        use_tissue = known.tissues and not known.samples
-        effects = Effects.fit(rows, samples=known.samples, drugs=known.drugs, tissue=use_tissue)
-        residual = rows.response - effects.leave_one_out(rows)
+        wide, without = Wide.fit(rows, known, self.sample_features_, self.drug_features_)
+        residual = rows.response - without
         scale = float(residual.std()) or 1.0
         seed = derived_seed(self.seed, number)
         network = self._network(seed).to(pick_device(self.device))
-        task = PairTask(
-            network,
-            self._pairs(rows, residual / scale),
-            self._pairs(stop, (stop.response - effects.predict(stop)) / scale),
-        )
+        stop_pairs = self._pairs(stop)
+        left = (stop.response - wide.predict(stop, *stop_pairs.feature_arrays())) / scale
+        task = PairTask(network, self._pairs(rows, residual / scale), stop_pairs.with_target(left))
         epochs = train(
             task,
             self.preset.training,
@@ -232,7 +233,7 @@ class ResponsePredictor(Estimator):
             signature=repr((self.split, self.preset, self.seed, number, self.fingerprint_)),
             on_epoch=(lambda epoch: on_epoch(number, epoch)) if on_epoch else None,
         )
-        return Member(effects, scale, network), epochs
+        return Member(wide, scale, _confirmed(left, _forward(network, stop_pairs)), network), epochs
 
     def _network(self, seed: int) -> TwoTower:
         shape = self.preset.architecture
@@ -282,7 +283,10 @@ class ResponsePredictor(Estimator):
             message = "fit the ResponsePredictor, or load a bundle, before it predicts"
             raise NotFitted(message)
         pairs = self._pairs(data, missing=missing)
-        return np.stack([m.effects.predict(data) + m.scale * _forward(m.network, pairs) for m in self.members_])
+        features = pairs.feature_arrays()
+        return np.stack(
+            [m.wide.predict(data, *features) + m.gain * m.scale * _forward(m.network, pairs) for m in self.members_]
+        )
 
     def rank(
         self,
@@ -337,11 +341,11 @@ class ResponsePredictor(Estimator):
         arrays = {f"features/{n}": a for n, a in arrays.items()}
         members = []
         for i, member in enumerate(self.members_):
-            effects, facts = member.effects.state()
-            arrays |= {f"member{i}/effects/{n}": a for n, a in effects.items()}
+            wide, facts = member.wide.state()
+            arrays |= {f"member{i}/wide/{n}": a for n, a in wide.items()}
             weights = member.network.state_dict()
             arrays |= {f"member{i}/network/{n}": t.cpu().numpy() for n, t in weights.items()}
-            members.append({"scale": member.scale, "effects": facts})
+            members.append({"scale": member.scale, "gain": member.gain, "wide": facts})
         return arrays, {
             "parameters": {
                 "split": self.split,
@@ -381,11 +385,11 @@ class ResponsePredictor(Estimator):
         return model
 
     def _member(self, i: int, arrays: Arrays, facts: dict[str, Any]) -> Member:
-        effects = Effects.from_state(_under(arrays, f"member{i}/effects/"), facts["effects"])
+        wide = Wide.from_state(_under(arrays, f"member{i}/wide/"), facts["wide"])
         network = self._network(0)
         weights = _under(arrays, f"member{i}/network/")
         network.load_state_dict({n: torch.from_numpy(a) for n, a in weights.items()})
-        return Member(effects, facts["scale"], network.to(pick_device(self.device)).eval())
+        return Member(wide, facts["scale"], facts["gain"], network.to(pick_device(self.device)).eval())
 
     def card(self) -> str:
         """Model card in Markdown."""
@@ -398,6 +402,12 @@ def _seen(ids: pd.Index, code: NDArray[np.int64]) -> pd.Index:
 
 def _under(arrays: Arrays, prefix: str) -> Arrays:
     return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def _confirmed(left: NDArray[np.float64], deep: NDArray[np.float64]) -> float:
+    """Share of the deep part, in [0, 1], that leaves the least squared error on the validation rows."""
+    power = float(deep @ deep)
+    return min(max(float(left @ deep) / power, 0.0), 1.0) if power > 0 else 0.0
 
 
 def _forward(network: TwoTower, pairs: Pairs) -> NDArray[np.float64]:

@@ -20,7 +20,7 @@ N_COMPONENTS = 8
 class ResponseProfiles:
     """Effect and singular components of each seen sample and drug.
 
-    The residuals from the drug means, 0 where not measured, are decomposed as ``U S V'``; a drug is its mean and its row
+    The residuals from the drug means, 0 where not measured, are decomposed as ``U S V'``; a drug is its mean and row
     of ``V``, a sample its mean residual and its row of ``U S``, each of ``n_components`` columns.
     """
 
