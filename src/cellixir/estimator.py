@@ -53,9 +53,7 @@ class Estimator(ABC):
             If something else than a bundle stands at ``path``.
         """
         target = Path(path)
-        if target.exists() and not (target / "model.json").is_file() and (target.is_file() or any(target.iterdir())):
-            message = f"{target} exists and is not a bundle; choose another place for the model"
-            raise BundleError(message)
+        self.check_target(target)
         arrays, facts = self.state()
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f".{target.name}.{os.getpid()}")
@@ -69,6 +67,13 @@ class Estimator(ABC):
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         return target
+
+    @staticmethod
+    def check_target(path: Path) -> None:
+        """Refuse a place where something else than a bundle stands: worth asking before a long fit."""
+        if path.is_file() or (path.is_dir() and any(path.iterdir()) and not (path / "model.json").is_file()):
+            message = f"{path} exists and is not a bundle; choose another place for the model"
+            raise BundleError(message)
 
     def _header(self) -> dict[str, Any]:
         packages = ("cellixir", "torch", "numpy", "scikit-learn")

@@ -17,7 +17,9 @@ from cellixir.exceptions import ConfigurationError
 if TYPE_CHECKING:
     from rich.table import Table
 
-app = typer.Typer(help="List the public data sets and fetch them, verified.", no_args_is_help=True)
+app = typer.Typer(
+    help="List the public data sets and fetch them, verified.", no_args_is_help=True, rich_markup_mode=None
+)
 
 # \b keeps the lines of a paragraph as they are.
 _LIST_HELP = """List every public file: key, content, size, licence, and whether it is at hand.

@@ -12,7 +12,7 @@ import torch
 from cellixir.data.response_data import ResponseData
 from cellixir.data.splits import split_off
 from cellixir.estimator import Arrays, Estimator
-from cellixir.exceptions import ConfigurationError, NotFitted, UnknownIds, examples
+from cellixir.exceptions import ConfigurationError, NotFitted
 from cellixir.nn import DenseEncoder, Tower, TwoTower
 from cellixir.response.card import model_card
 from cellixir.response.features import DrugFeatures, SampleFeatures
@@ -25,11 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from anndata import AnnData
     from numpy.typing import NDArray
 
 PREDICT_ROWS = 1 << 16
-_DATA_FACTS = ("fingerprint", "measure", "unit", "n_pairs", "n_samples")
+_DATA_FACTS = ("fingerprint", "measure", "unit", "n_pairs", "n_samples", "scales")
 
 
 @dataclass(frozen=True)
@@ -175,6 +174,7 @@ class ResponsePredictor(Estimator):
         self.members_: list[Member] = []
         self.fingerprint_, self.measure_, self.unit_ = data.fingerprint, data.measure, data.unit
         self.n_pairs_, self.n_samples_ = len(data), len(np.unique(data.sample_index))
+        self.scales_ = {name: str(view.uns.get("scale", "unknown")) for name, view in data.views.items()}
         self.drugs_ = data.drugs.iloc[np.unique(data.drug_index)]
         history = []
         for number in range(self.preset.members):
@@ -287,53 +287,6 @@ class ResponsePredictor(Estimator):
         return np.stack(
             [m.wide.predict(data, *features) + m.gain * m.scale * _forward(m.network, pairs) for m in self.members_]
         )
-
-    def rank(
-        self,
-        views: dict[str, AnnData],
-        drugs: pd.DataFrame | None = None,
-        samples: pd.DataFrame | None = None,
-        *,
-        missing: str = "error",
-    ) -> pd.DataFrame:
-        """Every sample of ``views`` against every drug, most sensitive first within a sample.
-
-        Parameters
-        ----------
-        views
-            Features of the samples by view name.
-        drugs
-            None: the drugs of the training data.
-        samples
-            Annotation such as ``tissue``, by sample id.
-
-        Returns
-        -------
-        DataFrame
-            ``sample, drug, drug_name, predicted, spread, rank, seen_drug``.
-        """
-        question = ResponseData.question(views, self.drugs_ if drugs is None else drugs, samples)
-        self._check_drugs(question.drugs)
-        values = self.predict_members(question, missing=missing)
-        table = question.responses[["sample", "drug"]].assign(predicted=values.mean(axis=0), spread=values.std(axis=0))
-        if "name" in question.drugs:
-            table.insert(2, "drug_name", question.drugs["name"].reindex(table["drug"]).to_numpy())
-        table["rank"] = table.groupby("sample")["predicted"].rank(method="first").astype(int)
-        return table.sort_values(["sample", "rank"], kind="stable").reset_index(drop=True)
-
-    def _check_drugs(self, drugs: pd.DataFrame) -> None:
-        """Refuse a drug of which the model can know nothing: never seen, and no feature of it given."""
-        seen = drugs.index.isin(self.known_drugs_)
-        described = (self.drug_features_.transform(drugs) != 0).any(axis=1) & (self.split == "LDO")
-        lost = drugs.index[~(seen | described)]
-        if len(lost):
-            way_out = (
-                "give their SMILES, targets or pathway"
-                if self.split == "LDO"
-                else "fit with --split LDO to predict new drugs, or choose among the drugs of the bundle"
-            )
-            message = f"{len(lost)} drugs are unknown to the model: {examples(lost)}; {way_out}"
-            raise UnknownIds(message)
 
     def state(self) -> tuple[Arrays, dict[str, Any]]:
         """Arrays and facts of the fitted model."""

@@ -65,7 +65,7 @@ class Wide:
     def predict(
         self, data: ResponseData, samples: NDArray[np.float32], drugs: NDArray[np.float32]
     ) -> NDArray[np.float64]:
-        """Prediction of each row, shape ``(n_pairs,)``; ``samples`` and ``drugs`` are the feature matrices of ``data``."""
+        """Prediction of each row, shape ``(n_pairs,)``; ``samples`` and ``drugs`` are the features of ``data``."""
         start = self.effects.predict(data)
         if not len(self.models):
             return start

@@ -1,0 +1,68 @@
+"""``cellixir demo``: the main job, on real data where it can be had."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from cellixir.data.response_data import ResponseData
+
+HELP = """Judge the network beside the naive baselines on real GDSC v17 and write the report.
+
+The files are taken from CELLIXIR_DATA_DIR or downloaded. Where neither is possible the same job runs on a
+small simulated cohort, and says so.
+
+\b
+Examples:
+  cellixir demo
+  cellixir demo --split LPO --out demo-lpo
+"""
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for tables and report.")] = Path("demo"),
+    split: Annotated[str, typer.Option(help="Who is new: LPO, LCO, LDO or LTO.")] = "LCO",
+    models: Annotated[str, typer.Option(metavar="A,B,C", help="Models beside the naive baselines.")] = "ridge,network",
+    seed: Annotated[int, typer.Option(help="Same seed, same result.")] = 0,
+) -> None:
+    """Run the benchmark and say where the report is."""
+    from cellixir.cli.response import print_leaderboard
+    from cellixir.response.benchmark import run_benchmark
+
+    data = _real() or _simulated()
+    folder = out / data.source.split()[0].lower()
+    names = [name.strip() for name in models.split(",")]
+    result = run_benchmark(
+        data,
+        split,
+        folder,
+        models=names,
+        seed=seed,
+        command=f"cellixir demo --split {split} --models {models} --seed {seed}",
+        quiet=False,
+    )
+    print_leaderboard(result.overall, f"{data.source}: {split}, {len(data):,} pairs")
+    typer.echo(f"report: {(result.folder / 'report.html').resolve()}")
+
+
+def _real() -> ResponseData | None:
+    from cellixir.exceptions import SourceError
+    from cellixir.sources.gdsc import load_gdsc_v17
+
+    try:
+        data = load_gdsc_v17()
+    except SourceError as error:
+        typer.echo(f"NOT REAL DATA: GDSC v17 cannot be had here ({error}).", err=True)
+        typer.echo("NOT REAL DATA: the same job runs on a small simulated cohort with planted biomarkers.", err=True)
+        return None
+    typer.echo(f"GDSC v17: {len(data):,} measured pairs, {len(data.samples):,} cell lines, {len(data.drugs):,} drugs")
+    return data
+
+
+def _simulated() -> ResponseData:
+    from cellixir.data.simulate import simulate_responses
+
+    return simulate_responses()[0]

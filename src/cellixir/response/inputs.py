@@ -1,0 +1,118 @@
+"""From a user's files to ``ResponseData``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from cellixir.data.drugs import read_drugs
+from cellixir.data.omics import read_view
+from cellixir.data.response_data import ResponseData
+from cellixir.data.responses import read_responses
+from cellixir.data.tables import id_index, read_table
+from cellixir.exceptions import ConfigurationError
+from cellixir.sources.gdsc import datasets
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from anndata import AnnData
+
+
+def parse_views(arguments: Sequence[str]) -> dict[str, Path]:
+    """Files by view name from ``VIEW=FILE`` arguments.
+
+    >>> parse_views(["expression=ccle.csv"])
+    {'expression': PosixPath('ccle.csv')}
+    """
+    views: dict[str, Path] = {}
+    for argument in arguments:
+        name, found, file = argument.partition("=")
+        if not found or not name or not file:
+            message = f"--omics '{argument}' is not VIEW=FILE; write for example --omics expression=expression.csv"
+            raise ConfigurationError(message)
+        if name in views:
+            message = f"--omics names the view '{name}' twice; give each view a name of its own"
+            raise ConfigurationError(message)
+        views[name] = Path(file)
+    return views
+
+
+def read_samples(path: Path | str) -> pd.DataFrame:
+    """Annotation by sample id (first column); a ``tissue`` column is what baselines and LTO look for."""
+    table = read_table(path)
+    first = table.columns[0]
+    table = table.set_index(id_index(table[first], source=str(path), what="sample")).drop(columns=first)
+    return table.rename(columns={c: c.lower() for c in table.columns if c.lower() == "tissue"})
+
+
+def load_dataset(name: str) -> ResponseData:
+    """A public data set by name.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is none of that name.
+    """
+    known = datasets()
+    if name not in known:
+        message = f"there is no data set '{name}'; choose one of {', '.join(known)}"
+        raise ConfigurationError(message)
+    return known[name]()
+
+
+def read_inputs(
+    response: Path | str,
+    *,
+    omics: Mapping[str, Path] | None = None,
+    drugs: Path | str | None = None,
+    samples: Path | str | None = None,
+) -> ResponseData:
+    """Join a response table with omics, drugs and samples from files.
+
+    Parameters
+    ----------
+    response
+        Wide or long table, or GDSC's fitted dose responses; see ``read_responses``.
+    omics
+        File of each view, samples in rows (or, if only that matches the response, in columns).
+    drugs
+        Drug list with any of name, smiles, targets, pathway.
+    samples
+        Sample annotation with a ``tissue`` column.
+    """
+    table = read_responses(response)
+    views = read_views(omics or {}, table.samples.index)
+    annotation = table.samples if samples is None else _beside(table.samples, read_samples(samples))
+    drug_list = table.drugs if drugs is None else _match_drugs(read_drugs(drugs), table.drugs)
+    return ResponseData.join(
+        table.pairs,
+        views=views,
+        samples=annotation,
+        drugs=drug_list,
+        measure=table.measure,
+        unit=table.unit,
+        source=Path(response).name,
+    )
+
+
+def read_views(files: Mapping[str, Path], samples: pd.Index | None = None) -> dict[str, AnnData]:
+    """Views by name; ``samples`` are the ids by which a table with genes in rows is recognised."""
+    return {name: read_view(file, name=name, samples=samples) for name, file in files.items()}
+
+
+def _beside(left: pd.DataFrame, right: pd.DataFrame) -> pd.DataFrame:
+    """Annotation of the ids of ``left``; where both tables have a column, ``right`` decides."""
+    return left.drop(columns=[c for c in left.columns if c in right]).join(right)
+
+
+def _match_drugs(listed: pd.DataFrame, wanted: pd.DataFrame) -> pd.DataFrame:
+    """The list by the ids of the responses: by id, or by name where the responses name their drugs."""
+    if wanted.index.isin(listed.index).any() or "name" not in listed:
+        return listed
+    names = listed["name"].astype(str).str.casefold()
+    by_name = listed[~names.duplicated()].set_axis(names[~names.duplicated()])
+    keys = wanted.index.astype(str).str.casefold()
+    return by_name.reindex(keys).set_axis(wanted.index) if keys.isin(by_name.index).any() else listed
