@@ -196,13 +196,12 @@ def _write(
         histories.append(done[1])
         seconds.append({"model": piece.spec.name, "fold": piece.fold.number, "seconds": done[2]})
     clock = pd.DataFrame(seconds)
-    judged, left = _tested(data, folds, predictions)
-    table = evaluation.overall(judged, split, left, clock, seed=seed)
+    table = evaluation.overall(data, split, folds, predictions, clock, seed=seed)
     result = BenchmarkResult(
         folder,
         evaluation.leaderboard(data, split, folds, predictions, clock),
         table,
-        evaluation.paired(judged, split, left, table, seed=seed),
+        evaluation.paired(data, split, folds, predictions, table, seed=seed),
         pd.concat([h for h in histories if len(h)] or histories[:1], ignore_index=True),
     )
     long = evaluation.predictions_table(data, folds, predictions)
@@ -217,16 +216,6 @@ def _write(
         long.to_parquet(file, index=False)
     write_response_report(folder / "report.html", _summary(data, split, folds, result, long, seed, command))
     return result
-
-
-def _tested(
-    data: ResponseData, folds: list[Fold], predictions: evaluation.Predictions
-) -> tuple[ResponseData, evaluation.Predictions]:
-    """Rows that were a test row in some fold: all of them, unless the folds came from a file."""
-    rows = np.unique(np.concatenate([fold.test for fold in folds]))
-    if len(rows) == len(data):
-        return data, predictions
-    return data.take(rows), {name: p[rows] for name, p in predictions.items()}
 
 
 def _summary(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,9 +61,14 @@ def leaderboard(
 
 
 def overall(
-    data: ResponseData, split: str, predictions: Predictions, seconds: pd.DataFrame, *, seed: int
+    data: ResponseData, split: str, folds: list[Fold], predictions: Predictions, seconds: pd.DataFrame, *, seed: int
 ) -> pd.DataFrame:
-    """One row a model over all folds, best RMSE first, with intervals over the unit that the split leaves out."""
+    """One row a model over all folds, best RMSE first, with intervals over the unit that the split leaves out.
+
+    Errors and correlations are over all test rows at once. Correlations within a drug or a sample are means over folds:
+    across folds even a drug mean would seem to vary, against what was left out.
+    """
+    data, predictions, folds = _tested(data, folds, predictions)
     y, units = data.response, split_groups(data, split)
     expected = predictions["mean_effects"]
     rows = []
@@ -80,16 +86,37 @@ def overall(
             "mae": plain["mae"].value,
             "pearson": plain["pearson"].value,
             "spearman": metrics.spearman(y, p),
-            "per_drug_pearson": metrics.mean_within(y, p, data.drug_index),
-            "per_sample_pearson": metrics.mean_within(y, p, data.sample_index),
+            "per_drug_pearson": _mean_over_folds(y, p, data.drug_index, folds),
+            "per_sample_pearson": _mean_over_folds(y, p, data.sample_index, folds),
             "seconds": float(seconds.loc[seconds["model"] == model, "seconds"].sum()),
         }
         rows.append(row)
     return pd.DataFrame(rows).sort_values("rmse", kind="stable").reset_index(drop=True)
 
 
-def paired(data: ResponseData, split: str, predictions: Predictions, table: pd.DataFrame, *, seed: int) -> pd.DataFrame:
+def _mean_over_folds(
+    y: NDArray[np.float64], p: NDArray[np.float64], groups: NDArray[np.int64], folds: list[Fold]
+) -> float:
+    values = [metrics.mean_within(y[f.test], p[f.test], groups[f.test]) for f in folds]
+    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+
+
+def _tested(
+    data: ResponseData, folds: list[Fold], predictions: Predictions
+) -> tuple[ResponseData, Predictions, list[Fold]]:
+    """Rows that were a test row in some fold: all of them, unless the folds came from a file."""
+    rows = np.unique(np.concatenate([fold.test for fold in folds]))
+    if len(rows) == len(data):
+        return data, predictions, folds
+    moved = [replace(fold, test=np.searchsorted(rows, fold.test)) for fold in folds]
+    return data.take(rows), {name: p[rows] for name, p in predictions.items()}, moved
+
+
+def paired(
+    data: ResponseData, split: str, folds: list[Fold], predictions: Predictions, table: pd.DataFrame, *, seed: int
+) -> pd.DataFrame:
     """RMSE of each model less that of the strongest baseline and of the best tree model; below 0: it is better."""
+    data, predictions, _ = _tested(data, folds, predictions)
     references = [
         table.loc[table["kind"] == kind, "model"].iloc[0] for kind in ("baseline", "tree") if kind in set(table["kind"])
     ]
