@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from cellixir.nn.dropout import Dropout
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -25,8 +27,8 @@ class DenseEncoder(nn.Module):
         self, n_features: int, hidden: int, latent: int, *, dropout: float = 0.2, input_dropout: float = 0.2
     ) -> None:
         super().__init__()
-        middle = [nn.Linear(n_features, hidden), nn.ReLU(), nn.Dropout(dropout)] if hidden else []
-        self.layers = nn.Sequential(nn.Dropout(input_dropout), *middle, nn.Linear(hidden or n_features, latent))
+        middle = [nn.Linear(n_features, hidden), nn.ReLU(), Dropout(dropout)] if hidden else []
+        self.layers = nn.Sequential(Dropout(input_dropout), *middle, nn.Linear(hidden or n_features, latent))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(n, n_features)`` to ``(n, latent)``."""

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from torch import nn
 
+from cellixir.nn.dropout import Dropout
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -73,10 +75,10 @@ class TwoTower(nn.Module):
         self.head = (
             nn.Sequential(
                 nn.ReLU(),
-                nn.Dropout(dropout),
+                Dropout(dropout),
                 nn.Linear(hidden, hidden // 2),
                 nn.ReLU(),
-                nn.Dropout(dropout),
+                Dropout(dropout),
                 nn.Linear(hidden // 2, 1),
             )
             if hidden

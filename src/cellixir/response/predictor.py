@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -312,7 +313,7 @@ class ResponsePredictor(Estimator):
             "drug_features": self.drug_features_.state(),
             "known_samples": list(self.known_samples_),
             "known_drugs": list(self.known_drugs_),
-            "drugs": self.drugs_.astype(object).where(self.drugs_.notna(), None).to_dict(orient="split"),
+            "drugs": json.loads(self.drugs_.to_json(orient="split")),
             "members": members,
             "history": self.history_.to_dict(orient="list"),
         }

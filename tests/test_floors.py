@@ -1,0 +1,141 @@
+"""Every room of the house imports only from the floors below it."""
+
+from __future__ import annotations
+
+import ast
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "src" / "cellixir"
+FLOORS = {
+    0: ("exceptions", "files"),
+    1: ("data", "nn", "training", "metrics", "figures", "compute"),
+    2: ("estimator", "sources", "report"),
+    3: ("response", "embedding", "synthesis", "perturbation"),
+    4: ("aging", "search", "explain", "federated"),
+    5: ("serving",),
+    6: ("cli",),
+}
+FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
+# What the root itself defines; its other names are doors into rooms, for users only.
+ROOT_NAMES = {"__version__"}
+# A library that one place alone may know: the others reach it through that place, or do without.
+KEPT_OUT = {"data": {"torch"}}
+ONLY_IN = {"dask": "compute", "distributed": "compute"}
+
+
+def imported(source: str, module: str) -> Iterator[tuple[int, str]]:
+    """Line and full dotted name of everything that a module imports, at its top or inside, for types or for use.
+
+    ``module`` is the dotted name; a package's is that of its ``__init__``, such as ``cellixir.nn.__init__``.
+    """
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            here = module.split(".")[: -node.level] if node.level else []
+            base = ".".join([*here, *([node.module] if node.module else [])])
+            yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
+
+
+def violations(source: str, module: str) -> list[str]:
+    """What a module imports against the floors, one sentence each."""
+    room = module.split(".")[1]
+    if room not in FLOOR_OF:
+        return [f"{module}: the room '{room}' has no floor; give it one in FLOORS"]
+    faults = ((line, name, _fault(room, name.split("."))) for line, name in imported(source, module))
+    return [f"{module}, line {line}: {name}: {fault}" for line, name, fault in faults if fault]
+
+
+def _fault(room: str, name: list[str]) -> str | None:
+    if name[0] != "cellixir":
+        kept_out = name[0] in KEPT_OUT.get(room, ()) or ONLY_IN.get(name[0], room) != room
+        return f"{room} may not know {name[0]}" if kept_out else None
+    other = name[1] if len(name) > 1 else "__version__"
+    if other == room or other in ROOT_NAMES:
+        return None
+    if other not in FLOOR_OF:
+        return "not a room of the house; import from the module that defines it"
+    here, there = FLOOR_OF[room], FLOOR_OF[other]
+    return None if there < here else f"{room} stands on floor {here}, {other} on floor {there}"
+
+
+def modules() -> dict[str, Path]:
+    """Every module but the root, by dotted name."""
+    names = {file: file.relative_to(PACKAGE.parent).with_suffix("").parts for file in PACKAGE.rglob("*.py")}
+    return {".".join(parts): file for file, parts in names.items() if parts != ("cellixir", "__init__")}
+
+
+def test_the_package_is_found() -> None:
+    assert {"cellixir.exceptions", "cellixir.nn.__init__", "cellixir.response.predictor"} <= set(modules())
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_imports_come_from_floors_below(module: str) -> None:
+    assert violations(modules()[module].read_text(encoding="utf-8"), module) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("cellixir.data.omics", "from cellixir.response.predictor import ResponsePredictor"),
+        ("cellixir.data.omics", "import cellixir.response.predictor"),
+        ("cellixir.data.omics", "from cellixir import response"),
+        ("cellixir.data.omics", "from cellixir import ResponsePredictor"),
+        ("cellixir.data.omics", "from ..response import predictor"),
+        ("cellixir.data.__init__", "from ..nn.dense import DenseEncoder"),
+        ("cellixir.data.omics", "from .. import nn"),
+        ("cellixir.data.omics", "import torch.nn as nn"),
+        ("cellixir.data.omics", "from torch import Tensor"),
+        ("cellixir.metrics.regression", "from cellixir.data.splits import Fold"),
+        ("cellixir.sources.gdsc", "from cellixir.estimator import Estimator"),
+        ("cellixir.estimator", "from cellixir import sources"),
+        ("cellixir.response.model", "from cellixir.embedding import umap"),
+        ("cellixir.exceptions", "from cellixir.files import whole"),
+        ("cellixir.serving.api", "from cellixir.cli.app import main"),
+        ("cellixir.response.benchmark", "import dask.array"),
+        ("cellixir.response.benchmark", "from distributed import Client"),
+    ],
+)
+def test_a_planted_violation_is_found(module: str, line: str) -> None:
+    assert len(violations(f'"""A room."""\n{line}\n', module)) == 1
+
+
+def test_imports_inside_functions_and_for_types_count() -> None:
+    source = textwrap.dedent("""
+        from typing import TYPE_CHECKING
+        if TYPE_CHECKING:
+            from cellixir.cli import app
+        def late():
+            from cellixir.serving import api
+    """)
+    assert [text.split(":")[0] for text in violations(source, "cellixir.figures.style")] == [
+        "cellixir.figures.style, line 4",
+        "cellixir.figures.style, line 6",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("cellixir.response.benchmark", "import cellixir"),
+        ("cellixir.response.benchmark", "from cellixir import __version__"),
+        ("cellixir.response.benchmark", "from cellixir import metrics"),
+        ("cellixir.response.benchmark", "from . import evaluation"),
+        ("cellixir.response.benchmark", "from .evaluation import overall"),
+        ("cellixir.response.predictor", "import torch"),
+        ("cellixir.nn.__init__", "from .dense import DenseEncoder"),
+        ("cellixir.data.omics", "from cellixir.data.tables import read_table"),
+        ("cellixir.compute", "from dask import delayed"),
+        ("cellixir.cli.app", "from cellixir.serving import api"),
+    ],
+)
+def test_what_the_house_allows_passes(module: str, line: str) -> None:
+    assert violations(line, module) == []
+
+
+def test_a_room_without_a_floor_is_found() -> None:
+    assert "has no floor" in violations("", "cellixir.helpers.text")[0]
