@@ -53,7 +53,8 @@ def mean_curve(runs: list[pd.DataFrame], column: str) -> pd.Series:
     A mean over the few longest runs alone would jump where the others stop.
     """
     rows = pd.concat(runs).dropna(subset=[column]).groupby("epoch")[column]
-    return rows.mean()[rows.size() >= len(runs) / 2]
+    table = rows.agg(["mean", "size"])
+    return table.loc[2 * table["size"] >= len(runs), "mean"]
 
 
 def best_epochs(runs: list[pd.DataFrame]) -> pd.DataFrame:
