@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from cellixir.data.response_data import ResponseData
-from cellixir.data.splits import split_off
+from cellixir.data.splits import split_groups, split_off
 from cellixir.estimator import Arrays, Estimator
 from cellixir.exceptions import ConfigurationError, NotFitted
 from cellixir.nn import DenseEncoder, Tower, TwoTower
@@ -62,15 +62,15 @@ class Preset(NamedTuple):
 
 
 PRESETS: dict[str, Preset] = {
-    "LPO": Preset(Architecture(), TrainingConfig(max_epochs=25, patience=6), members=1),
+    "LPO": Preset(Architecture(), TrainingConfig(max_epochs=25, patience=6), members=4),
     "LCO": Preset(
-        Architecture(encoder=512, head=0, dropout=0.6, input_dropout=0.7),
-        TrainingConfig(max_epochs=20, learning_rate=1e-3, batch_size=8192),
+        Architecture(encoder=256, head=0, dropout=0.6, input_dropout=0.7),
+        TrainingConfig(max_epochs=15, learning_rate=3e-4, batch_size=8192),
         members=5,
     ),
     "LDO": Preset(
-        Architecture(encoder=128, head=64, dropout=0.6, input_dropout=0.5),
-        TrainingConfig(max_epochs=15, learning_rate=1e-3, weight_decay=1e-2),
+        Architecture(latent=8, encoder=256, head=0, dropout=0.5, input_dropout=0.5),
+        TrainingConfig(max_epochs=8, learning_rate=1e-4, batch_size=8192),
         members=5,
     ),
 }
@@ -234,7 +234,8 @@ class ResponsePredictor(Estimator):
             signature=repr((self.split, self.preset, self.seed, number, self.fingerprint_)),
             on_epoch=(lambda epoch: on_epoch(number, epoch)) if on_epoch else None,
         )
-        return Member(wide, scale, _confirmed(left, _forward(network, stop_pairs)), network), epochs
+        gain = _confirmed(left, _forward(network, stop_pairs), split_groups(stop, self.split))
+        return Member(wide, scale, gain, network), epochs
 
     def _network(self, seed: int) -> TwoTower:
         shape = self.preset.architecture
@@ -358,10 +359,18 @@ def _under(arrays: Arrays, prefix: str) -> Arrays:
     return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
 
 
-def _confirmed(left: NDArray[np.float64], deep: NDArray[np.float64]) -> float:
-    """Share of the deep part, in [0, 1], that leaves the least squared error on the validation rows."""
-    power = float(deep @ deep)
-    return min(max(float(left @ deep) / power, 0.0), 1.0) if power > 0 else 0.0
+def _confirmed(left: NDArray[np.float64], deep: NDArray[np.float64], units: NDArray[np.int64]) -> float:
+    """Share of the deep part, in [0, 1], that the validation rows confirm.
+
+    The share of least squared error, less one standard error over the units that were held out (cluster-robust):
+    a few new drugs confirm little.
+    """
+    cross, power = np.bincount(units, left * deep), np.bincount(units, deep * deep)
+    if not power.sum() > 0:
+        return 0.0
+    share = cross.sum() / power.sum()
+    error = np.sqrt(np.square(cross - share * power).sum()) / power.sum()
+    return float(np.clip(share - error, 0.0, 1.0))
 
 
 def _forward(network: TwoTower, pairs: Pairs) -> NDArray[np.float64]:

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import gzip
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cellixir.data.response_data import ResponseData
+from cellixir.data.simulate import simulate_responses
+
+
+def cellixir(*arguments: object, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "cellixir.cli.app", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, env=os.environ | (env or {}), capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def data() -> ResponseData:
+    return simulate_responses(n_samples=60, n_drugs=10, n_features=25, seed=4)[0]
+
+
+@pytest.fixture
+def files(data: ResponseData, tmp_path: Path) -> Path:
+    """Folder with a long response table, features, tissues and drugs."""
+    data.responses.to_csv(tmp_path / "ic50.csv", index=False)
+    genomic = data.views["genomic"].to_df()
+    genomic.rename_axis("sample").to_csv(tmp_path / "genomic.csv.gz")
+    data.samples[["tissue"]].rename_axis("sample").to_csv(tmp_path / "samples.tsv", sep="\t")
+    data.drugs.rename_axis("drug_id").to_csv(tmp_path / "drugs.csv")
+    return tmp_path
+
+
+INPUTS = (
+    "--response",
+    "ic50.csv",
+    "--omics",
+    "genomic=genomic.csv.gz",
+    "--samples",
+    "samples.tsv",
+    "--drugs",
+    "drugs.csv",
+)
+
+
+def test_benchmark_fit_predict_from_files(data: ResponseData, files: Path) -> None:
+    done = cellixir("response", "benchmark", *INPUTS, "--models", "ridge", "--folds", 3, "--out", "run", cwd=files)
+    assert done.returncode == 0, done.stderr
+    assert "drug_tissue_shrunken" in done.stdout
+    assert (files / "run" / "report.html").stat().st_size > 10_000
+
+    done = cellixir("response", "fit", *INPUTS, "--members", 1, "--out", "model", cwd=files)
+    assert done.returncode == 0, done.stderr
+    assert sorted(p.name for p in (files / "model").iterdir()) == ["card.md", "model.json", "weights.safetensors"]
+    assert not list(files.glob(".*"))
+
+    shuffled = pd.read_csv(files / "genomic.csv.gz", index_col=0).sample(frac=1, axis=1, random_state=0).head(4)
+    shuffled.to_csv(files / "new.csv")
+    done = cellixir("response", "predict", "model", "--omics", "genomic=new.csv", "--out", "ranked.csv", cwd=files)
+    assert done.returncode == 0, done.stderr
+    ranked = pd.read_csv(files / "ranked.csv", dtype={"sample": str, "drug": str})
+    assert list(ranked.columns[:2]) == ["sample", "drug"]
+    assert len(ranked) == 4 * 10
+    for _, part in ranked.groupby("sample"):
+        assert list(part["rank"]) == list(range(1, 11))
+        assert part["predicted"].is_monotonic_increasing
+    # order of genes does not matter, and a known line is predicted near what was measured
+    seen = data.responses.merge(ranked, on=["sample", "drug"])
+    assert np.corrcoef(seen["response"], seen["predicted"])[0, 1] > 0.7
+
+
+def one_line_error(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert done.returncode == 2, (done.returncode, done.stdout, done.stderr)
+    lines = [line for line in done.stderr.splitlines() if line and not line.startswith("note:")]
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("error: ")
+    for word in words:
+        assert word in lines[0], lines[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--split", "LXO"), ("LXO", "LPO")),
+        (("--models", "forest"), ("'forest'", "random_forest")),
+        (("--split", "LDO", "--models", "ridge"), ("ridge", "LDO")),
+        (("--folds", "100"), ("100 folds", "--folds")),
+        (("--dataset", "gdsc-v17"), ("--dataset", "--response")),
+    ],
+)
+def test_options_that_cannot_work(arguments: tuple[str, ...], words: tuple[str, ...], files: Path) -> None:
+    done = cellixir("response", "benchmark", *INPUTS, *arguments, "--out", "run", cwd=files)
+    one_line_error(done, *words)
+    assert not (files / "run").exists()
+
+
+def spoil(files: Path, how: str) -> None:
+    table = pd.read_csv(files / "ic50.csv", dtype=str)
+    if how == "text":
+        table.loc[5, "response"] = "high"
+    elif how == "duplicate":
+        table = pd.concat([table, table.iloc[[3]]])
+    elif how == "infinite":
+        table.loc[2, "response"] = "inf"
+    elif how == "unknown samples":
+        table["sample"] = "X" + table["sample"]
+    table.to_csv(files / "ic50.csv", index=False)
+    if how == "empty":
+        (files / "ic50.csv").write_bytes(b"")
+    if how == "truncated":
+        whole = gzip.compress((files / "ic50.csv").read_bytes())
+        (files / "ic50.csv").unlink()
+        (files / "ic50.csv").write_bytes(whole[: len(whole) // 2])
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("text", ("'high'", "ic50.csv")),
+        ("duplicate", ("ic50.csv", "replicate")),
+        ("infinite", ("inf",)),
+        ("unknown samples", ("genomic", "same ids")),
+        ("empty", ("ic50.csv", "empty")),
+        ("truncated", ("ic50.csv",)),
+    ],
+)
+@pytest.mark.parametrize("command", ["benchmark", "fit"])
+def test_bad_responses_leave_nothing_behind(how: str, words: tuple[str, ...], command: str, files: Path) -> None:
+    spoil(files, how)
+    before = sorted(files.iterdir())
+    one_line_error(cellixir("response", command, *INPUTS, "--out", "run", cwd=files), *words)
+    assert sorted(files.iterdir()) == before
+
+
+def test_bad_questions_to_a_bundle(files: Path) -> None:
+    assert cellixir("response", "fit", *INPUTS, "--members", 1, "--out", "model", cwd=files).returncode == 0
+    genomic = pd.read_csv(files / "genomic.csv.gz", index_col=0).head(3)
+    genomic.iloc[:, 2:].to_csv(files / "few.csv")
+    genomic.to_csv(files / "new.csv")
+    pd.DataFrame({"drug_id": ["aspirin"]}).to_csv(files / "aspirin.csv", index=False)
+    predict = ("response", "predict", "model", "--out", "ranked.csv")
+    one_line_error(cellixir(*predict, "--omics", "genomic=few.csv", cwd=files), "2 of", "--missing zero")
+    one_line_error(cellixir(*predict, "--omics", "rna=new.csv", cwd=files), "'genomic'")
+    one_line_error(cellixir(*predict, "--omics", "genomic=gone.csv", cwd=files), "gone.csv")
+    one_line_error(cellixir(*predict, "--omics", "genomic=new.csv", "--drugs", "aspirin.csv", cwd=files), "'aspirin'")
+    one_line_error(cellixir("response", "predict", "nothing", "--out", "r.csv", cwd=files), "nothing", "bundle")
+    assert not (files / "ranked.csv").exists()
+    filled = cellixir(*predict, "--omics", "genomic=few.csv", "--missing", "zero", cwd=files)
+    assert filled.returncode == 0, filled.stderr
+    assert "2" in filled.stderr
+
+
+def test_a_killed_fit_goes_on_and_ends_the_same(files: Path) -> None:
+    arguments = ("response", "fit", *INPUTS, "--split", "LPO", "--seed", "5")
+    assert cellixir(*arguments, "--out", "whole", cwd=files).returncode == 0
+    command = [sys.executable, "-m", "cellixir.cli.app", *arguments, "--out", "killed"]
+    process = subprocess.Popen(command, cwd=files, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    checkpoint = files / ".killed.checkpoint" / "member-0.safetensors"
+    deadline = time.monotonic() + 60
+    while not checkpoint.exists() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (files / "killed").exists()
+    assert cellixir(*arguments, "--out", "killed", cwd=files).returncode == 0
+    assert (files / "killed" / "weights.safetensors").read_bytes() == (
+        files / "whole" / "weights.safetensors"
+    ).read_bytes()
+    assert not list(files.glob(".*"))
+
+
+def test_help_shows_examples(tmp_path: Path) -> None:
+    for command in ("benchmark", "fit", "predict"):
+        done = cellixir("response", command, "--help", cwd=tmp_path)
+        assert done.returncode == 0
+        assert f"cellixir response {command} " in done.stdout.split("Examples:")[1]
+
+
+def test_demo_says_plainly_that_data_are_simulated(tmp_path: Path) -> None:
+    offline = {"CELLIXIR_OFFLINE": "1", "CELLIXIR_CACHE_DIR": str(tmp_path / "cache"), "CELLIXIR_DATA_DIR": ""}
+    done = cellixir("demo", "--models", "ridge", cwd=tmp_path, env=offline)
+    assert done.returncode == 0, done.stderr
+    assert "NOT REAL DATA" in done.stderr
+    report = Path(done.stdout.strip().splitlines()[-1].removeprefix("report: "))
+    assert report.is_file()
+    assert "simulated" in report.read_text()
