@@ -13,6 +13,7 @@ from cellixir.data.response_data import ResponseData
 
 BIOMARKER = -2.0  # what a mutation of GENE0 adds to the response to each drug against T0
 TARGET_EFFECT = np.array([-2.0, 1.0, -0.5, 1.5])  # response to a drug against T0, T1, T2, T3
+_TISSUES = ("lung", "skin", "blood", "bone", "breast", "colon")
 _RINGS = ("c1ccccc1", "c1ccncc1", "C1CCNCC1", "c1ccsc1")
 
 
@@ -21,6 +22,7 @@ def simulate(
     n_samples: int = 60,
     n_drugs: int = 12,
     n_genes: int = 12,
+    n_tissues: int = 3,
     noise: float = 0.3,
     hidden: float = 0.0,
     missing: float = 0.1,
@@ -38,9 +40,9 @@ def simulate(
     rng = np.random.default_rng(seed)
     sample_ids = [f"s{i:03d}" for i in range(n_samples)]
     drug_ids = [f"d{j:02d}" for j in range(n_drugs)]
-    target, tissue = np.arange(n_drugs) % 4, np.arange(n_samples) % 3
+    target, tissue = np.arange(n_drugs) % 4, np.arange(n_samples) % n_tissues
     mutations = (rng.random((n_samples, n_genes)) < 0.4).astype(np.float32)
-    y = TARGET_EFFECT[target][None, :] + np.array([0.5, 0.0, -0.5])[tissue][:, None]
+    y = TARGET_EFFECT[target][None, :] + np.linspace(0.5, -0.5, n_tissues)[tissue][:, None]
     y = y + BIOMARKER * np.outer(mutations[:, 0], target == 0)
     y = y + 0.3 * rng.standard_normal(n_samples)[:, None]
     y = y + hidden * np.outer(rng.standard_normal(n_samples), rng.choice([-1.0, 1.0], n_drugs))
@@ -50,7 +52,7 @@ def simulate(
     responses = pd.DataFrame(
         {"sample": np.array(sample_ids)[i], "drug": np.array(drug_ids)[j], "response": y[kept].astype(np.float64)}
     )
-    samples = pd.DataFrame({"tissue": np.array(["lung", "skin", "blood"])[tissue]}, index=sample_ids)
+    samples = pd.DataFrame({"tissue": np.array(_TISSUES)[tissue]}, index=sample_ids)
     samples["medium"] = np.array(["R", "D"])[rng.integers(2, size=n_samples)]
     drugs = pd.DataFrame(
         {

@@ -160,13 +160,20 @@ def predict(
     from cellixir.data.drugs import read_drugs
     from cellixir.response.inputs import parse_views, read_samples, read_views
     from cellixir.response.predictor import ResponsePredictor
-    from cellixir.response.ranking import rank, write_ranking
+    from cellixir.response.ranking import absent_features, rank, write_ranking
 
     files = parse_views(omics or [])
     model = ResponsePredictor.load(bundle)
+    views = read_views(files)
+    for name, n in absent_features(model, views).items():
+        if n and missing == "zero":
+            wanted = len(model.sample_features_.views[name])
+            typer.echo(
+                f"note: {n:,} of {wanted:,} features of '{name}' are missing and were filled with zero", err=True
+            )
     ranked = rank(
         model,
-        read_views(files),
+        views,
         drugs=read_drugs(drugs) if drugs else None,
         samples=read_samples(samples) if samples else None,
         missing=missing,

@@ -67,6 +67,12 @@ def rank(
     return table.iloc[pd.DataFrame({"sample": order, "rank": table["rank"]}).sort_values(["sample", "rank"]).index]
 
 
+def absent_features(model: ResponsePredictor, views: Mapping[str, AnnData]) -> dict[str, int]:
+    """How many features of each view of the model ``views`` lack."""
+    wanted = model.sample_features_.views
+    return {name: len(set(wanted[name]) - set(view.var_names)) for name, view in views.items() if name in wanted}
+
+
 def write_ranking(table: pd.DataFrame, path: Path) -> None:
     """Write the table of ``rank``, whole or not at all."""
     with whole(path) as file:

@@ -94,17 +94,17 @@ def random_forest(seed: int) -> Regressor:
 
 
 def hist_gradient_boosting(seed: int) -> Regressor:
-    """300 rounds of at most 31 leaves, learning rate 0.1, a fifth of the features a split."""
+    """150 rounds of at most 31 leaves, learning rate 0.1, a fifth of the features a split."""
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     boosting: Regressor = HistGradientBoostingRegressor(
-        max_iter=300, learning_rate=0.1, max_features=0.2, early_stopping=False, random_state=seed
+        max_iter=150, learning_rate=0.1, max_features=0.2, early_stopping=False, random_state=seed
     )
     return boosting
 
 
 def xgboost(seed: int) -> Regressor:
-    """400 rounds of depth 6, learning rate 0.1, a fifth of the features a split, 80 % of the pairs a tree."""
+    """200 rounds of depth 6, learning rate 0.1, a fifth of the features a split, 80 % of the pairs a tree."""
     try:
         from xgboost import XGBRegressor
     except ImportError as error:
@@ -112,7 +112,7 @@ def xgboost(seed: int) -> Regressor:
         raise MissingExtra(message) from error
 
     boosting: Regressor = XGBRegressor(
-        n_estimators=400,
+        n_estimators=200,
         learning_rate=0.1,
         max_depth=6,
         subsample=0.8,
