@@ -119,6 +119,12 @@ def test_options_that_cannot_work(arguments: tuple[str, ...], words: tuple[str, 
     assert not (files / "run").exists()
 
 
+def test_new_samples_without_features_are_refused_before_anything_is_written(files: Path) -> None:
+    done = cellixir("response", "benchmark", "--response", "ic50.csv", "--split", "LCO", "--out", "run", cwd=files)
+    one_line_error(done, "no features of samples", "--omics")
+    assert not (files / "run").exists()
+
+
 def spoil(files: Path, how: str) -> None:
     table = pd.read_csv(files / "ic50.csv", dtype=str)
     if how == "text":

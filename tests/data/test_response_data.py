@@ -324,6 +324,12 @@ def test_features_follow_samples_and_names():
     assert data.feature_matrix("rna").dtype == np.float32
 
 
+def test_views_may_hold_samples_in_any_order():
+    data = joined()
+    turned = ResponseData(data.responses, data.omics, data.samples.iloc[[2, 0, 1]], data.drugs)
+    np.testing.assert_array_equal(turned.feature_matrix("rna"), [[4, 5], [0, 1], [2, 3]])
+
+
 def test_features_that_are_missing_are_refused_or_zero():
     data = joined()
     with pytest.raises(GeneMismatch, match="'MYC'"):

@@ -199,6 +199,13 @@ def test_prediction_is_the_mean_of_members_that_differ(fitted, screen):
     np.testing.assert_allclose(fitted["LCO"].predict(screen), members.mean(axis=0))
 
 
+def test_members_differ_even_on_the_same_rows(screen, monkeypatch):
+    parts = split_off(screen, "LCO", seed=0)
+    monkeypatch.setattr(ResponsePredictor, "_parts", lambda *_: parts)
+    losses = predictor().fit(screen).history_.pivot(index="epoch", columns="member", values="train_loss")
+    assert (losses[0] != losses[1]).all()
+
+
 def test_history_tells_every_epoch_of_every_member(screen):
     heard: list[tuple[int, Epoch]] = []
     model = predictor().fit(screen, on_epoch=lambda member, epoch: heard.append((member, epoch)))

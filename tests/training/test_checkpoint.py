@@ -86,6 +86,22 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["run.safetensors"]
 
 
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "run.safetensors"
+    write_checkpoint(path, TENSORS, {"epoch": 1})
+
+    def full(tensors: object, target: Path, metadata: object) -> None:
+        target.write_bytes(b"half of the tensors")
+        message = "no space left on device"
+        raise OSError(message)
+
+    monkeypatch.setattr("cellixir.training.checkpoint.save_file", full)
+    with pytest.raises(OSError, match="no space left"):
+        write_checkpoint(path, TENSORS, {"epoch": 2})
+    assert read_checkpoint(path)[1] == {"epoch": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["run.safetensors"]
+
+
 @pytest.mark.xfail(strict=True, reason="safetensors refuses tensors that share memory, as tied weights do")
 def test_tied_weights_can_be_written(tmp_path):
     network = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Linear(3, 3))

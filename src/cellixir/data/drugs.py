@@ -17,7 +17,7 @@ from cellixir.data.tables import as_text, id_index, read_table, refuse_duplicate
 from cellixir.exceptions import ConfigurationError, DuplicateIds, InvalidValues, ReadError, examples
 
 _ALIASES = {
-    "id": ("drugid", "id", "compoundid"),
+    "id": ("drugid", "id", "compoundid", ""),  # pandas writes an index without a name
     "name": ("name", "drugname", "compoundname", "drug", "compound"),
     "synonyms": ("synonyms", "synonym"),
     "targets": ("targets", "target", "putativetarget"),

@@ -198,9 +198,18 @@ class ResponseData:
     def question(
         cls, views: dict[str, AnnData], drugs: pd.DataFrame, samples: pd.DataFrame | None = None
     ) -> ResponseData:
-        """Return every sample of ``views`` with every drug of ``drugs``, responses unknown."""
-        first = next(iter(views.values())).obs_names
-        pairs = pd.MultiIndex.from_product([first, drugs.index], names=["sample", "drug"]).to_frame(index=False)
+        """Return every sample of ``views`` (of ``samples``, if there is no view) with every drug of ``drugs``.
+
+        Raises
+        ------
+        DataError
+            If there is neither a view nor a sample.
+        """
+        ids = next(iter(views.values())).obs_names if views else pd.Index([] if samples is None else samples.index)
+        if ids.empty:
+            message = "there are no samples to predict; give their features (--omics VIEW=FILE) or ids (--samples FILE)"
+            raise DataError(message)
+        pairs = pd.MultiIndex.from_product([ids, drugs.index], names=["sample", "drug"]).to_frame(index=False)
         return cls.join(pairs.assign(response=0.0), views=views, samples=samples, drugs=drugs).as_question()
 
 

@@ -22,6 +22,7 @@ from cellixir.data.splits import folds_table, make_folds, split_groups
 from cellixir.exceptions import ConfigurationError
 from cellixir.files import whole
 from cellixir.response import evaluation
+from cellixir.response.features import require_features
 from cellixir.response.models import ModelSpec, chosen_models
 from cellixir.response.predictor import ResponsePredictor
 from cellixir.response.report import BenchmarkSummary, write_response_report
@@ -137,6 +138,8 @@ def run_benchmark(
     """
     folder = Path(out)
     specs = chosen_models(models, split)
+    if any(spec.kind in ("network", "linear") for spec in specs):
+        require_features(data, split)
     folds = folds or make_folds(data, split, n_folds=n_folds, seed=seed)
     _claim(folder, data, split, folds, seed)
     pieces = [

@@ -15,6 +15,8 @@ import pandas as pd
 from sklearn.preprocessing import StandardScaler
 
 from cellixir.data.drugs import morgan_fingerprints, target_sets
+from cellixir.exceptions import ConfigurationError
+from cellixir.response.model import Known
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -184,3 +186,20 @@ class DrugFeatures:
     def from_state(cls, facts: dict[str, Any]) -> DrugFeatures:
         """Rebuild what ``state`` described."""
         return cls(facts["targets"], facts["has_smiles"], OneHot(facts["levels"]), Blocks(facts["gain"]))
+
+
+def require_features(data: ResponseData, split: str) -> None:
+    """Refuse data in which nothing is known of what is new under ``split``.
+
+    Raises
+    ------
+    ConfigurationError
+        If new samples have no features, or new drugs no SMILES, targets or pathways.
+    """
+    known = Known.under(split)
+    if not known.samples and not SampleFeatures().fit(data).names:
+        message = f"{split} predicts new samples, but the data have no features of samples; give --omics VIEW=FILE"
+        raise ConfigurationError(message)
+    if not known.drugs and not DrugFeatures().fit(data).names:
+        message = f"{split} predicts new drugs, but the data have no SMILES, targets or pathways; give --drugs FILE"
+        raise ConfigurationError(message)

@@ -13,10 +13,10 @@ import torch
 from cellixir.data.response_data import ResponseData
 from cellixir.data.splits import split_groups, split_off
 from cellixir.estimator import Arrays, Estimator
-from cellixir.exceptions import ConfigurationError, NotFitted
+from cellixir.exceptions import NotFitted
 from cellixir.nn import DenseEncoder, Tower, TwoTower
 from cellixir.response.card import model_card
-from cellixir.response.features import DrugFeatures, SampleFeatures
+from cellixir.response.features import DrugFeatures, SampleFeatures, require_features
 from cellixir.response.model import Known
 from cellixir.response.pair_task import Pairs, PairTask
 from cellixir.response.wide import Wide
@@ -189,16 +189,9 @@ class ResponsePredictor(Estimator):
 
     def _learn_features(self, data: ResponseData) -> None:
         known = Known.under(self.split)
+        require_features(data, self.split)
         self.sample_features_ = SampleFeatures().fit(data)
         self.drug_features_ = DrugFeatures().fit(data)
-        if not known.samples and not self.sample_features_.names:
-            message = (
-                f"{self.split} predicts new samples, but the data have no features of samples; give --omics VIEW=FILE"
-            )
-            raise ConfigurationError(message)
-        if not known.drugs and not self.drug_features_.names:
-            message = "LDO predicts new drugs, but the data have no SMILES, targets or pathways; give --drugs FILE"
-            raise ConfigurationError(message)
         self.known_samples_ = _seen(data.samples.index, data.sample_index) if known.samples else pd.Index([])
         self.known_drugs_ = _seen(data.drugs.index, data.drug_index) if known.drugs else pd.Index([])
 

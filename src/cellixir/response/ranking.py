@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from cellixir.data.response_data import ResponseData
-from cellixir.exceptions import ConfigurationError, GeneMismatch, InvalidValues, UnknownIds, examples
+from cellixir.exceptions import GeneMismatch, InvalidValues, UnknownIds, examples
 from cellixir.files import whole
+from cellixir.response.model import Known
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,6 +55,7 @@ def rank(
     """
     _check_views(model, views)
     question = ResponseData.question(dict(views), model.drugs_ if drugs is None else drugs, samples)
+    _check_samples(model, question.samples.index)
     _check_drugs(model, question.drugs)
     predicted = model.predict_members(question, missing=missing)
     table = question.responses[["sample", "drug"]].assign(
@@ -61,7 +63,8 @@ def rank(
     )
     names = model.drugs_ if "name" not in question.drugs else question.drugs
     if "name" in names:
-        table.insert(2, "drug_name", names["name"].reindex(table["drug"]).to_numpy())
+        called = names["name"].reindex(table["drug"]).reset_index(drop=True)
+        table.insert(2, "drug_name", called.fillna(table["drug"].reset_index(drop=True)).to_numpy())
     table["rank"] = table.groupby("sample", sort=False)["predicted"].rank(method="first").astype(int)
     order = table["sample"].map({s: i for i, s in enumerate(question.samples.index)})
     return table.iloc[pd.DataFrame({"sample": order, "rank": table["rank"]}).sort_values(["sample", "rank"]).index]
@@ -94,9 +97,18 @@ def _check_views(model: ResponsePredictor, views: Mapping[str, AnnData]) -> None
                 f"convert it (log2(TPM + 1) for expression) or fit on such data"
             )
             raise InvalidValues(message)
-    if not views:
-        message = "there are no samples to predict; give --omics VIEW=FILE"
-        raise ConfigurationError(message)
+
+
+def _check_samples(model: ResponsePredictor, samples: pd.Index) -> None:
+    """Refuse new samples where the model was fitted to predict known ones."""
+    new = samples[~samples.isin(model.known_samples_)]
+    if len(new) and Known.under(model.split).samples:
+        message = (
+            f"{len(new):,} samples are unknown to the model: {examples(new)}; it was fitted with "
+            f"--split {model.split}, for the {len(model.known_samples_):,} samples it has seen; "
+            f"fit with --split LCO to predict new ones"
+        )
+        raise UnknownIds(message)
 
 
 def _check_drugs(model: ResponsePredictor, drugs: pd.DataFrame) -> None:
