@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMAT = 1
+FILES = ("weights.safetensors", "model.json", "card.md")
 Arrays = dict[str, "NDArray[Any]"]
 
 
@@ -45,7 +46,7 @@ class Estimator(ABC):
         """Return the model card, in Markdown."""
 
     def save(self, path: Path | str) -> Path:
-        """Write the bundle and return its directory; an older bundle there is replaced in one step.
+        """Write the bundle and return its directory; an older bundle there is replaced.
 
         Raises
         ------
@@ -59,7 +60,7 @@ class Estimator(ABC):
         partial = target.with_name(f".{target.name}.{os.getpid()}")
         partial.mkdir()
         try:
-            save_file({n: np.ascontiguousarray(a) for n, a in arrays.items()}, partial / "weights.safetensors")
+            save_file({n: np.asarray(a, order="C") for n, a in arrays.items()}, partial / "weights.safetensors")
             text = json.dumps(self._header() | facts, indent=1, ensure_ascii=False)
             (partial / "model.json").write_text(text, encoding="utf-8")
             (partial / "card.md").write_text(self.card(), encoding="utf-8")
@@ -71,8 +72,8 @@ class Estimator(ABC):
     @staticmethod
     def check_target(path: Path) -> None:
         """Refuse a place where something else than a bundle stands: worth asking before a long fit."""
-        if path.is_file() or (path.is_dir() and any(path.iterdir()) and not (path / "model.json").is_file()):
-            message = f"{path} exists and is not a bundle; choose another place for the model"
+        if path.is_file() or (path.is_dir() and not {p.name for p in path.iterdir()} <= set(FILES)):
+            message = f"{path} holds other things than a bundle; choose another place for the model"
             raise BundleError(message)
 
     def _header(self) -> dict[str, Any]:
@@ -96,6 +97,9 @@ class Estimator(ABC):
         except (OSError, json.JSONDecodeError, UnicodeDecodeError, SafetensorError) as error:
             message = f"{folder} is not a whole bundle of cellixir ({error}); save the model again"
             raise BundleError(message) from error
+        if not isinstance(facts, dict):
+            message = f"{folder}/model.json is not that of a bundle; save the model again"
+            raise BundleError(message)
         if facts.get("class") != cls.__name__ or facts.get("format") != FORMAT:
             message = (
                 f"{folder} holds a '{facts.get('class')}' in format {facts.get('format')}; "
@@ -104,13 +108,13 @@ class Estimator(ABC):
             raise BundleError(message)
         try:
             return cls.from_state(arrays, facts)
-        except (KeyError, TypeError, RuntimeError) as error:
+        except (KeyError, TypeError, RuntimeError, ValueError, AttributeError, IndexError) as error:
             message = f"{folder}: weights and model.json do not belong together ({error}); save the model again"
             raise BundleError(message) from error
 
 
 def _replace(partial: Path, target: Path) -> None:
-    """Put ``partial`` where ``target`` is; the old directory is removed only after the new one stands."""
+    """Put ``partial`` where ``target`` is. The old directory is moved aside, not removed, until the new one stands."""
     old = target.with_name(f".{target.name}.old.{os.getpid()}")
     if target.exists():
         target.replace(old)

@@ -65,7 +65,6 @@ def test_additive_effects_are_least_squares_where_pairs_are_missing(seed, n_samp
     np.testing.assert_allclose(fitted(data), least_squares(data), atol=1e-4)
 
 
-@pytest.mark.xfail(strict=True, reason="30 sweeps are too few where samples share few drugs")
 def test_additive_effects_are_least_squares_of_a_chain():
     rows = [(f"s{i:02d}", f"d{j:02d}", float(i == 7)) for i in range(12) for j in (i, i + 1)]
     data = table(rows)

@@ -32,7 +32,7 @@ Omics = Annotated[
 Drugs = Annotated[Path | None, typer.Option(help="Drug list: id or name, and any of smiles, targets, pathway.")]
 Samples = Annotated[Path | None, typer.Option(help="Sample annotation: id, tissue, ...")]
 Split = Annotated[str, typer.Option(help="Who is new: LPO pairs, LCO cell lines, LDO drugs, LTO tissues.")]
-Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
+Seed = Annotated[int, typer.Option(min=0, help="Same seed, same result.")]
 
 _BENCHMARK = """Say how well response can be predicted here, and by which model.
 
@@ -60,7 +60,7 @@ Genes are matched by name. 'spread' is the standard deviation over the networks 
 \b
 Examples:
   cellixir response predict gdsc.bundle --omics genomic=new_lines.csv --out ranked.csv
-  cellixir response predict mine.bundle --omics expression=patients.csv.gz --missing zero --out ranked.csv
+  cellixir response predict mine.bundle --omics expression=patients.csv.gz --missing mean --out ranked.csv
 """
 
 
@@ -148,14 +148,15 @@ def predict(
     drugs: Drugs = None,
     samples: Samples = None,
     missing: Annotated[
-        str, typer.Option(help="Features of the model that the file lacks: 'error', or 'zero' to fill them.")
+        str,
+        typer.Option(help="Features of the model that the file lacks: refuse (error), or fill with mean or zero."),
     ] = "error",
     top: Annotated[int, typer.Option(help="Drugs to print for the first samples.")] = 5,
     seed: Annotated[int, typer.Option(help="Accepted for uniformity; prediction draws nothing.")] = 0,
 ) -> None:
     """Predict every sample against every drug and write the ranked table."""
-    if missing not in ("error", "zero"):
-        message = f"--missing '{missing}' is unknown; write error or zero"
+    if missing not in ("error", "mean", "zero"):
+        message = f"--missing '{missing}' is unknown; write error, mean or zero"
         raise ConfigurationError(message)
     from cellixir.data.drugs import read_drugs
     from cellixir.response.inputs import parse_views, read_samples, read_views
@@ -166,10 +167,10 @@ def predict(
     model = ResponsePredictor.load(bundle)
     views = read_views(files)
     for name, n in absent_features(model, views).items():
-        if n and missing == "zero":
+        if n and missing != "error":
             wanted = len(model.sample_features_.views[name])
             typer.echo(
-                f"note: {n:,} of {wanted:,} features of '{name}' are missing and were filled with zero", err=True
+                f"note: {n:,} of {wanted:,} features of '{name}' are missing and were filled with {missing}", err=True
             )
     ranked = rank(
         model,

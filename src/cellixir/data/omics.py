@@ -189,8 +189,8 @@ def align_features(
     if absent and missing == "error":
         message = (
             f"{len(absent)} of {len(names)} features are missing in {place} ({examples(absent)}; it has "
-            f"{examples(view.var_names)}); add them, use the same kind of names, or fill them with zero "
-            f'(missing="zero", --missing zero)'
+            f"{examples(view.var_names)}); add them, use the same kind of names, or fill them "
+            f'(missing="zero", --missing mean or zero)'
         )
         raise GeneMismatch(message)
     values = np.zeros((view.n_obs, len(names)), dtype=np.float32)

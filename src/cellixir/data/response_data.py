@@ -74,8 +74,9 @@ class ResponseData:
         _check_columns(self.responses)
         if self.measured:
             _check_finite(self.responses)
-        _check_unique_index(self.samples.index, "sample")
-        _check_unique_index(self.drugs.index, "drug")
+        for index, kind in ((self.samples.index, "sample"), (self.drugs.index, "drug")):
+            _check_unique_index(index, kind)
+            _check_text(index, kind)
         _check_known(self.responses["sample"], self.samples.index, "sample")
         _check_known(self.responses["drug"], self.drugs.index, "drug")
         _check_replicates(self.responses)
@@ -126,7 +127,7 @@ class ResponseData:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of pairs, features, tissues and drugs: equal data give equal fingerprints."""
+        """SHA-256 of pairs, features and annotation: equal data give equal fingerprints."""
         digest = hashlib.sha256()
         for column in ("sample", "drug"):
             digest.update("\x1f".join(self.responses[column].astype(str)).encode())
@@ -134,9 +135,9 @@ class ResponseData:
         for name, view in self.views.items():
             digest.update(f"\x1e{name}\x1f".encode() + "\x1f".join(view.var_names).encode())
             digest.update("\x1f".join(view.obs_names).encode())
-            digest.update(np.ascontiguousarray(np.asarray(view.X, dtype=np.float32)).tobytes())
-        digest.update("\x1f".join(self.tissue).encode())
-        digest.update(self.drugs.to_csv().encode())
+            digest.update(align_features(view, list(view.var_names))[0].tobytes())
+        for table in (self.samples, self.drugs):
+            digest.update(table.to_csv().encode())
         return digest.hexdigest()
 
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> ResponseData:
@@ -157,7 +158,8 @@ class ResponseData:
         table = self.views[view]
         rows = table.obs_names.get_indexer(self.samples.index)
         _check_known(pd.Series(self.samples.index), table.obs_names, "sample", where=f" in view '{view}'")
-        matrix, _ = align_features(table, list(names or table.var_names), missing=missing, source=view)
+        wanted = list(table.var_names if names is None else names)
+        matrix, _ = align_features(table, wanted, missing=missing, source=view)
         return np.ascontiguousarray(matrix[rows])
 
     @classmethod
@@ -184,6 +186,7 @@ class ResponseData:
         notes: list[str] = []
         responses = responses.astype({"sample": str, "drug": str})
         for name, view in (views or {}).items():
+            _check_unique_index(view.obs_names, f"sample (view '{name}')")
             responses = _keep_known(responses, "sample", view.obs_names, f"view '{name}'", notes)
         sample_ids = _ids_in_order(responses["sample"], samples)
         drug_ids = _ids_in_order(responses["drug"], drugs)
@@ -297,6 +300,16 @@ def _check_unique_index(index: pd.Index, kind: str) -> None:
         repeated = pd.unique(index[index.duplicated()])
         message = f"{len(repeated):,} {kind} ids stand more than once: {examples(repeated)}; keep one row each"
         raise DuplicateIds(message)
+
+
+def _check_text(index: pd.Index, kind: str) -> None:
+    wrong = [i for i in index if not isinstance(i, str)]
+    if wrong:
+        message = (
+            f"{kind} ids must be text, not {type(wrong[0]).__name__} ({examples(wrong)}); "
+            f"cast them in all tables, for example with .astype(str)"
+        )
+        raise InvalidValues(message)
 
 
 def _check_known(ids: pd.Series, known: pd.Index, kind: str, where: str = "") -> None:

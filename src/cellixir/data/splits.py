@@ -6,6 +6,7 @@ the unit that is dealt out is the pair, never the measurement. Dealing is scikit
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -58,8 +59,7 @@ def split_groups(data: ResponseData, kind: str) -> NDArray[np.int64]:
         return data.drug_index
     if kind == "LTO":
         return _tissue_codes(data)
-    pair = data.sample_index * len(data.drugs) + data.drug_index
-    return pd.factorize(pair)[0].astype(np.int64)
+    return data.sample_index * len(data.drugs) + data.drug_index
 
 
 def _tissue_codes(data: ResponseData) -> NDArray[np.int64]:
@@ -89,9 +89,11 @@ def make_folds(
     """
     groups = split_groups(data, kind)
     units = np.unique(groups)
-    if n_folds < 2 or len(units) < n_folds + 1:
-        message = f"{kind} with {n_folds} folds needs at least {max(n_folds, 2) + 1} units and two folds; " + (
-            f"the data have {len(units)}: use fewer folds (--folds) or another split"
+    largest = -(-len(units) // max(n_folds, 1))
+    if n_folds < 2 or len(units) < n_folds or len(units) - largest < 2:
+        message = (
+            f"{kind} with {n_folds} folds cannot be made of {len(units)} units: each fold needs one to test on and two "
+            f"to learn from; use at least 2 folds, fewer folds (--folds), or another split"
         )
         raise ConfigurationError(message)
     folds = []
@@ -107,6 +109,9 @@ def split_off(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows to train on and rows to stop on, parted along the unit of ``kind``."""
     groups = split_groups(data, kind)
+    if len(np.unique(groups)) < 2:
+        message = f"{kind} needs at least two units to learn from one and stop on the other; the data have one"
+        raise ConfigurationError(message)
     train, validation = _inner(np.unique(groups), fraction, seed, 0)
     return np.flatnonzero(np.isin(groups, train)), np.flatnonzero(np.isin(groups, validation))
 
@@ -139,7 +144,7 @@ def read_folds(path: Path | str, data: ResponseData) -> list[Fold]:
         If the file was written for other data, or names a part that there is not.
     """
     table = read_table(path, dtype_text="all")
-    columns = [c for c in table.columns if c.startswith("fold_")]
+    columns = [c for c in table.columns if re.fullmatch(r"fold_\d+", str(c))]
     if not columns or not {"sample", "drug"} <= set(table.columns):
         message = f"{path}: a split file has the columns sample, drug, fold_0, ...; this has {examples(table.columns)}"
         raise DataError(message)
@@ -157,4 +162,8 @@ def _fold_of(number: int, part: pd.Series, path: Path | str) -> Fold:
     if len(wrong):
         message = f"{path}, row {wrong.index[0] + 2}: '{wrong.iloc[0]}' is not a part; write one of {', '.join(PARTS)}"
         raise DataError(message)
+    for name in PARTS:
+        if not (part == name).any():
+            message = f"{path}: fold {number} has no {name} row; each fold needs all of {', '.join(PARTS)}"
+            raise DataError(message)
     return Fold(number, *(np.flatnonzero(part.to_numpy() == name) for name in PARTS))

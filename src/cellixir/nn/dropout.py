@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from cellixir.exceptions import ConfigurationError
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -26,6 +28,9 @@ class Dropout(nn.Module):
     def __init__(self, p: float) -> None:
         super().__init__()
         self.threshold = round(p * 256)
+        if not 0 <= self.threshold < 256:
+            message = f"dropout must be from 0 to less than 1, not {p}"
+            raise ConfigurationError(message)
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape as ``x``; ``x`` itself when evaluating."""

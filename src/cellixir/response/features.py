@@ -55,7 +55,7 @@ class OneHot:
     levels: dict[str, list[str]] = field(default_factory=dict)
 
     def fit(self, table: pd.DataFrame) -> OneHot:
-        """Keep text columns with 2 to ``MAX_LEVELS`` levels and fewer levels than half the rows."""
+        """Keep text columns with 2 to ``MAX_LEVELS`` levels and at most half as many levels as rows."""
         for column in table.columns:
             if pd.api.types.is_numeric_dtype(table[column]):
                 continue
@@ -114,7 +114,10 @@ class SampleFeatures:
     def _blocks(self, data: ResponseData, *, missing: str = "error") -> dict[str, NDArray[np.float32]]:
         blocks = {}
         for name, names in self.views.items():
-            raw = data.feature_matrix(name, names, missing=missing)
+            raw = data.feature_matrix(name, names, missing="error" if missing == "error" else "zero")
+            if missing == "mean":
+                absent = ~np.isin(names, data.views[name].var_names)
+                raw[:, absent] = self.mean[name][absent]
             blocks[name] = ((raw - self.mean[name]) / self.scale[name]).astype(np.float32)
         return blocks | self.onehot.transform(data.samples)
 

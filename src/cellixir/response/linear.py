@@ -60,7 +60,7 @@ class SharedRidge:
         self.leave_one_out_ = np.zeros(len(y))
         self.alpha_ = self._choose(kernel, inputs, rows, y)
         for r in rows:
-            dual, without = _solve(kernel[np.ix_(inputs[r], inputs[r])], y[r], self.alpha_)
+            dual, without = _solve(kernel, inputs[r], y[r], self.alpha_)
             self.leave_one_out_[r] = without
             self.weights_[:, models[r[0]]] = x[inputs[r]].T @ dual
         return self
@@ -77,7 +77,7 @@ class SharedRidge:
             return self.alphas[0]
 
         def error(alpha: float) -> float:
-            solved = (_solve(kernel[np.ix_(inputs[r], inputs[r])], y[r], alpha)[1] - y[r] for r in pilot)
+            solved = (_solve(kernel, inputs[r], y[r], alpha)[1] - y[r] for r in pilot)
             return sum(float(e @ e) for e in solved)
 
         return min(self.alphas, key=error)
@@ -89,11 +89,16 @@ def _rows_by_model(models: NDArray[np.int64], n_models: int) -> list[NDArray[np.
 
 
 def _solve(
-    kernel: NDArray[np.float64], y: NDArray[np.float64], alpha: float
+    kernel: NDArray[np.float64], inputs: NDArray[np.int64], y: NDArray[np.float64], alpha: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Dual coefficients and leave-one-out predictions of one model."""
-    kernel = kernel.copy()
-    kernel.flat[:: len(y) + 1] += alpha
-    inverse = cho_solve(cho_factor(kernel, overwrite_a=True, check_finite=False), np.eye(len(y)), overwrite_b=True)
+    """Dual coefficients of one model, and its prediction of each row without the rows of that row's input."""
+    gram = kernel[np.ix_(inputs, inputs)]
+    gram.flat[:: len(y) + 1] += alpha
+    inverse = cho_solve(cho_factor(gram, overwrite_a=True, check_finite=False), np.eye(len(y)), overwrite_b=True)
     dual = inverse @ y
-    return dual, y - dual / np.diag(inverse)
+    residual = dual / np.diag(inverse)
+    values, counts = np.unique(inputs, return_counts=True)
+    for value in values[counts > 1]:  # replicates leave together
+        block = np.flatnonzero(inputs == value)
+        residual[block] = np.linalg.solve(inverse[np.ix_(block, block)], dual[block])
+    return dual, y - residual

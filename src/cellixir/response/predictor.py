@@ -199,6 +199,7 @@ class ResponsePredictor(Estimator):
         self, data: ResponseData, validation: NDArray[np.int64] | None, number: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         if number == 0 and validation is not None:
+            validation = np.arange(len(data))[validation]  # row numbers, also from a mask
             return np.setdiff1d(np.arange(len(data)), validation), validation
         return split_off(data, self.split, seed=derived_seed(self.seed, 1000 + number))
 
@@ -224,7 +225,7 @@ class ResponsePredictor(Estimator):
             self.preset.training,
             seed=seed,
             checkpoint=checkpoint,
-            signature=repr((self.split, self.preset, self.seed, number, self.fingerprint_)),
+            signature=repr((self.split, self.preset, self.seed, number, self.fingerprint_, stop.fingerprint)),
             on_epoch=(lambda epoch: on_epoch(number, epoch)) if on_epoch else None,
         )
         gain = _confirmed(left, _forward(network, stop_pairs), split_groups(stop, self.split))
@@ -274,17 +275,22 @@ class ResponsePredictor(Estimator):
         GeneMismatch
             If features of the model are not in ``data`` and ``missing`` is not ``'zero'``.
         """
-        if not hasattr(self, "members_"):
-            message = "fit the ResponsePredictor, or load a bundle, before it predicts"
-            raise NotFitted(message)
+        self.check_fitted()
         pairs = self._pairs(data, missing=missing)
         features = pairs.feature_arrays()
         return np.stack(
             [m.wide.predict(data, *features) + m.gain * m.scale * _forward(m.network, pairs) for m in self.members_]
         )
 
+    def check_fitted(self) -> None:
+        """Refuse what needs a fitted model."""
+        if not hasattr(self, "members_"):
+            message = "fit the ResponsePredictor, or load a bundle, before it predicts or is saved"
+            raise NotFitted(message)
+
     def state(self) -> tuple[Arrays, dict[str, Any]]:
         """Arrays and facts of the fitted model."""
+        self.check_fitted()
         arrays, features = self.sample_features_.state()
         arrays = {f"features/{n}": a for n, a in arrays.items()}
         members = []
@@ -341,6 +347,7 @@ class ResponsePredictor(Estimator):
 
     def card(self) -> str:
         """Model card in Markdown."""
+        self.check_fitted()
         return model_card(self)
 
 

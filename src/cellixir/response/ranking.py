@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from cellixir.data.response_data import ResponseData
@@ -39,7 +40,8 @@ def rank(
     samples
         Annotation such as ``tissue``, by sample id.
     missing
-        ``'zero'`` fills features that ``views`` lack, ``'error'`` refuses.
+        Features that ``views`` lack: ``'error'`` refuses, ``'mean'`` fills each with its training mean (it then
+        says nothing), ``'zero'`` with 0 (right for mutations, where absent means not seen).
 
     Returns
     -------
@@ -53,6 +55,7 @@ def rank(
     UnknownIds
         If the model can know nothing of a drug.
     """
+    model.check_fitted()
     _check_views(model, views)
     question = ResponseData.question(dict(views), model.drugs_ if drugs is None else drugs, samples)
     _check_samples(model, question.samples.index)
@@ -67,7 +70,8 @@ def rank(
         table.insert(2, "drug_name", called.fillna(table["drug"].reset_index(drop=True)).to_numpy())
     table["rank"] = table.groupby("sample", sort=False)["predicted"].rank(method="first").astype(int)
     order = table["sample"].map({s: i for i, s in enumerate(question.samples.index)})
-    return table.iloc[pd.DataFrame({"sample": order, "rank": table["rank"]}).sort_values(["sample", "rank"]).index]
+    by_rank = np.lexsort([table["rank"], order])
+    return table.iloc[by_rank].reset_index(drop=True)
 
 
 def absent_features(model: ResponsePredictor, views: Mapping[str, AnnData]) -> dict[str, int]:

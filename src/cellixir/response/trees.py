@@ -61,6 +61,8 @@ class TreeModel:
         self.drug_features_ = None if known.drugs else DrugFeatures().fit(data)
         self.regressor_ = self.make(self.seed)
         self.regressor_.fit(self._rows(data), data.response - self.effects_.predict(data))
+        if hasattr(self.regressor_, "n_jobs"):
+            self.regressor_.n_jobs = 1  # threads would add up the trees of a forest in any order
         return self
 
     def predict(self, data: ResponseData) -> NDArray[np.float64]:

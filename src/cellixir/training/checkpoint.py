@@ -24,7 +24,7 @@ def write_checkpoint(path: Path, tensors: State, facts: dict[str, Any]) -> None:
     """Replace ``path`` by ``tensors`` and ``facts`` (anything JSON holds) in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    contiguous = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     try:
         save_file(contiguous, partial, metadata={"facts": json.dumps(facts)})
         partial.replace(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from cellixir.exceptions import ConfigurationError
 
@@ -45,9 +45,19 @@ class TrainingConfig:
     precision: Precision = "auto"
 
     def __post_init__(self) -> None:
-        for name in ("max_epochs", "batch_size", "learning_rate", "patience"):
-            if getattr(self, name) <= 0:
-                message = f"{name} must be above 0, not {getattr(self, name)}"
+        bounds = {
+            **dict.fromkeys(("max_epochs", "batch_size", "patience"), (1, math.inf)),
+            "learning_rate": (1e-12, math.inf),
+            **dict.fromkeys(("weight_decay", "clip_norm"), (0, math.inf)),
+            "warmup": (0, 0.99),
+        }
+        for name, (low, high) in bounds.items():
+            if not low <= getattr(self, name) <= high:
+                message = f"{name} must be from {low} to {high}, not {getattr(self, name)}"
+                raise ConfigurationError(message)
+        for name, choices in (("optimiser", Optimiser), ("schedule", Schedule), ("precision", Precision)):
+            if getattr(self, name) not in get_args(choices):
+                message = f"{name} must be one of {', '.join(get_args(choices))}, not '{getattr(self, name)}'"
                 raise ConfigurationError(message)
 
     def rate(self, step: int, n_steps: int) -> float:
