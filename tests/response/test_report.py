@@ -11,7 +11,8 @@ from matplotlib import pyplot as plt
 
 from cellixir.exceptions import DataError
 from cellixir.response import report as page_of
-from cellixir.response.report import BenchmarkSummary, drug_scores, headline, write_response_report
+from cellixir.response.report import write_response_report
+from cellixir.response.summary import BenchmarkSummary, drug_scores, headline
 
 KINDS = {"net": "network", "forest": "tree", "drug mean": "baseline", "mean": "baseline"}
 

@@ -6,7 +6,7 @@ temporaries of that size. Undefined values (no variance, fewer than two points) 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -110,23 +110,30 @@ def by_group(y: ArrayLike, p: ArrayLike, groups: ArrayLike, *, min_size: int = 5
 
 
 def mean_within(y: ArrayLike, p: ArrayLike, groups: ArrayLike, *, min_size: int = 5) -> float:
-    """Mean over groups of Pearson's correlation within the group; NaN where no group has one.
+    """Mean over groups of Pearson's correlation within the group; NaN where no group has one."""
+    values, code = np.unique(np.asarray(groups), return_inverse=True)
+    within = pearson_within(y, p, code, len(values), min_size=min_size)
+    return float(np.nanmean(within)) if np.isfinite(within).any() else float("nan")
 
-    Sums are taken for all groups at once: O(n) time, five arrays of the number of groups.
+
+def pearson_within(
+    y: ArrayLike, p: ArrayLike, code: NDArray[np.integer[Any]], n_groups: int, *, min_size: int = 5
+) -> NDArray[np.float64]:
+    """Pearson's correlation within each group, shape ``(n_groups,)``.
+
+    NaN for a group with fewer than ``min_size`` values or without variance on a side. Sums are taken for all groups
+    at once: O(n) time, a few arrays of the number of groups.
     """
-    _, code = np.unique(np.asarray(groups), return_inverse=True)
     a, b = (np.asarray(v, dtype=np.float64) for v in (y, p))
-    n = np.bincount(code)
-    a = a - (np.bincount(code, a) / n)[code]
-    b = b - (np.bincount(code, b) / n)[code]
-    cross, va, vb = (np.bincount(code, v) for v in (a * b, a * a, b * b))
-    scale = max(1.0, float(np.abs(np.asarray(p)).max(initial=0.0)))
-    defined = (n >= min_size) & (va > 0) & (vb > n * (np.finfo(np.float64).eps * scale * 4) ** 2)
-    if not defined.any():
-        return float("nan")
-    return float(np.mean(cross[defined] / np.sqrt(va[defined] * vb[defined])))
+    # a constant prediction leaves rounding noise of about 1e-16 a value behind
+    noise = (4 * np.finfo(np.float64).eps * max(1.0, float(np.abs(b).max(initial=0.0)))) ** 2
+    n = np.bincount(code, minlength=n_groups)
+    a, b = (v - (np.bincount(code, v, n_groups) / np.maximum(n, 1))[code] for v in (a, b))
+    cross, aa, bb = group_sums(np.stack([a * b, a * a, b * b], axis=1), code, n_groups).T
+    defined = (n >= min_size) & (aa > 0) & (bb > n * noise)
+    return np.where(defined, cross / np.sqrt(np.where(defined, aa * bb, 1.0)), np.nan)
 
 
-def group_sums(values: NDArray[np.float64], code: NDArray[np.int64], n_groups: int) -> NDArray[np.float64]:
+def group_sums(values: NDArray[np.float64], code: NDArray[np.integer[Any]], n_groups: int) -> NDArray[np.float64]:
     """Sums of ``values`` (n, k) within each group, shape ``(n_groups, k)``."""
     return np.stack([np.bincount(code, column, minlength=n_groups) for column in values.T], axis=1)

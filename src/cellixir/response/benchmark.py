@@ -25,7 +25,8 @@ from cellixir.response import evaluation
 from cellixir.response.features import require_features
 from cellixir.response.models import ModelSpec, chosen_models
 from cellixir.response.predictor import ResponsePredictor
-from cellixir.response.report import BenchmarkSummary, write_response_report
+from cellixir.response.report import write_response_report
+from cellixir.response.summary import BenchmarkSummary
 from cellixir.training import Bars, Epoch
 
 if TYPE_CHECKING:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from cellixir.exceptions import DataError, examples
 from cellixir.figures.curves import learning_curves
 from cellixir.figures.leaderboard import forest, score_histogram
 from cellixir.figures.missing import missing_map
@@ -20,8 +17,16 @@ from cellixir.figures.regression import (
     residuals_vs_predicted,
 )
 from cellixir.figures.style import KIND_COLOURS, new_axes
-from cellixir.metrics.regression import group_sums
 from cellixir.report import Estimate, Report
+from cellixir.response.summary import (
+    BenchmarkSummary,
+    drug_scores,
+    estimate,
+    headline,
+    numbers_of,
+    spelled,
+    test_pairs,
+)
 
 #: What each split holds out, and the question that it answers.
 SPLITS = {
@@ -43,7 +48,6 @@ SPLITS = {
         "Does what was learned carry over to a new tissue? No line of a test tissue was seen in training.",
     ),
 }
-MEASURES = {"LN_IC50": "ln IC50"}
 HEADERS = {
     "model": "Model", "kind": "Kind", "rmse": "RMSE", "mse": "MSE", "mae": "MAE", "r2": "R²",
     "pearson": "Pearson", "spearman": "Spearman", "normalised_pearson": "Normalised Pearson",
@@ -54,92 +58,17 @@ HEADERS = {
     "normalised_rmse": "Normalised RMSE",
 }  # fmt: skip
 SECONDS = "{:,.1f}"
-NEEDED = {
-    "overall": ("model", "kind", "rmse"),
-    "leaderboard": ("model", "fold"),
-    "predictions": ("sample", "drug", "fold", "model", "observed", "predicted"),
-}
 KIND_WORDS = {
     "network": "blue circles are networks",
     "tree": "orange squares trees",
     "linear": "green triangles linear models",
     "baseline": "grey diamonds naive baselines",
 }
-#: Fewest test pairs of a drug in a fold for a correlation.
-MIN_PAIRS = 5
-
-
-@dataclass(frozen=True)
-class BenchmarkSummary:
-    """What a benchmark found, as the report page needs it.
-
-    ``overall`` has one row a model over all folds, ``leaderboard`` one row a model and fold; ``paired`` holds
-    ``rmse_difference``, the RMSE of ``model`` less that of ``reference``, so below zero is better.
-    ``predictions`` holds the test pairs of every model. Tables that are empty leave their section out.
-
-    Raises
-    ------
-    DataError
-        If a table lacks a column that the page cannot do without, or no model was scored.
-    """
-
-    title: str
-    split: str
-    leaderboard: pd.DataFrame
-    overall: pd.DataFrame
-    paired: pd.DataFrame
-    predictions: pd.DataFrame
-    samples: pd.DataFrame
-    drugs: pd.DataFrame
-    histories: pd.DataFrame
-    measure: str
-    unit: str
-    facts: dict[str, str]
-    notes: list[str]
-    fold_sizes: pd.DataFrame
-    level: float = 0.95
-
-    def __post_init__(self) -> None:
-        for name, columns in NEEDED.items():
-            table: pd.DataFrame = getattr(self, name)
-            missing = [column for column in columns if column not in table]
-            if missing and (name == "overall" or len(table)):
-                message = f"table {name!r} has no column {examples(missing)}; it has {examples(table.columns, 20)}"
-                raise DataError(message)
-        if self.overall["rmse"].notna().sum() == 0:
-            message = "no model of table 'overall' has an RMSE; run the benchmark before its report"
-            raise DataError(message)
-
-    @property
-    def ranked(self) -> pd.DataFrame:
-        """Table ``overall``, the lowest RMSE first."""
-        return self.overall.sort_values("rmse", kind="stable", ignore_index=True)
-
-    @property
-    def best(self) -> str:
-        """Model with the lowest RMSE."""
-        return str(self.ranked["model"].iloc[0])
-
-    def best_of(self, *kinds: str) -> str | None:
-        """Model of one of ``kinds`` with the lowest RMSE, if there is one."""
-        rows = self.ranked[self.ranked["kind"].isin(kinds) & self.ranked["rmse"].notna()]
-        return str(rows["model"].iloc[0]) if len(rows) else None
-
-    @property
-    def best_other(self) -> str | None:
-        """Model that is no naive baseline with the lowest RMSE, if there is one."""
-        return self.best_of(*set(self.overall["kind"]) - {"baseline"})
-
-    @property
-    def label(self) -> str:
-        """Measure and unit, for an axis."""
-        name = MEASURES.get(self.measure, self.measure)
-        return f"{name} ({self.unit})" if self.unit else name
 
 
 def write_response_report(path: str | Path, summary: BenchmarkSummary) -> Path:
     """Write the page of a benchmark to ``path``, whole or not at all, and return the path."""
-    best = _test_pairs(summary, summary.best)
+    best = test_pairs(summary, summary.best)
     drugs = drug_scores(best) if len(best) else pd.DataFrame()
     report = Report(summary.title, _subtitle(summary))
     _headline(report, summary, drugs)
@@ -156,119 +85,10 @@ def write_response_report(path: str | Path, summary: BenchmarkSummary) -> Path:
     return report.write(path)
 
 
-def headline(summary: BenchmarkSummary) -> str:
-    """One sentence: the best model, its RMSE, and whether it is shown to beat the best naive baseline."""
-    naive, model = summary.best_of("baseline"), summary.best_other
-    lead = f"{summary.best} has the lowest RMSE, {_spoken(summary, summary.best)}"
-    if naive is None:
-        return f"{lead}; no naive baseline was run, so nothing can be said about a gain over one."
-    if model is None:
-        return f"{lead}; only naive baselines were run."
-    gain = _gain(summary, model, naive)
-    if summary.best == naive:
-        tail = f"the best model, {model}, is {_size(-gain.value)} higher{_between(-gain.high, -gain.low)}"
-        return f"No model beats the naive baseline: {lead}, and {tail}."
-    if not np.isfinite(gain.low):
-        return f"{lead}, {_size(gain.value)} below the strongest naive baseline, {naive} (no interval known)."
-    if gain.low <= 0:
-        inside = "includes zero" if gain.high >= 0 else "lies below zero"
-        tail = f"is {_size(gain.value)} and its interval{_between(gain.low, gain.high)} {inside}"
-        return f"{lead}, but is not shown to be better: the gain over the naive baseline {naive} {tail}."
-    floor = _row(summary, naive)["rmse"]
-    tail = f"{_size(gain.value)}{_between(gain.low, gain.high)}, or {gain.value / floor:.1%}, lower than"
-    return f"{lead}, which is {tail} the {_size(floor)} of the strongest naive baseline, {naive}."
-
-
-def drug_scores(pairs: pd.DataFrame) -> pd.DataFrame:
-    """RMSE, normalised RMSE and Pearson a drug, for the test pairs of one model.
-
-    The normalised RMSE is the RMSE over the standard deviation of the drug's responses, so that 1 is what the
-    drug's own mean would reach. Pearson is taken within each fold with ``MIN_PAIRS`` test pairs or more and
-    averaged over folds by size: pooled folds would mix in how the predicted mean moves between folds. It is
-    NaN where the prediction is constant.
-    """
-    drug, names = pd.factorize(pairs["drug"], sort=True)
-    y, p = pairs["observed"].to_numpy(float), pairs["predicted"].to_numpy(float)
-    n = np.bincount(drug, minlength=len(names))
-    mean = np.bincount(drug, y, len(names)) / np.maximum(n, 1)
-    sums = group_sums(np.stack([(y - p) ** 2, (y - mean[drug]) ** 2], 1), drug, len(names))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        columns = {
-            "n": n,
-            "rmse": np.sqrt(sums[:, 0] / n),
-            "normalised_rmse": np.sqrt(sums[:, 0] / sums[:, 1]),
-        }
-    scores = pd.DataFrame(columns, index=pd.Index(names, name="drug")).replace(np.inf, np.nan)
-    return scores.assign(pearson=_pearson_within(drug, pd.factorize(pairs["fold"])[0], y, p, len(names)))
-
-
-def _pearson_within(
-    drug: NDArray[np.intp], fold: NDArray[np.intp], y: NDArray[np.float64], p: NDArray[np.float64], drugs: int
-) -> NDArray[np.float64]:
-    folds = int(fold.max(initial=0)) + 1
-    group = drug * folds + fold
-    n = np.bincount(group, minlength=drugs * folds)
-    a, b = (v - (np.bincount(group, v, len(n)) / np.maximum(n, 1))[group] for v in (y, p))
-    cross, aa, bb = group_sums(np.stack([a * b, a * a, b * b], 1), group, len(n)).T
-    # a constant prediction leaves rounding noise of about 1e-16 a value behind
-    noise = n * (4 * np.finfo(float).eps * max(1.0, float(np.abs(p).max(initial=0.0)))) ** 2
-    defined = (n >= MIN_PAIRS) & (aa > 0) & (bb > noise)
-    weight = np.where(defined, n, 0).reshape(drugs, folds)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        within = np.where(defined, cross / np.sqrt(aa * bb), 0.0).reshape(drugs, folds)
-        return np.asarray((within * weight).sum(axis=1) / weight.sum(axis=1))
-
-
-def _row(summary: BenchmarkSummary, model: str) -> dict[str, float]:
-    row = summary.overall[summary.overall["model"] == model].iloc[0]
-    return {str(key): float(value) for key, value in row.items() if isinstance(value, (int, float, np.number))}
-
-
-def _estimate(row: dict[str, float], metric: str) -> Estimate:
-    nan = float("nan")
-    return Estimate(row.get(metric, nan), row.get(f"{metric}_low", nan), row.get(f"{metric}_high", nan))
-
-
-def _gain(summary: BenchmarkSummary, model: str, naive: str) -> Estimate:
-    """How much lower the RMSE of ``model`` is than that of ``naive``; the interval is the paired one."""
-    for first, second, sign in ((model, naive, -1.0), (naive, model, 1.0)):
-        rows = summary.paired
-        if len(rows):
-            rows = rows[(rows["model"] == first) & (rows["reference"] == second)]
-        if len(rows):
-            value, *ends = (sign * float(rows[c].iloc[0]) for c in ("rmse_difference", "low", "high"))
-            return Estimate(value, *sorted(ends))
-    return Estimate(_row(summary, naive)["rmse"] - _row(summary, model)["rmse"])
-
-
-def _size(value: float) -> str:
-    return f"{value:.3f}".replace("-", "−")
-
-
-def _between(low: float, high: float) -> str:
-    return f" ({_size(low)} to {_size(high)})" if np.isfinite(low) and np.isfinite(high) else ""
-
-
-def _spoken(summary: BenchmarkSummary, model: str) -> str:
-    value, low, high = _estimate(_row(summary, model), "rmse")
-    interval = f" ({summary.level:.0%} interval {_size(low)} to {_size(high)})" if np.isfinite(low) else ""
-    return f"{_size(value)}{interval}"
-
-
-def _test_pairs(summary: BenchmarkSummary, model: str) -> pd.DataFrame:
-    """Test pairs of one model whose observed and predicted values are finite."""
-    if summary.predictions.empty:
-        return summary.predictions
-    pairs: pd.DataFrame = summary.predictions[summary.predictions["model"] == model]
-    finite = np.isfinite(pairs["observed"]) & np.isfinite(pairs["predicted"])
-    kept: pd.DataFrame = pairs.loc[finite]
-    return kept
-
-
 def _unusable(summary: BenchmarkSummary, model: str) -> int:
     if summary.predictions.empty:
         return 0
-    return int((summary.predictions["model"] == model).sum()) - len(_test_pairs(summary, model))
+    return int((summary.predictions["model"] == model).sum()) - len(test_pairs(summary, model))
 
 
 def _subtitle(summary: BenchmarkSummary) -> str:
@@ -278,11 +98,11 @@ def _subtitle(summary: BenchmarkSummary) -> str:
 
 
 def _headline(report: Report, summary: BenchmarkSummary, drugs: pd.DataFrame) -> None:
-    row = _row(summary, summary.best)
-    numbers = {"RMSE": _size(row["rmse"])}
+    row = numbers_of(summary, summary.best)
+    numbers = {"RMSE": spelled(row["rmse"])}
     for metric in ("r2", "normalised_pearson", "per_drug_pearson"):
         if np.isfinite(row.get(metric, np.nan)):
-            numbers[HEADERS[metric]] = _size(row[metric])
+            numbers[HEADERS[metric]] = spelled(row[metric])
     if len(drugs):
         numbers["Test pairs"] = f"{int(drugs['n'].sum()):,}"
     notes = list(summary.notes)
@@ -328,7 +148,7 @@ def _leaderboard_table(table: pd.DataFrame) -> pd.DataFrame:
         if metric != column and metric in rows[0]:
             continue
         banded = f"{column}_low" in rows[0]
-        shown[HEADERS.get(column, column)] = [_estimate(row, column) if banded else row[column] for row in rows]
+        shown[HEADERS.get(column, column)] = [estimate(row, column) if banded else row[column] for row in rows]
     return pd.DataFrame(shown)
 
 
@@ -419,7 +239,7 @@ def _residuals(report: Report, summary: BenchmarkSummary, pairs: pd.DataFrame, d
 
 def _drug_extremes(report: Report, summary: BenchmarkSummary, drugs: pd.DataFrame) -> None:
     scores = drugs.set_axis(_drug_labels(drugs.index, summary.drugs), axis=0)
-    notes = scores["pearson"].map(lambda r: f"r {_size(r)}" if np.isfinite(r) else "")
+    notes = scores["pearson"].map(lambda r: f"r {spelled(r)}" if np.isfinite(r) else "")
     shown = "The 15 drugs predicted best and, below the line, the 15 predicted worst."
     shown = shown if scores["normalised_rmse"].notna().sum() > 30 else "Every drug, predicted best first."
     report.figure(
@@ -445,7 +265,7 @@ def _per_drug(report: Report, summary: BenchmarkSummary, drugs: pd.DataFrame) ->
     scores, colours = {}, {}
     for kind, model in chosen.items():
         if model is not None:
-            own = drugs if model == summary.best else drug_scores(_test_pairs(summary, model))
+            own = drugs if model == summary.best else drug_scores(test_pairs(summary, model))
             scores[model], colours[model] = own["pearson"].to_numpy(), KIND_COLOURS[kind]
     if any(np.isfinite(values).any() for values in scores.values()):
         constant = [model for model, values in scores.items() if not np.isfinite(values).any()]
