@@ -170,7 +170,7 @@ def test_bad_questions_to_a_bundle(files: Path) -> None:
     genomic.to_csv(files / "new.csv")
     pd.DataFrame({"drug_id": ["aspirin"]}).to_csv(files / "aspirin.csv", index=False)
     predict = ("response", "predict", "model", "--out", "ranked.csv")
-    one_line_error(cellixir(*predict, "--omics", "genomic=few.csv", cwd=files), "2 of", "--missing zero")
+    one_line_error(cellixir(*predict, "--omics", "genomic=few.csv", cwd=files), "2 of", "--missing mean")
     one_line_error(cellixir(*predict, "--omics", "rna=new.csv", cwd=files), "'genomic'")
     one_line_error(cellixir(*predict, "--omics", "genomic=gone.csv", cwd=files), "gone.csv")
     one_line_error(cellixir(*predict, "--omics", "genomic=new.csv", "--drugs", "aspirin.csv", cwd=files), "'aspirin'")

@@ -36,9 +36,10 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.target)
 
-    def with_target(self, target: NDArray[np.float64]) -> Pairs:
-        """The same pairs with another target."""
-        return replace(self, target=torch.from_numpy(target).to(self.target))
+    def subset(self, rows: NDArray[np.int64]) -> Pairs:
+        """The pairs ``rows``; the two tables are shared."""
+        index = torch.from_numpy(rows).to(self.target.device)
+        return replace(self, sample=self.sample[index], drug=self.drug[index], target=self.target[index])
 
     def feature_arrays(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Features of samples and of drugs, as arrays."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -13,7 +14,7 @@ import torch
 from cellixir.data.response_data import ResponseData
 from cellixir.data.splits import split_groups, split_off
 from cellixir.estimator import Arrays, Estimator
-from cellixir.exceptions import NotFitted
+from cellixir.exceptions import ConfigurationError, NotFitted
 from cellixir.nn import DenseEncoder, Tower, TwoTower
 from cellixir.response.card import model_card
 from cellixir.response.features import DrugFeatures, SampleFeatures, require_features
@@ -79,13 +80,8 @@ PRESETS["LTO"] = PRESETS["LCO"]
 
 @dataclass
 class Member:
-    """One network of the committee, and the wide part whose residual it learned.
+    """One network of the committee; ``gain``, from 0 to 1, is how much of it its validation rows confirm."""
 
-    ``gain``, from 0 to 1, is how much of the deep part its validation rows confirm.
-    """
-
-    wide: Wide
-    scale: float
     gain: float
     network: TwoTower
 
@@ -94,9 +90,10 @@ class ResponsePredictor(Estimator):
     """Two-tower network for drug response, a committee of ``members``.
 
     Wide and deep. The wide part (naive effects, and a linear model where one side is new) is solved in closed form;
-    the deep part learns what it leaves: a sample tower and a drug tower meet in an inner product and a small head.
-    Ids that were seen in training also carry a learned embedding where the question allows it. Each member stops on an
-    inner validation part of its own, so that the committee learns from all rows (Krogh and Vedelsby, NIPS 1994).
+    the deep part learns what it leaves of rows that it has not seen: a sample tower and a drug tower meet in an inner
+    product and a small head. Ids that were seen in training also carry a learned embedding where the question allows
+    it. Each member stops on an inner validation part of its own, so that the committee learns from all rows (Krogh and
+    Vedelsby, NIPS 1994).
 
     Parameters
     ----------
@@ -138,11 +135,14 @@ class ResponsePredictor(Estimator):
     def preset(self) -> Preset:
         """What the parameters come to for this split."""
         Known.under(self.split)
+        if self.seed < 0 or (self.members is not None and self.members < 1):
+            message = f"members must be at least 1 and seed at least 0, not {self.members} and {self.seed}"
+            raise ConfigurationError(message)
         base = PRESETS[self.split]
         return Preset(
             self.architecture or base.architecture,
             self.training or base.training,
-            self.members or base.members,
+            base.members if self.members is None else self.members,
         )
 
     def fit(
@@ -177,12 +177,22 @@ class ResponsePredictor(Estimator):
         self.n_pairs_, self.n_samples_ = len(data), len(np.unique(data.sample_index))
         self.scales_ = {name: str(view.uns.get("scale", "unknown")) for name, view in data.views.items()}
         self.drugs_ = data.drugs.iloc[np.unique(data.drug_index)]
+        known = Known.under(self.split)
+        self.wide_, without = Wide.fit(data, known, self.sample_features_, self.drug_features_)
+        left = data.response - without
+        self.scale_ = float(left.std()) or 1.0
+        pairs = self._pairs(data, left / self.scale_)
         history = []
         for number in range(self.preset.members):
             train_rows, stop_rows = self._parts(data, validation, number)
             file = checkpoint / f"member-{number}.safetensors" if checkpoint else None
-            member, epochs = self._fit_member(number, data.take(train_rows), data.take(stop_rows), file, on_epoch)
-            self.members_.append(member)
+            signature = repr((self.split, self.preset, self.seed, number, self.fingerprint_, _digest(stop_rows)))
+            network, epochs = self._train(
+                number, pairs.subset(train_rows), pairs.subset(stop_rows), file, signature, on_epoch
+            )
+            stop = pairs.subset(stop_rows)
+            gain = _confirmed(stop, _forward(network, stop), split_groups(data, self.split)[stop_rows])
+            self.members_.append(Member(gain, network))
             history += [{"member": number, **asdict(epoch)} for epoch in epochs]
         self.history_ = pd.DataFrame(history)
         return self
@@ -203,33 +213,26 @@ class ResponsePredictor(Estimator):
             return np.setdiff1d(np.arange(len(data)), validation), validation
         return split_off(data, self.split, seed=derived_seed(self.seed, 1000 + number))
 
-    def _fit_member(
+    def _train(
         self,
         number: int,
-        rows: ResponseData,
-        stop: ResponseData,
+        rows: Pairs,
+        stop: Pairs,
         checkpoint: Path | None,
+        signature: str,
         on_epoch: Callable[[int, Epoch], None] | None,
-    ) -> tuple[Member, list[Epoch]]:
-        known = Known.under(self.split)
-        wide, without = Wide.fit(rows, known, self.sample_features_, self.drug_features_)
-        residual = rows.response - without
-        scale = float(residual.std()) or 1.0
+    ) -> tuple[TwoTower, list[Epoch]]:
         seed = derived_seed(self.seed, number)
         network = self._network(seed).to(pick_device(self.device))
-        stop_pairs = self._pairs(stop)
-        left = (stop.response - wide.predict(stop, *stop_pairs.feature_arrays())) / scale
-        task = PairTask(network, self._pairs(rows, residual / scale), stop_pairs.with_target(left))
         epochs = train(
-            task,
+            PairTask(network, rows, stop),
             self.preset.training,
             seed=seed,
             checkpoint=checkpoint,
-            signature=repr((self.split, self.preset, self.seed, number, self.fingerprint_, stop.fingerprint)),
+            signature=signature,
             on_epoch=(lambda epoch: on_epoch(number, epoch)) if on_epoch else None,
         )
-        gain = _confirmed(left, _forward(network, stop_pairs), split_groups(stop, self.split))
-        return Member(wide, scale, gain, network), epochs
+        return network, epochs
 
     def _network(self, seed: int) -> TwoTower:
         shape = self.preset.architecture
@@ -277,10 +280,8 @@ class ResponsePredictor(Estimator):
         """
         self.check_fitted()
         pairs = self._pairs(data, missing=missing)
-        features = pairs.feature_arrays()
-        return np.stack(
-            [m.wide.predict(data, *features) + m.gain * m.scale * _forward(m.network, pairs) for m in self.members_]
-        )
+        wide = self.wide_.predict(data, *pairs.feature_arrays())
+        return np.stack([wide + m.gain * self.scale_ * _forward(m.network, pairs) for m in self.members_])
 
     def check_fitted(self) -> None:
         """Refuse what needs a fitted model."""
@@ -293,13 +294,11 @@ class ResponsePredictor(Estimator):
         self.check_fitted()
         arrays, features = self.sample_features_.state()
         arrays = {f"features/{n}": a for n, a in arrays.items()}
-        members = []
+        wide, wide_facts = self.wide_.state()
+        arrays |= {f"wide/{n}": a for n, a in wide.items()}
         for i, member in enumerate(self.members_):
-            wide, facts = member.wide.state()
-            arrays |= {f"member{i}/wide/{n}": a for n, a in wide.items()}
             weights = member.network.state_dict()
             arrays |= {f"member{i}/network/{n}": t.cpu().numpy() for n, t in weights.items()}
-            members.append({"scale": member.scale, "gain": member.gain, "wide": facts})
         return arrays, {
             "parameters": {
                 "split": self.split,
@@ -314,7 +313,9 @@ class ResponsePredictor(Estimator):
             "known_samples": list(self.known_samples_),
             "known_drugs": list(self.known_drugs_),
             "drugs": json.loads(self.drugs_.to_json(orient="split")),
-            "members": members,
+            "wide": wide_facts,
+            "scale": self.scale_,
+            "gains": [member.gain for member in self.members_],
             "history": self.history_.to_dict(orient="list"),
         }
 
@@ -335,15 +336,15 @@ class ResponsePredictor(Estimator):
             pd.Index(facts["known_drugs"]),
         )
         model.drugs_ = pd.DataFrame(**facts["drugs"])
-        model.members_ = [model._member(i, arrays, part) for i, part in enumerate(facts["members"])]
+        model.wide_, model.scale_ = Wide.from_state(_under(arrays, "wide/"), facts["wide"]), facts["scale"]
+        model.members_ = [model._member(i, arrays, gain) for i, gain in enumerate(facts["gains"])]
         return model
 
-    def _member(self, i: int, arrays: Arrays, facts: dict[str, Any]) -> Member:
-        wide = Wide.from_state(_under(arrays, f"member{i}/wide/"), facts["wide"])
+    def _member(self, i: int, arrays: Arrays, gain: float) -> Member:
         network = self._network(0)
         weights = _under(arrays, f"member{i}/network/")
         network.load_state_dict({n: torch.from_numpy(a) for n, a in weights.items()})
-        return Member(wide, facts["scale"], facts["gain"], network.to(pick_device(self.device)).eval())
+        return Member(gain, network.to(pick_device(self.device)).eval())
 
     def card(self) -> str:
         """Model card in Markdown."""
@@ -359,13 +360,18 @@ def _under(arrays: Arrays, prefix: str) -> Arrays:
     return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
 
 
-def _confirmed(left: NDArray[np.float64], deep: NDArray[np.float64], units: NDArray[np.int64]) -> float:
+def _digest(rows: NDArray[np.int64]) -> str:
+    return hashlib.sha256(rows.tobytes()).hexdigest()
+
+
+def _confirmed(stop: Pairs, deep: NDArray[np.float64], units: NDArray[np.int64]) -> float:
     """Share of the deep part, in [0, 1], that the validation rows confirm.
 
     The share of least squared error, less one standard error over the units that were held out (cluster-robust):
     a few new drugs confirm little.
     """
-    cross, power = np.bincount(units, left * deep), np.bincount(units, deep * deep)
+    left, code = stop.target.cpu().numpy().astype(np.float64), np.unique(units, return_inverse=True)[1]
+    cross, power = np.bincount(code, left * deep), np.bincount(code, deep * deep)
     if not power.sum() > 0:
         return 0.0
     share = cross.sum() / power.sum()
