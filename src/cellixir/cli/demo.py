@@ -45,6 +45,7 @@ def demo(
         quiet=False,
     )
     print_leaderboard(result.overall, f"{data.source}: {split}, {len(data):,} pairs")
+    typer.echo(result.headline)
     typer.echo(f"report: {(result.folder / 'report.html').resolve()}")
 
 

@@ -102,6 +102,7 @@ def benchmark(
         quiet=False,
     )
     print_leaderboard(result.overall, f"{split}, {len(data):,} pairs, {data.measure}")
+    typer.echo(result.headline)
     typer.echo(f"report: {result.folder / 'report.html'}")
 
 

@@ -125,9 +125,9 @@ def pearson_within(
     at once: O(n) time, a few arrays of the number of groups.
     """
     a, b = (np.asarray(v, dtype=np.float64) for v in (y, p))
-    # a constant prediction leaves rounding noise of about 1e-16 a value behind
-    noise = (4 * np.finfo(np.float64).eps * max(1.0, float(np.abs(b).max(initial=0.0)))) ** 2
     n = np.bincount(code, minlength=n_groups)
+    # the mean of a constant prediction is off by up to n roundings, which must not pass for variance
+    noise = (np.finfo(np.float64).eps * max(1.0, float(np.abs(b).max(initial=0.0))) * n) ** 2
     a, b = (v - (np.bincount(code, v, n_groups) / np.maximum(n, 1))[code] for v in (a, b))
     cross, aa, bb = group_sums(np.stack([a * b, a * a, b * b], axis=1), code, n_groups).T
     defined = (n >= min_size) & (aa > 0) & (bb > n * noise)

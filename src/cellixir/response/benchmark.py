@@ -10,7 +10,7 @@ import json
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ from cellixir.response.features import require_features
 from cellixir.response.models import ModelSpec, chosen_models
 from cellixir.response.predictor import ResponsePredictor
 from cellixir.response.report import write_response_report
-from cellixir.response.summary import BenchmarkSummary
+from cellixir.response.summary import BenchmarkSummary, headline
 from cellixir.training import Bars, Epoch
 
 if TYPE_CHECKING:
@@ -40,13 +40,14 @@ HISTORY = ["model", "fold", "member", "epoch", "train_loss", "validation_loss", 
 
 @dataclass(frozen=True)
 class BenchmarkResult:
-    """Tables of a finished benchmark, and the folder that holds them."""
+    """Tables of a finished benchmark, the folder that holds them, and what they say in one sentence."""
 
     folder: Path
     leaderboard: pd.DataFrame
     overall: pd.DataFrame
     paired: pd.DataFrame
     histories: pd.DataFrame
+    headline: str = ""
 
 
 @dataclass(frozen=True)
@@ -218,8 +219,9 @@ def _write(
         folds_table(data, folds).to_csv(file, index=False)
     with whole(folder / "predictions.parquet") as file:
         long.to_parquet(file, index=False)
-    write_response_report(folder / "report.html", _summary(data, split, folds, result, long, seed, command))
-    return result
+    summary = _summary(data, split, folds, result, long, seed, command)
+    write_response_report(folder / "report.html", summary)
+    return replace(result, headline=headline(summary))
 
 
 def _summary(
