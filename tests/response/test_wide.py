@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
+from cellixir.data.response_data import ResponseData
 from cellixir.data.simulate import simulate_responses
+from cellixir.data.splits import make_folds
+from cellixir.metrics import rmse
 from cellixir.response.features import DrugFeatures, SampleFeatures
 from cellixir.response.linear import SharedRidge
 from cellixir.response.model import Known
@@ -59,14 +62,28 @@ def test_a_restored_part_predicts_the_same(split: str) -> None:
     np.testing.assert_array_equal(restored.predict(*arguments), wide.predict(*arguments))
 
 
-def test_a_drug_without_a_model_keeps_its_effect() -> None:
+def test_a_drug_that_was_never_measured_keeps_the_mean() -> None:
     data, _ = simulate_responses(n_samples=60, n_drugs=10, seed=3)
-    few = data.drug_index == 9
-    rows = np.flatnonzero(~few | (np.cumsum(few) <= 4))  # four measurements of the last drug
-    kept = data.take(rows)
+    kept = data.take(data.drug_index != 9)
     samples, drugs = SampleFeatures().fit(kept), DrugFeatures().fit(kept)
     wide, _ = Wide.fit(kept, Known.under("LCO"), samples, drugs)
-    last = kept.drug_index == 9
-    predicted = wide.predict(kept, samples.transform(kept), drugs.transform(kept.drugs))
-    assert np.unique(predicted[last].round(9)).size == 1
-    assert np.unique(predicted[~last].round(9)).size > 100
+    predicted = wide.predict(data, samples.transform(data), drugs.transform(data.drugs))
+    assert predicted[data.drug_index == 9] == pytest.approx(kept.response.mean())
+    assert np.unique(predicted[data.drug_index != 9].round(9)).size == len(kept)
+
+
+@pytest.mark.parametrize("split", ["LCO", "LDO"])
+def test_what_is_left_of_training_rows_is_what_will_be_left_of_new_ones(split: str) -> None:
+    """The leave-one-out error is that of new samples or drugs; the error of fitted rows is below."""
+    n_samples, n_drugs = (150, 40) if split == "LCO" else (40, 200)
+    data, _ = simulate_responses(n_samples=n_samples, n_drugs=n_drugs, n_features=60, seed=5)
+    fold = make_folds(data, split, n_folds=3)[0]
+    known, new = data.take(np.concatenate([fold.train, fold.validation])), data.take(fold.test)
+    samples, drugs = SampleFeatures().fit(known), DrugFeatures().fit(known)
+    wide, without = Wide.fit(known, Known.under(split), samples, drugs)
+
+    def error(rows: ResponseData) -> float:
+        return rmse(rows.response, wide.predict(rows, samples.transform(rows), drugs.transform(rows.drugs)))
+
+    assert rmse(known.response, without) == pytest.approx(error(new), rel=0.25)
+    assert error(known) < 0.98 * rmse(known.response, without)

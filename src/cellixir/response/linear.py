@@ -1,8 +1,7 @@
 """Ridge regression in closed form: many models that share their inputs.
 
-For new cell lines there is one model a drug, over the features of samples; for new drugs one model a sample, over the
-features of drugs. All models share one kernel ``K = X X'``, so each costs one Cholesky factor of its own rows of
-``K``, and its leave-one-out residuals come with it (Craven and Wahba, Numer Math 31:377, 1979):
+All models share one kernel ``K = X X'``, so each costs one Cholesky factor of its own rows of ``K``, and its
+leave-one-out residuals, by which the penalty is chosen, come with it (Craven and Wahba, Numer Math 31:377, 1979):
 ``r_i - f_i = a_i / [G^-1]_ii`` with ``G = K + alpha I`` and ``a = G^-1 r``.
 """
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from cellixir.response.features import DrugFeatures, SampleFeatures
-from cellixir.response.model import Known
-from cellixir.response.wide import Wide
+from cellixir.response.effects import Effects
+from cellixir.response.features import SampleFeatures
+from cellixir.response.linear import SharedRidge
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,18 +17,20 @@ if TYPE_CHECKING:
 
 
 class RidgePerDrug:
-    """Linear in the sample's features, each drug by itself, on the residual from the drug's mean.
-
-    The wide part of the network under LCO, alone.
-    """
+    """Linear in the sample's features, each drug by itself, on the residual from the drug's mean."""
 
     def fit(self, data: ResponseData, validation: NDArray[np.int64] | None = None) -> Self:
         """Learn one model for each drug of ``data``."""
+        self.effects_ = Effects.fit(data, samples=False, drugs=True, tissue=False)
         self.features_ = SampleFeatures().fit(data)
-        self.wide_, _ = Wide.fit(data, Known.under("LCO"), self.features_, DrugFeatures())
+        x, residual = self.features_.transform(data), data.response - self.effects_.predict(data)
+        weights = SharedRidge().fit(x, data.sample_index, data.drug_index, residual).weights_
+        self.weights_ = dict(zip(data.drugs.index, weights.T, strict=False))
         return self
 
     def predict(self, data: ResponseData) -> NDArray[np.float64]:
-        """Response of each row, shape ``(n_pairs,)``."""
-        no_drug_features = np.zeros((len(data.drugs), 0), dtype=np.float32)
-        return self.wide_.predict(data, self.features_.transform(data), no_drug_features)
+        """Response of each row, shape ``(n_pairs,)``; a drug that was not seen has the mean."""
+        x = self.features_.transform(data)
+        none = np.zeros(x.shape[1], dtype=np.float32)
+        weights = np.stack([self.weights_.get(drug, none) for drug in data.drugs.index], axis=1)
+        return np.asarray(self.effects_.predict(data) + (x @ weights)[data.sample_index, data.drug_index])

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from cellixir.response.effects import Effects
-from cellixir.response.linear import SharedRidge
+from cellixir.response.joint_ridge import JointRidge
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Wide:
-    """Effects of the known ids, and one ridge model for each known id over the features of the new side.
+    """Effects of the known ids, and a linear map from the features of the new side to each known id's residual.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Wide:
     weights
         Shape ``(n_features, n_models)``; no columns when both sides are known (LPO).
     models
-        Ids of the models: drugs when samples are new, samples when drugs are new.
+        Ids of the columns: drugs when samples are new, samples when drugs are new.
     new_samples
         Which of the two it is.
     """
@@ -58,9 +58,10 @@ class Wide:
             return cls(effects, np.zeros((0, 0), dtype=np.float32), pd.Index([]), new_samples), start
         x = samples.transform(data) if new_samples else drugs.transform(data.drugs)
         inputs, models = (data.sample_index, data.drug_index)[:: 1 if new_samples else -1]
-        ridge = SharedRidge().fit(x, inputs, models, data.response - start)
-        ids = (data.drugs if new_samples else data.samples).index[: ridge.weights_.shape[1]]
-        return cls(effects, ridge.weights_, ids, new_samples), start + ridge.leave_one_out_
+        seen, row = np.unique(inputs, return_inverse=True)
+        ids = (data.drugs if new_samples else data.samples).index
+        ridge = JointRidge().fit(x[seen], _table(row, models, data.response - start, (len(seen), len(ids))))
+        return cls(effects, ridge.weights_, ids, new_samples), start + ridge.leave_one_out_[row, models]
 
     def predict(
         self, data: ResponseData, samples: NDArray[np.float32], drugs: NDArray[np.float32]
@@ -86,3 +87,13 @@ class Wide:
         """Rebuild what ``state`` described."""
         effects = Effects.from_state(arrays, facts["effects"])
         return cls(effects, arrays["weights"], pd.Index(facts["models"]), facts["new_samples"])
+
+
+def _table(
+    row: NDArray[np.int64], column: NDArray[np.int64], values: NDArray[np.float64], shape: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Values as a table, NaN where there is none; replicates are averaged."""
+    cell = row * shape[1] + column
+    count = np.bincount(cell, minlength=shape[0] * shape[1])
+    total = np.bincount(cell, values, minlength=len(count))
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan).reshape(shape)
