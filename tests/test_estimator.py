@@ -155,7 +155,7 @@ def test_a_broken_bundle_is_named(tmp_path, how):
 
 
 def test_no_bundle_at_all(tmp_path):
-    with pytest.raises(BundleError, match="nowhere is not a whole bundle"):
+    with pytest.raises(BundleError, match=r"there is no bundle at .*nowhere"):
         Line.load(tmp_path / "nowhere")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from cellixir.exceptions import WriteError
 from cellixir.files import whole
 
 
@@ -49,7 +50,7 @@ def test_a_block_that_fails_leaves_nothing_where_nothing_was(tmp_path):
 def test_a_block_that_writes_nothing_is_an_error(tmp_path):
     target = tmp_path / "table.csv"
     target.write_text("old")
-    with pytest.raises(FileNotFoundError), whole(target):
+    with pytest.raises(WriteError, match=r"cannot write .*table\.csv"), whole(target):
         pass
     assert target.read_text() == "old"
 

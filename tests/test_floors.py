@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "cellixir"
-FLOORS = {
-    0: ("exceptions", "files"),
+FLOORS: dict[float, tuple[str, ...]] = {
+    0: ("exceptions",),
+    0.5: ("files",),
     1: ("data", "nn", "training", "metrics", "figures", "compute"),
     2: ("estimator", "sources", "report"),
     3: ("response", "embedding", "synthesis", "perturbation"),

@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from cellixir.exceptions import BundleError
+from cellixir.files import require_writable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,7 +57,7 @@ class Estimator(ABC):
         target = Path(path)
         self.check_target(target)
         arrays, facts = self.state()
-        target.parent.mkdir(parents=True, exist_ok=True)
+        require_writable(target / "model.json")
         partial = target.with_name(f".{target.name}.{os.getpid()}")
         partial.mkdir()
         try:
@@ -64,6 +65,7 @@ class Estimator(ABC):
             text = json.dumps(self._header() | facts, indent=1, ensure_ascii=False)
             (partial / "model.json").write_text(text, encoding="utf-8")
             (partial / "card.md").write_text(self.card(), encoding="utf-8")
+            (partial / "weights.safetensors").chmod((partial / "model.json").stat().st_mode)  # colleagues read it too
             _replace(partial, target)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
@@ -75,6 +77,7 @@ class Estimator(ABC):
         if path.is_file() or (path.is_dir() and not {p.name for p in path.iterdir()} <= set(FILES)):
             message = f"{path} holds other things than a bundle; choose another place for the model"
             raise BundleError(message)
+        require_writable(path.with_name(f".{path.name}"))
 
     def _header(self) -> dict[str, Any]:
         packages = ("cellixir", "torch", "numpy", "scikit-learn")
@@ -91,6 +94,9 @@ class Estimator(ABC):
             If a file of it is missing or cut off, or the bundle is of another class or a later format.
         """
         folder = Path(path)
+        if not folder.is_dir():
+            message = f"there is no bundle at {folder}; give the folder that 'fit' or save() wrote"
+            raise BundleError(message)
         try:
             facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
             arrays = load_file(folder / "weights.safetensors")

@@ -14,6 +14,7 @@
     │   └── HashMismatch       the bytes are not the pinned ones
     ├── ConfigurationError     an option or a combination of options that cannot work
     │   └── MissingExtra       an optional dependency is not installed
+    ├── WriteError             a result cannot be written where it should stand
     ├── NotFitted              predict before fit
     └── BundleError            a saved model that cannot be read
 
@@ -73,6 +74,10 @@ class ConfigurationError(CellixirError, ValueError):
 
 class MissingExtra(ConfigurationError):
     """An optional dependency is not installed."""
+
+
+class WriteError(CellixirError, OSError):
+    """A result cannot be written where it should stand."""
 
 
 class NotFitted(CellixirError, RuntimeError):

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cellixir.exceptions import WriteError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -16,12 +18,35 @@ def whole(path: Path | str) -> Iterator[Path]:
     """Yield a path beside ``path`` to write to; it takes the place of ``path`` if the block ends well.
 
     The suffix is kept, so a writer that looks at it (pandas does, for compression) sees the right one.
+
+    Raises
+    ------
+    WriteError
+        If the folder cannot be made or written to, or ``path`` is a folder.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    require_writable(target)
     partial = target.with_name(f".{os.getpid()}.{target.name}")
     try:
         yield partial
         partial.replace(target)
+    except OSError as error:
+        raise _cannot_write(target, error.strerror or str(error)) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def require_writable(path: Path) -> None:
+    """Refuse a file that cannot be written, before work is done for it; its folder is made."""
+    if path.is_dir():
+        raise _cannot_write(path, "it is a folder")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_write(path, error.strerror or str(error)) from error
+    if not os.access(path.parent, os.W_OK):
+        raise _cannot_write(path, "its folder cannot be written to")
+
+
+def _cannot_write(path: Path, reason: str) -> WriteError:
+    return WriteError(f"cannot write {path} ({reason}); choose another place (--out)")

@@ -179,6 +179,74 @@ def test_bad_questions_to_a_bundle(files: Path) -> None:
     filled = cellixir(*predict, "--omics", "genomic=few.csv", "--missing", "zero", cwd=files)
     assert filled.returncode == 0, filled.stderr
     assert "2 of 25 features of 'genomic' are missing" in filled.stderr
+    few = ("--omics", "genomic=few.csv", "--missing", "zero")
+    genomic.iloc[:, 20:].to_csv(files / "few.csv")
+    one_line_error(cellixir(*predict, *few, cwd=files), "20 of 25", "too few")
+    (genomic * 100).to_csv(files / "new.csv")
+    one_line_error(cellixir(*predict, "--omics", "genomic=new.csv", cwd=files), "looks like counts")
+    (genomic * 37.5 + 12.25).to_csv(files / "new.csv")
+    one_line_error(cellixir(*predict, "--omics", "genomic=new.csv", cwd=files), "standard deviations", "median")
+
+
+def test_annotation_that_a_model_uses_and_a_sample_lacks_is_said(files: Path) -> None:
+    assert cellixir("response", "fit", *INPUTS, "--members", 1, "--out", "model", cwd=files).returncode == 0
+    predict = ("response", "predict", "model", "--omics", "genomic=genomic.csv.gz", "--out", "ranked.csv")
+    without = cellixir(*predict, cwd=files)
+    assert "missing or was never seen: tissue (60 of 60 samples)" in without.stderr
+    assert "note" not in cellixir(*predict, "--samples", "samples.tsv", cwd=files).stderr
+
+
+def test_drugs_may_be_given_by_name(data: ResponseData, files: Path) -> None:
+    assert cellixir("response", "fit", *INPUTS, "--members", 1, "--out", "model", cwd=files).returncode == 0
+    data.drugs[["name"]].head(2).to_csv(files / "names.csv", index=False)
+    predict = ("response", "predict", "model", "--omics", "genomic=genomic.csv.gz", "--drugs", "names.csv")
+    assert cellixir(*predict, "--out", "ranked.xlsx", cwd=files).returncode == 0
+    ranked = pd.read_excel(files / "ranked.xlsx", dtype={"drug": str})
+    assert set(ranked["drug"]) == set(data.drugs.index[:2])
+    assert set(ranked["drug_name"]) == set(data.drugs["name"][:2])
+
+
+def test_nothing_is_overwritten_and_places_are_checked_first(files: Path) -> None:
+    assert cellixir("response", "fit", *INPUTS, "--members", 1, "--out", "model", cwd=files).returncode == 0
+    before = (files / "genomic.csv.gz").read_bytes()
+    predict = ("response", "predict", "model", "--omics", "genomic=genomic.csv.gz")
+    one_line_error(cellixir(*predict, "--out", "genomic.csv.gz", cwd=files), "one of the inputs")
+    one_line_error(cellixir(*predict, "--out", "model/r.csv", cwd=files), "lies in the bundle")
+    one_line_error(cellixir(*predict, "--out", "r.docx", cwd=files), ".parquet")
+    (files / "folder.csv").mkdir()
+    one_line_error(cellixir(*predict, "--out", "folder.csv", cwd=files), "it is a folder")
+    for command in ("fit", "benchmark"):
+        done = cellixir("response", command, *INPUTS, "--out", "ic50.csv/run", cwd=files)
+        one_line_error(done, "cannot write", "--out")
+    one_line_error(cellixir("response", "fit", *INPUTS, "--device", "tpu", "--out", "m", cwd=files), "'tpu'", "cuda")
+    assert (files / "genomic.csv.gz").read_bytes() == before
+
+
+def test_samples_under_other_ids_are_refused_with_the_column_that_fits(files: Path) -> None:
+    samples = pd.read_csv(files / "samples.tsv", sep="\t")
+    samples.assign(name=["line " + s for s in samples["sample"]])[["name", "sample", "tissue"]].to_csv(
+        files / "named.csv", index=False
+    )
+    arguments = ("--response", "ic50.csv", "--samples", "named.csv", "--models", "drug_mean", "--out", "run")
+    one_line_error(cellixir("response", "benchmark", *arguments, cwd=files), "named.csv", "column 'sample'")
+
+
+def test_a_second_run_with_other_models_keeps_the_first(files: Path) -> None:
+    for model in ("ridge", "drug_mean"):
+        done = cellixir("response", "benchmark", *INPUTS, "--models", model, "--folds", 3, "--out", "run", cwd=files)
+        assert done.returncode == 0, done.stderr
+    assert "ridge" in set(pd.read_csv(files / "run" / "leaderboard.csv")["model"])
+
+
+def test_damaged_pieces_are_done_again(files: Path) -> None:
+    arguments = ("response", "benchmark", *INPUTS, "--models", "ridge", "--folds", 3, "--out", "run")
+    assert cellixir(*arguments, cwd=files).returncode == 0
+    before = pd.read_parquet(files / "run" / "predictions.parquet")
+    for number, name in enumerate(("piece.json", "predicted.npy")):
+        piece = files / "run" / "pieces" / "ridge" / f"fold-{number}" / name
+        piece.write_bytes(piece.read_bytes()[:20])
+    assert cellixir(*arguments, cwd=files).returncode == 0
+    pd.testing.assert_frame_equal(pd.read_parquet(files / "run" / "predictions.parquet"), before)
 
 
 def test_a_killed_fit_goes_on_and_ends_the_same(files: Path) -> None:

@@ -211,7 +211,7 @@ def test_folds_survive_a_file(tmp_path, kind, data, seed):
     path = tmp_path / "folds.csv.gz"
     folds_table(data, folds).to_csv(path, index=False)
     assert path.read_bytes()[:2] == b"\x1f\x8b"
-    assert same(read_folds(path, data), folds)
+    assert same(read_folds(path, data, kind), folds)
 
 
 def test_table_says_the_part_of_each_row():
@@ -234,10 +234,10 @@ def test_split_of_other_data_is_refused(tmp_path):
     path = written(tmp_path, data)
     for other in (data.take(np.arange(len(data) - 1)), data.take(np.roll(np.arange(len(data)), 1))):
         with pytest.raises(DataError, match=r"folds\.csv: this split was written for other data"):
-            read_folds(path, other)
+            read_folds(path, other, "LPO")
     other_drug = data.responses.replace({"drug": {"d0": "d1", "d1": "d0"}})
     with pytest.raises(DataError, match="other data"):
-        read_folds(path, replace(data, responses=other_drug))
+        read_folds(path, replace(data, responses=other_drug), "LPO")
 
 
 def test_a_part_that_there_is_not_is_refused_with_its_row(tmp_path):
@@ -247,14 +247,14 @@ def test_a_part_that_there_is_not_is_refused_with_its_row(tmp_path):
     lines[4] = lines[4].rsplit(",", 1)[0] + ",holdout"
     path.write_text("\n".join(lines) + "\n")
     with pytest.raises(DataError, match=r"row 5: 'holdout' is not a part; write one of train, validation, test"):
-        read_folds(path, data)
+        read_folds(path, data, "LPO")
 
 
 def test_a_file_that_is_no_split_is_refused(tmp_path):
     path = tmp_path / "responses.csv"
     make_data().responses.to_csv(path, index=False)
     with pytest.raises(DataError, match="a split file has the columns"):
-        read_folds(path, make_data())
+        read_folds(path, make_data(), "LPO")
 
 
 def test_a_column_that_is_no_fold_number_is_refused(tmp_path):
@@ -262,4 +262,19 @@ def test_a_column_that_is_no_fold_number_is_refused(tmp_path):
     path = tmp_path / "folds.csv"
     folds_table(data, []).assign(fold_notes="train").to_csv(path, index=False)
     with pytest.raises(DataError, match="a split file has the columns"):
-        read_folds(path, data)
+        read_folds(path, data, "LPO")
+
+
+def test_folds_of_another_split_leak_and_are_refused(tmp_path):
+    data = make_data()
+    with pytest.raises(DataError, match=r"fold 0 has units of LCO on two sides"):
+        read_folds(written(tmp_path, data), data, "LCO")
+
+
+def test_a_file_without_one_of_its_folds_is_refused(tmp_path):
+    data = make_data()
+    path = written(tmp_path, data)
+    table = pd.read_csv(path)
+    table.drop(columns="fold_1").to_csv(path, index=False)
+    with pytest.raises(DataError, match="rows are not tested exactly once"):
+        read_folds(path, data, "LPO")

@@ -79,10 +79,9 @@ def test_output_is_that_of_each_pair_by_itself(hidden, features, known):
 
 
 def test_tower_that_knows_nothing_of_a_side_says_zero_of_it():
-    latent, bias = Tower(None, 0, LATENT)(make_batch()[0])
-    assert latent.shape == (N_SAMPLES, LATENT)
-    assert not latent.any()
-    assert not bias.any()
+    out = Tower(None, 0, LATENT)(make_batch()[0])
+    assert out.shape == (N_SAMPLES, LATENT + 1)  # the last column is the bias
+    assert not out.any()
 
 
 def test_permuted_pairs_give_permuted_outputs():

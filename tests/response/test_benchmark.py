@@ -64,7 +64,7 @@ def test_every_pair_is_tested_once_and_observed_is_what_was_measured(data: Respo
 
 def test_the_written_split_reads_back(data: ResponseData, folder: Path) -> None:
     for written, made in zip(
-        read_folds(folder / "split.csv.gz", data), make_folds(data, "LCO", n_folds=3), strict=True
+        read_folds(folder / "split.csv.gz", data, "LCO"), make_folds(data, "LCO", n_folds=3), strict=True
     ):
         np.testing.assert_array_equal(written.test, made.test)
         np.testing.assert_array_equal(written.validation, made.validation)

@@ -19,8 +19,8 @@ SMALL = {
         "COSMIC_ID,TISSUE_FACTOR,MSI_FACTOR,TP53_mut,gain_cnaPANCAN1\n12,skin,1,1,0\n11,lung,0,0,1\n13,blood,0,1,1\n"
     ),
     "gdsc-cosmic-info": (
-        "SAMPLE_NAME,COSMIC_ID,TCGA,SCREEN_MEDIUM,GROWTH_PROPERTIES\n"
-        "A-1,11,LUAD,R,Adherent\n42,12,NA,D/F12,Suspension\nZ-9,99,SKCM,R,Adherent\n"
+        "SAMPLE_NAME,COSMIC_ID,GDSC2,TCGA,SCREEN_MEDIUM,GROWTH_PROPERTIES\n"
+        "A-1,11,lung_a,LUAD,R,Adherent\n42,12,melanoma,NA,D/F12,Suspension\nZ-9,99,melanoma,SKCM,R,Adherent\n"
     ),
     "gdsc-drug-list": (
         "drug_id,Name,Synonyms,Targets,Target pathway,PubCHEM\n"
@@ -53,7 +53,7 @@ def test_small_release_responses(small: ResponseData) -> None:
 
 def test_small_release_lines_are_joined_by_id(small: ResponseData) -> None:
     lines = small.samples
-    assert list(lines.index) == ["11", "12", "13"]
+    assert list(lines.index) == ["12", "11", "13"]  # as in the feature file
     assert lines["tissue"].to_dict() == {"11": "lung", "12": "skin", "13": "blood"}
     assert list(lines.loc["11", ["cell_line_name", "tcga", "medium", "growth"]]) == [
         "A-1",
@@ -77,8 +77,9 @@ def test_small_release_drugs(small: ResponseData) -> None:
 def test_small_release_features(small: ResponseData) -> None:
     names = ["MSI_FACTOR", "TP53_mut", "gain_cnaPANCAN1"]
     assert list(small.views["genomic"].var_names) == names
-    expected = [[0, 0, 1], [1, 1, 0], [0, 1, 1]]  # rows in the order of the samples, not of the file
-    np.testing.assert_array_equal(small.feature_matrix("genomic", names), expected)
+    expected = {"11": [0, 0, 1], "12": [1, 1, 0], "13": [0, 1, 1]}
+    rows = dict(zip(small.samples.index, small.feature_matrix("genomic", names).tolist(), strict=True))
+    assert rows == expected
 
 
 def test_datasets_are_loaders_by_name() -> None:

@@ -70,7 +70,7 @@ def test_broken_file_is_named_with_the_way_out(tmp_path, how):
     path = tmp_path / "run.safetensors"
     write_checkpoint(path, TENSORS, FACTS)
     BREAKS[how](path)
-    with pytest.raises(BundleError, match=r"run\.safetensors is not a checkpoint .*delete it to start anew"):
+    with pytest.raises(BundleError, match=r"run\.safetensors is not a checkpoint .*delete the folder .* to start anew"):
         read_checkpoint(path)
 
 

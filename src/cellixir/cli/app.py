@@ -10,6 +10,8 @@ import typer
 from cellixir.cli import data, demo, response
 from cellixir.exceptions import CellixirError
 
+INTERRUPTED = 130
+
 app = typer.Typer(
     name="cellixir",
     help="What a drug does to a cell: honest models from expression and genomic data to a served prediction.",
@@ -49,9 +51,10 @@ def main() -> None:
         for note in getattr(error, "__notes__", []):
             typer.echo(f"  {note}", err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("stopped; run the same command again to go on where it was", err=True)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # typer has turned Ctrl-C into it
+            typer.echo("stopped; run the same command again to go on where it was", err=True)
+        raise
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ Examples:
   cellixir response benchmark --dataset gdsc-v17 --split LDO --models network,random_forest --out runs/ldo
   cellixir response benchmark --response ic50.csv --omics expression=tpm.csv.gz --split LCO --out runs/mine
 """
-_FIT = """Fit the network on all measured pairs and save it as a bundle.
+_FIT = """Fit the network on all measured pairs and save it as a bundle; an older bundle there is replaced.
 
 \b
 Examples:
@@ -55,11 +55,12 @@ Examples:
 """
 _PREDICT = """Rank drugs for new samples with a bundle; the most sensitive first.
 
-Genes are matched by name. 'spread' is the standard deviation over the networks of the bundle.
+Genes are matched by name. 'typical_error' is the root mean square error of the drug on samples held out of the fit.
+Give the annotation the model uses (tissue, ...) with --samples: it counts for much.
 
 \b
 Examples:
-  cellixir response predict gdsc.bundle --omics genomic=new_lines.csv --out ranked.csv
+  cellixir response predict gdsc.bundle --omics genomic=new_lines.csv --samples new_lines_tissue.csv --out ranked.csv
   cellixir response predict mine.bundle --omics expression=patients.csv.gz --missing mean --out ranked.csv
 """
 
@@ -97,7 +98,7 @@ def benchmark(
         models=names,
         n_folds=folds,
         seed=seed,
-        folds=read_folds(split_file, data) if split_file else None,
+        folds=read_folds(split_file, data, split) if split_file else None,
         command=shlex.join(["cellixir", *sys.argv[1:]]),
         quiet=False,
     )
@@ -162,26 +163,21 @@ def predict(
     from cellixir.data.drugs import read_drugs
     from cellixir.response.inputs import parse_views, read_samples, read_views
     from cellixir.response.predictor import ResponsePredictor
-    from cellixir.response.ranking import absent_features, rank, write_ranking
+    from cellixir.response.ranking import check_ranking_file, rank, write_ranking
 
     files = parse_views(omics or [])
+    check_ranking_file(out, [*files.values(), *(p for p in (drugs, samples) if p)], bundle)
     model = ResponsePredictor.load(bundle)
-    views = read_views(files)
-    for name, n in absent_features(model, views).items():
-        if n and missing != "error":
-            wanted = len(model.sample_features_.views[name])
-            typer.echo(
-                f"note: {n:,} of {wanted:,} features of '{name}' are missing and were filled with {missing}", err=True
-            )
     ranked = rank(
         model,
-        views,
+        read_views(files),
         drugs=read_drugs(drugs) if drugs else None,
         samples=read_samples(samples) if samples else None,
         missing=missing,
+        on_note=lambda note: typer.echo(f"note: {note}", err=True),
     )
     write_ranking(ranked, out)
-    _print_top(ranked, top)
+    _print_top(ranked, top, f"{model.measure_} in {model.unit_}" if model.unit_ else model.measure_)
     typer.echo(f"{len(ranked):,} predictions: {out}")
 
 
@@ -249,7 +245,7 @@ def _number(value: float) -> str:
     return "-" if value != value else f"{value:.3f}"
 
 
-def _print_top(ranked: pd.DataFrame, top: int) -> None:
+def _print_top(ranked: pd.DataFrame, top: int, measure: str) -> None:
     if top <= 0:
         return
     from rich.console import Console
@@ -257,12 +253,14 @@ def _print_top(ranked: pd.DataFrame, top: int) -> None:
 
     label = "drug_name" if "drug_name" in ranked else "drug"
     samples = list(dict.fromkeys(ranked["sample"]))
-    table = Table(title=f"{top} most sensitive of {ranked['drug'].nunique()} drugs", title_justify="left")
-    for column in ("sample", "drug", "predicted", "spread"):
+    n_drugs = ranked["drug"].nunique()
+    title = f"{min(top, n_drugs)} most sensitive of {n_drugs} drugs, {measure}"
+    table = Table(title=title, title_justify="left")
+    for column in ("sample", "drug", "predicted", "typical error"):
         table.add_column(column)
     for sample in samples[:3]:
         for row in ranked[ranked["sample"] == sample].head(top).to_dict(orient="records"):
-            table.add_row(sample, str(row[label]), f"{row['predicted']:.2f}", f"{row['spread']:.2f}")
+            table.add_row(sample, str(row[label]), f"{row['predicted']:.2f}", f"{row['typical_error']:.2f}")
     Console(width=None if sys.stdout.isatty() else 120).print(table)
     if len(samples) > 3:
         typer.echo(f"and {len(samples) - 3:,} more samples")

@@ -194,6 +194,9 @@ class ResponseData:
         for view in (views or {}).values():
             samples = _add_columns(samples, view.obs.reindex(sample_ids))
         drugs = _annotation(drugs, drug_ids, "drug", notes)
+        untyped = int(samples["tissue"].isna().sum()) if "tissue" in samples else 0
+        if untyped:
+            notes.append(f"{untyped:,} of {len(samples):,} samples have no tissue; they count as one, 'unknown'")
         omics = _as_mudata({name: view[sample_ids].copy() for name, view in (views or {}).items()})
         return cls(responses, omics, samples, drugs, measure, unit, source, tuple(notes))
 

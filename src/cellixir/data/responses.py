@@ -229,7 +229,7 @@ def _drug_columns(frame: pd.DataFrame, sample: str) -> pd.DataFrame:
 
 def _melted(ask: _Request, sample: str, drugs: Mapping[str, str], measure: str, layout: str) -> ResponseTable:
     samples = id_index(ask.frame[sample], source=ask.source, what="sample")
-    way_out = "keep one row a sample; of a long table, name sample_column, drug_column and response_column"
+    way_out = "keep one row a sample; if the table is long, name its columns sample, drug and response"
     refuse_duplicates(samples, source=ask.source, what="samples stand", way_out=way_out)
     drug_ids = pd.Index(list(drugs.values()), dtype=object, name="drug")
     refuse_duplicates(drug_ids, source=ask.source, what="drugs stand", way_out="keep one column a drug")

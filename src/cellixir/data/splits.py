@@ -135,13 +135,13 @@ def folds_table(data: ResponseData, folds: Sequence[Fold]) -> pd.DataFrame:
     return table
 
 
-def read_folds(path: Path | str, data: ResponseData) -> list[Fold]:
-    """Folds from a file with the columns of ``folds_table``, rows in the order of ``data``.
+def read_folds(path: Path | str, data: ResponseData, kind: str) -> list[Fold]:
+    """Folds of ``kind`` from a file with the columns of ``folds_table``, rows in the order of ``data``.
 
     Raises
     ------
     DataError
-        If the file was written for other data, or names a part that there is not.
+        If the file was written for other data or another split, or its folds do not test every row once.
     """
     table = read_table(path, dtype_text="all")
     columns = [c for c in table.columns if re.fullmatch(r"fold_\d+", str(c))]
@@ -154,7 +154,23 @@ def read_folds(path: Path | str, data: ResponseData) -> list[Fold]:
     if not same:
         message = f"{path}: this split was written for other data ({len(table):,} rows, the data have {len(data):,})"
         raise DataError(message)
-    return [_fold_of(int(c.removeprefix("fold_")), table[c], path) for c in columns]
+    folds = [_fold_of(int(c.removeprefix("fold_")), table[c], path) for c in columns]
+    _check_folds(folds, data, kind, path)
+    return folds
+
+
+def _check_folds(folds: list[Fold], data: ResponseData, kind: str, path: Path | str) -> None:
+    """Refuse folds that leak (a unit on two sides) or that do not test each row exactly once."""
+    groups = split_groups(data, kind)
+    for fold in folds:
+        parts = [set(groups[getattr(fold, name)].tolist()) for name in PARTS]
+        if parts[2] & (parts[0] | parts[1]) or parts[0] & parts[1]:
+            message = f"{path}: fold {fold.number} has units of {kind} on two sides; it was made for another split"
+            raise DataError(message)
+    tested = np.bincount(np.concatenate([fold.test for fold in folds]), minlength=len(data))
+    if (tested != 1).any():
+        message = f"{path}: {(tested != 1).sum():,} rows are not tested exactly once; a split file needs all its folds"
+        raise DataError(message)
 
 
 def _fold_of(number: int, part: pd.Series, path: Path | str) -> Fold:

@@ -136,7 +136,7 @@ def _bad_cell(frame: pd.DataFrame, row: int, column: int, count: int, fault: str
     shown = repr(value) if isinstance(value, str) else str(value)
     place = f"column {str(frame.columns[column])!r}, row {examples([frame.index[row]])}"
     others = f" ({count} such values in all)" if count > 1 else ""
-    return InvalidValues(f"{source}: {place}: {shown} {fault}{others}; correct it or leave the cell empty")
+    return InvalidValues(f"{source}: {place}: {shown} {fault}{others}; correct it, or drop the row or the column")
 
 
 def _suffix(path: Path) -> str:

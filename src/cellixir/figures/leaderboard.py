@@ -55,7 +55,7 @@ def forest(
     """
     table = _ranked(scores, metric, lower_is_better=lower_is_better)
     ax = new_axes(4.9, 1.05 + 0.26 * len(scores)) if ax is None else ax
-    low, high = _window(table, metric)
+    low, high = _window(table, metric, lower_is_better=lower_is_better)
     for row, entry in enumerate(table.to_dict("records")):
         _draw_entry(ax, row, {str(key): value for key, value in entry.items()}, metric, (low, high))
     if reference is not None and (table["model"] == reference).any():
@@ -117,12 +117,12 @@ def _ranked(scores: pd.DataFrame, metric: str, *, lower_is_better: bool) -> pd.D
     return table
 
 
-def _window(table: pd.DataFrame, metric: str) -> tuple[float, float]:
-    """Limits of the axis: every interval of the models within Tukey's outer fence."""
+def _window(table: pd.DataFrame, metric: str, *, lower_is_better: bool) -> tuple[float, float]:
+    """Limits of the axis: every interval but those of models that are worse than Tukey's outer fence."""
     values = table[metric].to_numpy(float)
     q1, q3 = np.nanquantile(values, [0.25, 0.75])
     fence = 3.0 * (q3 - q1)
-    near = table[(values >= q1 - fence) & (values <= q3 + fence)]
+    near = table[values <= q3 + fence] if lower_is_better else table[values >= q1 - fence]
     columns = [c for c in (metric, f"{metric}_low", f"{metric}_high") if c in table]
     shown = near[columns].to_numpy(float)
     low, high = float(np.nanmin(shown)), float(np.nanmax(shown))

@@ -3,13 +3,18 @@
 The pair matrix is never built. A batch names its distinct samples and drugs; each is encoded once, and the
 first layer of the head, being linear, is applied before the gather as well:
 ``W [u; v] = W_u u + W_v v``. What remains for each pair is an addition, a small layer and an inner product.
+
+Rows are gathered by ``embedding``, not by ``u[s]``: the gradient of indexing adds up in whatever order threads come
+(two runs then differ), that of an embedding does not, and it is faster.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import torch
 from torch import nn
+from torch.nn.functional import embedding
 
 from cellixir.nn.dropout import Dropout
 
@@ -50,17 +55,14 @@ class Tower(nn.Module):
             nn.init.normal_(self.embedding.weight[1:].detach(), std=EMBEDDING_SCALE)
             nn.init.zeros_(self.bias.weight)
 
-    def forward(self, side: Side) -> tuple[Tensor, Tensor]:
-        """Latent ``(m, latent)`` and bias ``(m,)``."""
-        latent = side.features.new_zeros(len(side.identity), self.latent)
-        bias = side.features.new_zeros(len(side.identity))
+    def forward(self, side: Side) -> Tensor:
+        """Shape ``(m, latent + 1)``; the last column is the bias."""
+        out = side.features.new_zeros(len(side.identity), self.latent + 1)
         if self.encoder is not None:
-            encoded = self.encoder(side.features)  # (m, latent + 1)
-            latent, bias = latent + encoded[:, :-1], bias + encoded[:, -1]
+            out = out + self.encoder(side.features)
         if self.embedding is not None and self.bias is not None:
-            latent = latent + self.embedding(side.identity)
-            bias = bias + self.bias(side.identity).squeeze(1)
-        return latent, bias
+            out = out + torch.cat([self.embedding(side.identity), self.bias(side.identity)], dim=1)
+        return out
 
 
 class TwoTower(nn.Module):
@@ -87,12 +89,12 @@ class TwoTower(nn.Module):
 
     def forward(self, sample: Side, drug: Side) -> Tensor:
         """Predictions of shape ``(n_pairs,)``."""
-        u, sample_bias = self.sample(sample)
-        v, drug_bias = self.drug(drug)
+        u, v = self.sample(sample), self.drug(drug)
         s, d = sample.position, drug.position
-        score: Tensor = (u[s] * v[d]).sum(dim=1) + sample_bias[s] + drug_bias[d]
+        us, vd = embedding(s, u), embedding(d, v)  # (n_pairs, latent + 1)
+        score: Tensor = (us[:, :-1] * vd[:, :-1]).sum(dim=1) + us[:, -1] + vd[:, -1]
         if self.head is None or self.sample_in is None or self.drug_in is None:
             return score
-        joined = self.sample_in(u)[s] + self.drug_in(v)[d]  # (n_pairs, hidden)
+        joined = embedding(s, self.sample_in(u[:, :-1])) + embedding(d, self.drug_in(v[:, :-1]))  # (n_pairs, hidden)
         head: Tensor = self.head(joined)  # (n_pairs, 1)
         return score + head.squeeze(1)

@@ -23,7 +23,7 @@ from cellixir.exceptions import ConfigurationError
 from cellixir.files import whole
 from cellixir.response import evaluation
 from cellixir.response.features import require_features
-from cellixir.response.models import ModelSpec, chosen_models
+from cellixir.response.models import MODELS, ModelSpec, chosen_models
 from cellixir.response.predictor import ResponsePredictor
 from cellixir.response.report import write_response_report
 from cellixir.response.summary import BenchmarkSummary, headline
@@ -69,13 +69,13 @@ class Piece:
 
     def read(self) -> tuple[NDArray[np.float64], pd.DataFrame, float] | None:
         """Predictions of the test rows, history and seconds; None if the piece is still to be done."""
-        file = self.folder / "piece.json"
-        if not file.is_file():
+        try:
+            facts = json.loads((self.folder / "piece.json").read_text())
+            predicted = np.load(self.folder / "predicted.npy", allow_pickle=False)
+        except (OSError, ValueError, EOFError):  # not there, or damaged: to be done
             return None
-        facts = json.loads(file.read_text())
-        if {k: facts.get(k) for k in self.settings} != self.settings:
+        if {k: facts.get(k) for k in self.settings} != self.settings or len(predicted) != len(self.fold.test):
             return None
-        predicted = np.load(self.folder / "predicted.npy", allow_pickle=False)
         return predicted, pd.DataFrame(facts["history"], columns=HISTORY), float(facts["seconds"])
 
     def run(self, data: ResponseData, bars: Bars) -> None:
@@ -140,15 +140,11 @@ def run_benchmark(
     """
     folder = Path(out)
     specs = chosen_models(models, split)
-    if any(spec.kind in ("network", "linear") for spec in specs):
+    if any(spec.kind != "baseline" for spec in specs):
         require_features(data, split)
     folds = folds or make_folds(data, split, n_folds=n_folds, seed=seed)
     _claim(folder, data, split, folds, seed)
-    pieces = [
-        Piece(spec, fold, split, seed, folder / "pieces" / spec.name / f"fold-{fold.number}")
-        for spec in specs
-        for fold in folds
-    ]
+    pieces = _pieces(folder, specs, folds, split, seed)
     with Bars(f"{split} benchmark", len(pieces), quiet=quiet) as bars:
         for piece in pieces:
             bars.starts(f"{piece.spec.name}, fold {piece.fold.number + 1} of {len(folds)}")
@@ -156,6 +152,17 @@ def run_benchmark(
                 piece.run(data, bars)
             bars.done()
     return _write(folder, data, split, folds, pieces, seed, command)
+
+
+def _pieces(folder: Path, specs: list[ModelSpec], folds: list[Fold], split: str, seed: int) -> list[Piece]:
+    """Pieces of the models that are wanted, and of those that an earlier run has finished in the same folder."""
+    found = []
+    for spec in MODELS.values():
+        places = [(fold, folder / "pieces" / spec.name / f"fold-{fold.number}") for fold in folds]
+        pieces = [Piece(spec, fold, split, seed, place) for fold, place in places]
+        if spec in specs or all(piece.read() is not None for piece in pieces):
+            found += pieces
+    return found
 
 
 def _claim(folder: Path, data: ResponseData, split: str, folds: list[Fold], seed: int) -> None:
@@ -168,7 +175,7 @@ def _claim(folder: Path, data: ResponseData, split: str, folds: list[Fold], seed
     }
     file = folder / "benchmark.json"
     if file.is_file():
-        if json.loads(file.read_text()) != facts:
+        if file.read_text() != json.dumps(facts):
             message = f"{folder} holds a benchmark of other data, split, folds or seed; choose another --out"
             raise ConfigurationError(message)
     elif folder.exists() and (folder.is_file() or any(folder.iterdir())):
@@ -206,7 +213,7 @@ def _write(
         folder,
         evaluation.leaderboard(data, split, folds, predictions, clock),
         table,
-        evaluation.paired(data, split, folds, predictions, table, seed=seed),
+        evaluation.paired(data, split, predictions, table, seed=seed),
         pd.concat([h for h in histories if len(h)] or histories[:1], ignore_index=True),
     )
     long = evaluation.predictions_table(data, folds, predictions)

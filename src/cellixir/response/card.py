@@ -17,6 +17,7 @@ def model_card(model: ResponsePredictor) -> str:
     annotations = ", ".join(model.sample_features_.onehot.levels) or "none"
     best = [h["validation_loss"].min() for _, h in model.history_.groupby("member")] if len(model.history_) else []
     losses = ", ".join(f"{loss:.3f}" for loss in best) or "not recorded"
+    shares = ", ".join(f"{member.gain:.2f}" for member in model.members_)
     return f"""# Drug response: two-tower network
 
 | | |
@@ -30,7 +31,9 @@ def model_card(model: ResponsePredictor) -> str:
 | drug features | {len(model.drug_features_.names):,} columns |
 | network | latent {shape.latent}, encoder {shape.encoder}, head {shape.head}, {members} members |
 | training | at most {training.max_epochs} epochs, batch {training.batch_size}, seed {model.seed} |
-| validation loss of each member | {losses} (1 is the naive prediction) |
+| validation loss of each member | {losses} (1 is the linear part alone) |
+| share of its deep part that counts | {shares} |
+| typical error on held-out rows | {model.typical_error_[""]:.3f} {model.unit_} |
 
 ## Use
 
@@ -40,6 +43,7 @@ well the question can be answered at all.
 
 ## Limits
 
-Not for clinical decisions. Cell lines are not patients. The members' spread (`spread`) measures doubt about the
-model, not the noise of the assay. The training data keep their own terms (GDSC: no commercial use).
+Not for clinical decisions. Cell lines are not patients. `typical_error` is the root mean square error on held-out
+rows of the training data; samples unlike those are missed by more. The training data keep their own terms (GDSC: no
+commercial use).
 """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,7 +67,6 @@ def overall(
     Errors and correlations are over all test rows at once. Correlations within a drug or a sample are means over folds:
     across folds even a drug mean would seem to vary, against what was left out.
     """
-    data, predictions, folds = _tested(data, folds, predictions)
     y, units = data.response, split_groups(data, split)
     expected = predictions["mean_effects"]
     rows = []
@@ -101,22 +99,8 @@ def _mean_over_folds(
     return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
 
 
-def _tested(
-    data: ResponseData, folds: list[Fold], predictions: Predictions
-) -> tuple[ResponseData, Predictions, list[Fold]]:
-    """Rows that were a test row in some fold: all of them, unless the folds came from a file."""
-    rows = np.unique(np.concatenate([fold.test for fold in folds]))
-    if len(rows) == len(data):
-        return data, predictions, folds
-    moved = [replace(fold, test=np.searchsorted(rows, fold.test)) for fold in folds]
-    return data.take(rows), {name: p[rows] for name, p in predictions.items()}, moved
-
-
-def paired(
-    data: ResponseData, split: str, folds: list[Fold], predictions: Predictions, table: pd.DataFrame, *, seed: int
-) -> pd.DataFrame:
+def paired(data: ResponseData, split: str, predictions: Predictions, table: pd.DataFrame, *, seed: int) -> pd.DataFrame:
     """RMSE of each model less that of the strongest baseline and of the best tree model; below 0: it is better."""
-    data, predictions, _ = _tested(data, folds, predictions)
     references = [
         table.loc[table["kind"] == kind, "model"].iloc[0] for kind in ("baseline", "tree") if kind in set(table["kind"])
     ]

@@ -12,7 +12,7 @@ from cellixir.data.omics import read_view
 from cellixir.data.response_data import ResponseData
 from cellixir.data.responses import read_responses
 from cellixir.data.tables import id_index, read_table
-from cellixir.exceptions import ConfigurationError
+from cellixir.exceptions import ConfigurationError, UnknownIds, examples
 from cellixir.sources.gdsc import datasets
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def read_inputs(
     """
     table = read_responses(response)
     views = read_views(omics or {}, table.samples.index)
-    annotation = table.samples if samples is None else _beside(table.samples, read_samples(samples))
+    annotation = table.samples if samples is None else _beside(table.samples, read_samples(samples), str(samples))
     drug_list = table.drugs if drugs is None else _match_drugs(read_drugs(drugs), table.drugs)
     return ResponseData.join(
         table.pairs,
@@ -103,8 +103,22 @@ def read_views(files: Mapping[str, Path], samples: pd.Index | None = None) -> di
     return {name: read_view(file, name=name, samples=samples) for name, file in files.items()}
 
 
-def _beside(left: pd.DataFrame, right: pd.DataFrame) -> pd.DataFrame:
-    """Annotation of the ids of ``left``; where both tables have a column, ``right`` decides."""
+def _beside(left: pd.DataFrame, right: pd.DataFrame, source: str) -> pd.DataFrame:
+    """Annotation of the ids of ``left``; where both tables have a column, ``right`` decides.
+
+    Raises
+    ------
+    UnknownIds
+        If the tables share no id; a column that holds the ids is named.
+    """
+    if not left.index.isin(right.index).any():
+        fitting = [c for c in right if right[c].astype(str).isin(left.index).mean() > 0.5]
+        way_out = f"column '{fitting[0]}' holds them: put it first" if fitting else "use the same ids in both"
+        message = (
+            f"{source}: no id of its first column ({examples(right.index)}) is a sample of the responses "
+            f"({examples(left.index)}); {way_out}"
+        )
+        raise UnknownIds(message)
     return left.drop(columns=[c for c in left.columns if c in right]).join(right)
 
 

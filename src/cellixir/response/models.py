@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from cellixir.exceptions import ConfigurationError
 from cellixir.response import baselines, trees
+from cellixir.response.model import Known
 from cellixir.response.predictor import ResponsePredictor
 from cellixir.response.ridge import RidgePerDrug
 
@@ -66,6 +67,7 @@ def chosen_models(names: Sequence[str] | None, split: str) -> list[ModelSpec]:
     ConfigurationError
         If a name is unknown, or its model cannot predict under the split.
     """
+    Known.under(split)
     wanted = set(names or _default(split))
     unknown = sorted(wanted - set(MODELS))
     if unknown:

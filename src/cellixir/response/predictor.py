@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PREDICT_ROWS = 1 << 16
+MIN_HELD_OUT = 20
 _DATA_FACTS = ("fingerprint", "measure", "unit", "n_pairs", "n_samples", "scales")
 
 
@@ -182,7 +183,7 @@ class ResponsePredictor(Estimator):
         left = data.response - without
         self.scale_ = float(left.std()) or 1.0
         pairs = self._pairs(data, left / self.scale_)
-        history = []
+        history, missed = [], []
         for number in range(self.preset.members):
             train_rows, stop_rows = self._parts(data, validation, number)
             file = checkpoint / f"member-{number}.safetensors" if checkpoint else None
@@ -191,11 +192,29 @@ class ResponsePredictor(Estimator):
                 number, pairs.subset(train_rows), pairs.subset(stop_rows), file, signature, on_epoch
             )
             stop = pairs.subset(stop_rows)
-            gain = _confirmed(stop, _forward(network, stop), split_groups(data, self.split)[stop_rows])
+            deep = _forward(network, stop)
+            gain = _confirmed(stop, deep, split_groups(data, self.split)[stop_rows])
             self.members_.append(Member(gain, network))
+            missed.append((stop_rows, stop.target.cpu().numpy() - gain * deep))
             history += [{"member": number, **asdict(epoch)} for epoch in epochs]
         self.history_ = pd.DataFrame(history)
+        rows, errors = (np.concatenate(part) for part in zip(*missed, strict=True))
+        self.typical_error_ = _typical_error(data.responses[self._known_side].iloc[rows], errors * self.scale_)
         return self
+
+    @property
+    def _known_side(self) -> str:
+        """Column whose ids have a typical error: those that will be known when a pair is predicted."""
+        return "drug" if Known.under(self.split).drugs else "sample"
+
+    def typical_error(self, data: ResponseData) -> NDArray[np.float64]:
+        """Root mean square error of each row's drug (under LDO: sample) on rows held out of training, ``(n_pairs,)``.
+
+        One standard deviation, roughly, of what will be missed; the mean over all where the id has few such rows.
+        """
+        self.check_fitted()
+        ids = data.responses[self._known_side]
+        return np.asarray(ids.map(self.typical_error_).fillna(self.typical_error_[""]), dtype=np.float64)
 
     def _learn_features(self, data: ResponseData) -> None:
         known = Known.under(self.split)
@@ -271,7 +290,7 @@ class ResponsePredictor(Estimator):
         return np.asarray(self.predict_members(data).mean(axis=0))
 
     def predict_members(self, data: ResponseData, *, missing: str = "error") -> NDArray[np.float64]:
-        """Prediction of each member, shape ``(n_members, n_pairs)``; their spread is a measure of doubt.
+        """Prediction of each member, shape ``(n_members, n_pairs)``; they differ in their deep parts only.
 
         Raises
         ------
@@ -315,6 +334,7 @@ class ResponsePredictor(Estimator):
             "drugs": json.loads(self.drugs_.to_json(orient="split")),
             "wide": wide_facts,
             "scale": self.scale_,
+            "typical_error": self.typical_error_,
             "gains": [member.gain for member in self.members_],
             "history": self.history_.to_dict(orient="list"),
         }
@@ -329,6 +349,7 @@ class ResponsePredictor(Estimator):
         for name in _DATA_FACTS:
             setattr(model, f"{name}_", facts["data"][name])
         model.history_ = pd.DataFrame(facts["history"])
+        model.typical_error_ = facts["typical_error"]
         model.sample_features_ = SampleFeatures.from_state(_under(arrays, "features/"), facts["sample_features"])
         model.drug_features_ = DrugFeatures.from_state(facts["drug_features"])
         model.known_samples_, model.known_drugs_ = (
@@ -358,6 +379,13 @@ def _seen(ids: pd.Index, code: NDArray[np.int64]) -> pd.Index:
 
 def _under(arrays: Arrays, prefix: str) -> Arrays:
     return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def _typical_error(ids: pd.Series, errors: NDArray[np.float64]) -> dict[str, float]:
+    """Root mean square by id, for ids with ``MIN_HELD_OUT`` errors, and under ``''`` over all."""
+    squares = pd.Series(np.square(errors)).groupby(ids.to_numpy()).agg(["mean", "size"])
+    enough = squares.loc[squares["size"] >= MIN_HELD_OUT, "mean"]
+    return {"": float(np.sqrt(np.mean(np.square(errors))))} | {str(i): float(v) ** 0.5 for i, v in enough.items()}
 
 
 def _digest(rows: NDArray[np.int64]) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from cellixir.exceptions import BundleError
+from cellixir.files import whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,14 +22,9 @@ State = dict[str, "Tensor"]
 
 def write_checkpoint(path: Path, tensors: State, facts: dict[str, Any]) -> None:
     """Replace ``path`` by ``tensors`` and ``facts`` (anything JSON holds) in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
     contiguous = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    try:
+    with whole(path) as partial:
         save_file(contiguous, partial, metadata={"facts": json.dumps(facts)})
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def read_checkpoint(path: Path) -> tuple[State, dict[str, Any]] | None:
@@ -47,7 +42,7 @@ def read_checkpoint(path: Path) -> tuple[State, dict[str, Any]] | None:
             facts: dict[str, Any] = json.loads(file.metadata()["facts"])
             return {name: file.get_tensor(name) for name in file.keys()}, facts
     except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
-        message = f"{path} is not a checkpoint of cellixir ({error}); delete it to start anew"
+        message = f"{path} is not a checkpoint of cellixir ({error}); delete the folder {path.parent} to start anew"
         raise BundleError(message) from error
 
 

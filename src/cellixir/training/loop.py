@@ -8,6 +8,7 @@ through the same numbers as one that was not.
 from __future__ import annotations
 
 import math
+import re
 import time
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
@@ -101,6 +102,9 @@ def pick_device(name: str = "auto") -> torch.device:
     """``auto`` is the GPU when there is one."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        message = f"device '{name}' is unknown; use auto, cpu, cuda or cuda:<number>"
+        raise ConfigurationError(message)
     if name.startswith("cuda") and not torch.cuda.is_available():
         message = f"device '{name}' was asked for, but torch sees no GPU; use device 'cpu' or 'auto'"
         raise ConfigurationError(message)
