@@ -15,8 +15,9 @@ export MPLBACKEND := Agg
 
 .PHONY: test lint demo install clean
 
+# The tests are small: one thread each is fastest, and does not stumble over a busy neighbour.
 test: lint
-	$(BIN)/python -m pytest --durations=10
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --durations=10
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
