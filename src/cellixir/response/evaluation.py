@@ -100,11 +100,11 @@ def _mean_over_folds(
 
 
 def paired(data: ResponseData, split: str, predictions: Predictions, table: pd.DataFrame, *, seed: int) -> pd.DataFrame:
-    """RMSE of each model less that of the strongest baseline and of the best tree model; below 0: it is better."""
+    """RMSE of each model less that of the strongest baseline, of mean effects and of trees; below 0: it is better."""
     references = [
         table.loc[table["kind"] == kind, "model"].iloc[0] for kind in ("baseline", "tree") if kind in set(table["kind"])
     ]
-    references += [t for t in TREES if t in predictions and t not in references]
+    references += [r for r in ("mean_effects", *TREES) if r in predictions and r not in references]
     units = split_groups(data, split)
     rows = [
         {
