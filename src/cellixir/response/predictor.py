@@ -188,10 +188,8 @@ class ResponsePredictor(Estimator):
             train_rows, stop_rows = self._parts(data, validation, number)
             file = checkpoint / f"member-{number}.safetensors" if checkpoint else None
             signature = repr((self.split, self.preset, self.seed, number, self.fingerprint_, _digest(stop_rows)))
-            network, epochs = self._train(
-                number, pairs.subset(train_rows), pairs.subset(stop_rows), file, signature, on_epoch
-            )
             stop = pairs.subset(stop_rows)
+            network, epochs = self._train(number, pairs.subset(train_rows), stop, file, signature, on_epoch)
             deep = _forward(network, stop)
             gain = _confirmed(stop, deep, split_groups(data, self.split)[stop_rows])
             self.members_.append(Member(gain, network))
