@@ -29,7 +29,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="Same seed, same result.")] = 0,
 ) -> None:
     """Run the benchmark and say where the report is."""
-    from cellixir.cli.response import print_leaderboard
+    from cellixir.cli.response.leaderboard import print_leaderboard
     from cellixir.response.benchmark import run_benchmark
 
     data = _real() or _simulated()

@@ -1,0 +1,12 @@
+"""``cellixir response``: one file a command."""
+
+import typer
+
+from cellixir.cli.response.benchmark import BENCHMARK_HELP, benchmark
+from cellixir.cli.response.fit import FIT_HELP, fit
+from cellixir.cli.response.predict import PREDICT_HELP, predict
+
+app = typer.Typer(help="How will this tumour respond to this drug?", no_args_is_help=True, rich_markup_mode=None)
+app.command("benchmark", help=BENCHMARK_HELP)(benchmark)
+app.command("fit", help=FIT_HELP)(fit)
+app.command("predict", help=PREDICT_HELP)(predict)

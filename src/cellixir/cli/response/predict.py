@@ -1,0 +1,85 @@
+"""``cellixir response predict``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cellixir.cli.response.options import Drugs, Omics, Samples
+from cellixir.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PREDICT_HELP = """Rank drugs for new samples with a bundle; the most sensitive first.
+
+Genes are matched by name. 'typical_error' is the root mean square error of the drug on samples held out of the fit.
+Give the annotation the model uses (tissue, ...) with --samples: it counts for much.
+
+\b
+Examples:
+  cellixir response predict gdsc.bundle --omics genomic=new_lines.csv --samples new_lines_tissue.csv --out ranked.csv
+  cellixir response predict mine.bundle --omics expression=patients.csv.gz --missing mean --out ranked.csv
+"""
+
+
+def predict(
+    bundle: Annotated[Path, typer.Argument(help="Folder that 'fit' wrote.")],
+    out: Annotated[Path, typer.Option(help="Table to write: sample, drug, predicted, ..., ranked within a sample.")],
+    omics: Omics = None,
+    drugs: Drugs = None,
+    samples: Samples = None,
+    missing: Annotated[
+        str,
+        typer.Option(help="Features of the model that the file lacks: refuse (error), or fill with mean or zero."),
+    ] = "error",
+    top: Annotated[int, typer.Option(help="Drugs to print for the first samples.")] = 5,
+    seed: Annotated[int, typer.Option(help="Accepted for uniformity; prediction draws nothing.")] = 0,
+) -> None:
+    """Predict every sample against every drug and write the ranked table."""
+    if missing not in ("error", "mean", "zero"):
+        message = f"--missing '{missing}' is unknown; write error, mean or zero"
+        raise ConfigurationError(message)
+    from cellixir.data.drugs import read_drugs
+    from cellixir.response.inputs import parse_views, read_samples, read_views
+    from cellixir.response.predictor import ResponsePredictor
+    from cellixir.response.ranking import check_ranking_file, rank, write_ranking
+
+    files = parse_views(omics or [])
+    check_ranking_file(out, [*files.values(), *(p for p in (drugs, samples) if p)], bundle)
+    model = ResponsePredictor.load(bundle)
+    ranked = rank(
+        model,
+        read_views(files),
+        drugs=read_drugs(drugs) if drugs else None,
+        samples=read_samples(samples) if samples else None,
+        missing=missing,
+        on_note=lambda note: typer.echo(f"note: {note}", err=True),
+    )
+    write_ranking(ranked, out)
+    _print_top(ranked, top, f"{model.measure_} in {model.unit_}" if model.unit_ else model.measure_)
+    typer.echo(f"{len(ranked):,} predictions: {out}")
+
+
+def _print_top(ranked: pd.DataFrame, top: int, measure: str) -> None:
+    if top <= 0:
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    label = "drug_name" if "drug_name" in ranked else "drug"
+    samples = list(dict.fromkeys(ranked["sample"]))
+    n_drugs = ranked["drug"].nunique()
+    title = f"{min(top, n_drugs)} most sensitive of {n_drugs} drugs, {measure}"
+    table = Table(title=title, title_justify="left")
+    for column in ("sample", "drug", "predicted", "typical error"):
+        table.add_column(column)
+    for sample in samples[:3]:
+        for row in ranked[ranked["sample"] == sample].head(top).to_dict(orient="records"):
+            table.add_row(sample, str(row[label]), f"{row['predicted']:.2f}", f"{row['typical_error']:.2f}")
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    if len(samples) > 3:
+        typer.echo(f"and {len(samples) - 3:,} more samples")
