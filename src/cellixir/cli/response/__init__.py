@@ -2,6 +2,7 @@
 
 import typer
 
+from cellixir.cli.response.anova import ANOVA_HELP, anova
 from cellixir.cli.response.benchmark import BENCHMARK_HELP, benchmark
 from cellixir.cli.response.fit import FIT_HELP, fit
 from cellixir.cli.response.predict import PREDICT_HELP, predict
@@ -10,3 +11,4 @@ app = typer.Typer(help="How will this tumour respond to this drug?", no_args_is_
 app.command("benchmark", help=BENCHMARK_HELP)(benchmark)
 app.command("fit", help=FIT_HELP)(fit)
 app.command("predict", help=PREDICT_HELP)(predict)
+app.command("anova", help=ANOVA_HELP)(anova)

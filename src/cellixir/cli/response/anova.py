@@ -1,0 +1,110 @@
+"""``cellixir response anova``."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from cellixir.response.anova import AnovaResult
+
+ANOVA_HELP = """Find the mutations and copy-number changes that go with response, beyond tissue and MSI.
+
+For every drug and every binary feature: response ~ tissue + MSI (+ medium) + feature, all at once. Tissue, MSI and
+medium are columns of the feature file (TISSUE_FACTOR, MSI_FACTOR, MEDIA_FACTOR). Writes anova.csv (the 22 columns of
+GDSC's PANCANCER_ANOVA, the smallest p-value first; fdr in percent), volcano.png and report.html to --out.
+
+\b
+Examples:
+  cellixir response anova --response IC50_v17.csv.gz --features genomic_features_v17.csv.gz --out runs/anova
+  cellixir response anova --response IC50_v17.csv.gz --features genomic_features_v17.csv.gz --media cosmic_info.csv.gz
+      --drugs drug_list.csv --fdr storey --out runs/medium
+  cellixir response anova --response ic50.csv --features mutations.csv --tissue breast --out runs/breast
+"""
+
+
+def anova(
+    response: Annotated[
+        Path, typer.Option(help="Responses: samples x drugs, or columns sample, drug, response; csv, tsv, gz, xlsx.")
+    ],
+    features: Annotated[Path, typer.Option(help="0 and 1: samples x features, with tissue and MSI beside them.")],
+    out: Annotated[Path, typer.Option(help="Folder for the table, the figure and the report.")],
+    media: Annotated[Path | None, typer.Option(help="Growth medium of the samples: id and medium.")] = None,
+    drugs: Annotated[Path | None, typer.Option(help="Drug list: id or name, and any of targets, pathway.")] = None,
+    tissue: Annotated[str | None, typer.Option(help="Use the lines of this tissue alone.")] = None,
+    fdr: Annotated[str, typer.Option(help="bh (Benjamini-Hochberg) or storey (q-value).")] = "bh",
+    per_drug: Annotated[
+        bool, typer.Option("--per-drug", help="Correct the tests of each drug on their own, not all together.")
+    ] = False,
+    min_lines: Annotated[int, typer.Option(help="Lines that a feature needs on each side, for every drug.")] = 3,
+    max_fdr: Annotated[float, typer.Option(help="A hit has an fdr below this (percent) ...")] = 25.0,
+    max_p: Annotated[float, typer.Option(help="... and a p-value below this.")] = 0.001,
+    screening_set: Annotated[str, typer.Option(help="What the column 'Screening Set' says.")] = "",
+    top: Annotated[int, typer.Option(help="Hits to print.")] = 10,
+) -> None:
+    """Read, test, write, and print what was found."""
+    from cellixir.data.drugs import read_drugs
+    from cellixir.data.omics import read_view
+    from cellixir.data.responses import read_responses
+    from cellixir.metrics.fdr import method_named
+    from cellixir.response.anova import anova as run
+    from cellixir.response.anova_design import read_medium
+    from cellixir.response.anova_report import PAGE, write_anova
+
+    method_named(fdr)
+    table = read_responses(response)
+    view = read_view(features, name="features", samples=table.pairs["sample"].unique())
+    listed = read_drugs(drugs) if drugs else table.drugs if "name" in table.drugs else None
+    medium = read_medium(media) if media else None
+    if table.measure != "LN_IC50":
+        _note(
+            f"the responses are not known to be ln IC50 ({table.measure}); columns with ic50 in their names hold them"
+        )
+    result = run(
+        table.pairs,
+        view,
+        drugs=listed,
+        tissue=table.samples["tissue"] if "tissue" in table.samples else None,
+        medium=medium,
+        only_tissue=tissue,
+        min_lines=min_lines,
+        fdr=fdr,
+        per_drug=per_drug,
+        screening_set=screening_set,
+    )
+    facts = {"Responses": response.name, "Features": features.name, "Command": shlex.join(["cellixir", *sys.argv[1:]])}
+    write_anova(result, out, max_fdr=max_fdr, max_p=max_p, facts=facts)
+    _print(result, top, max_fdr, max_p)
+    typer.echo(f"report: {out / PAGE}")
+
+
+def _note(text: str) -> None:
+    typer.echo(f"note: {text}", err=True)
+
+
+def _print(result: AnovaResult, top: int, max_fdr: float, max_p: float) -> None:
+    from cellixir.response.anova_report import headline, top_hits
+
+    for note in result.notes:
+        _note(note)
+    typer.echo(f"{result.n_drugs:,} drugs, {result.n_features:,} features, {result.n_lines:,} lines: {result.model}")
+    for out in result.exclusions.to_dict(orient="records"):
+        counts = f"{out['tests']:,} pairs, {out['features']:,} features"
+        typer.echo(f"no p-value, {out['reason']}: {counts} ({out['examples']})")
+    hits = top_hits(result, top, max_fdr, max_p)
+    if len(hits):
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(title=f"{len(hits)} hits with the smallest p-values", title_justify="left")
+        for column in ("drug", "id", "feature", "with", "without", "difference", "p", "FDR, %"):
+            table.add_column(column, justify="left" if column in ("drug", "id", "feature") else "right")
+        for row in hits.to_dict(orient="records"):
+            words = (str(row["Drug"]), str(row["Id"]), str(row["Feature"]), f"{row['With']:,}", f"{row['Without']:,}")
+            table.add_row(*words, f"{row['Difference']:.2f}", f"{row['p']:.2g}", f"{row['FDR, %']:.2g}")
+        Console(width=None if sys.stdout.isatty() else 120).print(table)
+    typer.echo(headline(result, max_fdr, max_p))
