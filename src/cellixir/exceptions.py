@@ -8,7 +8,8 @@
     │   ├── InvalidValues      text, NaN or infinity where a number must stand
     │   ├── DuplicateIds       the same sample, drug, gene or pair twice
     │   ├── UnknownIds         an id that no table describes
-    │   └── GeneMismatch       features that the model knows are not there
+    │   ├── GeneMismatch       features that the model knows are not there
+    │   └── Leakage            the answer stands among what a model may see
     ├── SourceError            a public file cannot be had
     │   ├── DownloadFailed     the server or the connection failed
     │   └── HashMismatch       the bytes are not the pinned ones
@@ -54,6 +55,12 @@ class UnknownIds(DataError):
 
 class GeneMismatch(DataError):
     """Features that the model knows are not in the table."""
+
+
+class Leakage(DataError):
+    """The answer stands among what a model may see, and nobody has allowed it by name."""
+
+    exit_code = 3
 
 
 class SourceError(CellixirError, OSError):

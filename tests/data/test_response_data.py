@@ -132,16 +132,50 @@ def test_join_counts_what_a_view_does_not_hold():
     assert data.responses.index.tolist() == [0, 1, 2, 3, 4]
 
 
-def test_join_keeps_what_all_views_share():
-    data = joined(views={"rna": view(["s1", "s2"]), "cnv": view(["s2", "s3"], genes=("MYC",))})
-    assert data.samples.index.tolist() == ["s2"]
-    assert {name: v.obs_names.tolist() for name, v in data.views.items()} == {"rna": ["s2"], "cnv": ["s2"]}
-    assert data.views["rna"].X.tolist() == [[2.0, 3.0]]
-    assert data.views["cnv"].X.tolist() == [[0.0]]
-    assert [note.split(" are ")[0] for note in data.notes] == [
-        "1 samples (2 measurements)",
-        "1 samples (2 measurements)",
-    ]
+def two_views(**tables):
+    return joined(views={"rna": view(["s1", "s2"]), "cnv": view(["s2", "s3"], genes=("MYC",))}, **tables)
+
+
+def test_join_masks_a_sample_where_a_view_lacks_it():
+    data = two_views()
+    assert data.samples.index.tolist() == ["s1", "s2", "s3"]
+    assert {n: v.obs_names.tolist() for n, v in data.views.items()} == {"rna": ["s1", "s2"], "cnv": ["s2", "s3"]}
+    assert data.in_view("rna").tolist() == [True, True, False]
+    assert data.feature_matrix("rna")[1].tolist() == [2.0, 3.0]
+    assert np.isnan(data.feature_matrix("rna")[2]).all()
+    assert data.notes == tuple(f"1 of 3 samples lack view '{v}'; they are masked there" for v in ("rna", "cnv"))
+
+
+def test_join_leaves_out_samples_of_no_view():
+    data = two_views(responses=responses(*[(s, "a", 1.0) for s in (*SAMPLES, "x")]))
+    assert data.samples.index.tolist() == ["s1", "s2", "s3"]
+    assert "1 samples (1 measurements) are not in any of the views rna, cnv and were left out: 'x'" in data.notes
+
+
+def test_a_required_view_leaves_out_who_lacks_it():
+    data = two_views(require=["cnv"])
+    assert data.samples.index.tolist() == ["s2", "s3"]
+    assert data.notes[0] == "1 samples (2 measurements) are not in view 'cnv' and were left out: 's1'"
+    with pytest.raises(ConfigurationError, match="'atac' that is required is not there; the data have 'rna', 'cnv'"):
+        two_views(require=["atac"])
+
+
+def test_a_view_of_other_samples_is_refused():
+    with pytest.raises(UnknownIds, match=r"no sample of the responses .* is in view 'cnv' .*'ACH-1'"):
+        joined(views={"rna": view(list(SAMPLES)), "cnv": view(["ACH-1"])})
+
+
+def test_views_are_added_and_chosen():
+    data = joined(views={"rna": view(list(SAMPLES))})
+    more = data.with_views({"cnv": view(["s2", "s3"], genes=("MYC",))})
+    assert more.responses.equals(data.responses)
+    assert list(more.views) == ["rna", "cnv"]
+    assert list(more.only_views(["rna"]).views) == ["rna"]
+    assert more.with_views({}, require=["cnv"]).samples.index.tolist() == ["s2", "s3"]
+    with pytest.raises(UnknownIds, match="1 samples are in none of the views cnv: 's1'"):
+        more.only_views(["cnv"])
+    with pytest.raises(ConfigurationError, match="no view 'atac'"):
+        more.only_views(["atac"])
 
 
 def test_join_keeps_what_has_no_annotation_and_says_so():

@@ -13,7 +13,9 @@ import pytest
 
 from cellixir.data.response_data import ResponseData
 from cellixir.exceptions import ConfigurationError, GeneMismatch, InvalidValues
-from cellixir.response.features import BLOCK_NORM, MAX_LEVELS, Blocks, DrugFeatures, OneHot, SampleFeatures
+from cellixir.response.blocks import BLOCK_NORM, MAX_LEVELS, Blocks, OneHot
+from cellixir.response.drug_features import DrugFeatures
+from cellixir.response.features import SampleFeatures
 
 
 def with_view(data: ResponseData, values: np.ndarray, genes: list[str] | None = None) -> ResponseData:
@@ -110,7 +112,7 @@ def test_nothing_is_learned_from_samples_without_training_pairs(train):
     assert len(other.samples) == 60
     assert not two.transform(other)[50:, 12:].any()  # moon and cheese
     seen_by_itself = SampleFeatures().fit(screen_of_seen(train))
-    np.testing.assert_allclose(seen_by_itself.mean["mutations"], one.mean["mutations"])
+    np.testing.assert_allclose(seen_by_itself.views["mutations"].mean, one.views["mutations"].mean)
 
 
 def screen_of_seen(train: ResponseData) -> ResponseData:
@@ -153,8 +155,81 @@ def test_missing_genes_are_refused_or_zero(train):
 
 def test_a_view_that_is_missing_is_named(train):
     features = SampleFeatures().fit(train)
-    with pytest.raises(ConfigurationError, match="no view 'mutations'"):
+    with pytest.raises(ConfigurationError, match=r"knows the views 'mutations', the data have none; give --omics"):
         features.transform(replace(train, omics=None))
+
+
+# --- several views -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def two_views(train: ResponseData) -> ResponseData:
+    """A second view of the first forty and the last five samples, with one value missing."""
+    rng = np.random.default_rng(3)
+    ids = train.samples.index[[*range(40), *range(55, 60)]]
+    values = rng.normal(5, 2, (len(ids), 4)).astype(np.float32)
+    values[7, 2] = np.nan
+    view = ad.AnnData(values, pd.DataFrame(index=ids), pd.DataFrame(index=["GENE0", "B", "C", "D"]))
+    return train.with_views({"expression": view})
+
+
+def test_columns_are_named_by_their_view(two_views):
+    features = SampleFeatures().fit(two_views)
+    assert features.names[:1] + features.names[12:16] == [
+        "mutations:GENE0",
+        *(f"expression:{g}" for g in ("GENE0", *"BCD")),
+    ]
+    assert features.widths == {"mutations": 12, "expression": 4, "annotation": len(features.names) - 16}
+
+
+def test_what_a_sample_lacks_is_zero_and_said(two_views):
+    features = SampleFeatures().fit(two_views)
+    block = features.transform(two_views)[:, 12:16]
+    assert not block[40:55].any()
+    assert block[:40].any(axis=1).all()
+    assert features.present(two_views)[:, 1].tolist() == [True] * 40 + [False] * 10
+    used = features.views_used(two_views)
+    assert used[0] == "mutations, expression"
+    assert used[45] == "mutations"
+
+
+def test_statistics_are_of_training_samples_that_have_the_view(two_views):
+    view = SampleFeatures().fit(two_views).views["expression"]
+    raw = two_views.feature_matrix("expression")[:40]
+    np.testing.assert_allclose(view.mean, np.nanmean(raw, axis=0), rtol=1e-6)
+    assert SampleFeatures().fit(two_views).transform(two_views)[7, 14] == 0  # missing: at the mean
+
+
+def test_a_whole_view_may_be_missing_when_another_is_there(two_views):
+    features = SampleFeatures().fit(two_views)
+    alone = features.transform(two_views.only_views(["mutations"]))
+    np.testing.assert_array_equal(alone[:, :12], features.transform(two_views)[:, :12])
+    assert not alone[:, 12:16].any()
+
+
+def test_views_survive_their_bundle(two_views):
+    for preprocess in ("", "expression:impute=median,variance=3,standard;mutations:variance=5"):
+        features = SampleFeatures(preprocess).fit(two_views)
+        arrays, facts = features.state()
+        loaded = SampleFeatures.from_state({n: a.copy() for n, a in arrays.items()}, json.loads(json.dumps(facts)))
+        assert loaded.names == features.names
+        np.testing.assert_array_equal(loaded.transform(two_views), features.transform(two_views))
+
+
+def test_preprocessing_keeps_names_and_counts_what_it_left_out(two_views):
+    features = SampleFeatures("expression:impute=mean,anova=2").fit(two_views)
+    assert features.widths["expression"] == 2
+    assert features.widths["mutations"] == 12
+    with pytest.raises(ConfigurationError, match="names the view 'protein'; the data have 'mutations', 'expression'"):
+        SampleFeatures("protein:standard").fit(two_views)
+
+
+def test_supervised_selection_finds_what_drives_response(train):
+    """A gene that moves all responses of a sample is among the chosen; the target is of training samples only."""
+    planted = train.feature_matrix("mutations")[:, 3][train.sample_index] * 3.0
+    moved = replace(train, responses=train.responses.assign(response=train.response + planted))
+    features = SampleFeatures("anova=2").fit(moved)
+    assert "GENE3" in features.names[:2]
 
 
 def test_constant_genes_stay_finite(train):

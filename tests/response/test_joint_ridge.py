@@ -22,11 +22,12 @@ def test_with_one_penalty_it_is_scikit_learns_ridge(
     monkeypatch.setattr(joint_ridge, "PENALTIES", np.array([0.1]))
     joint = JointRidge().fit(x, y)
     assert np.isfinite(joint.penalties_).all()
-    ridge = Ridge(alpha=float(joint.penalties_[0]), fit_intercept=False).fit(x.astype(float), y)
+    ridge = Ridge(alpha=float(joint.penalties_[0]), fit_intercept=True).fit(x.astype(float), y)
     np.testing.assert_allclose(joint.weights_, ridge.coef_.T, atol=1e-5)
+    np.testing.assert_allclose(joint.predict(x), ridge.predict(x.astype(float)), atol=1e-4)
     for i in (0, 30):  # leaving an input out is fitting without it
         others = np.arange(60) != i
-        again = Ridge(alpha=float(joint.penalties_[0]), fit_intercept=False).fit(x[others].astype(float), y[others])
+        again = Ridge(alpha=float(joint.penalties_[0]), fit_intercept=True).fit(x[others].astype(float), y[others])
         np.testing.assert_allclose(joint.leave_one_out_[i], again.predict(x[[i]].astype(float))[0], atol=1e-5)
 
 
@@ -71,3 +72,28 @@ def test_a_response_without_a_value_has_no_weights(problem: tuple[np.ndarray, np
     joint = JointRidge().fit(x, y)
     assert not joint.weights_[:, 3].any()
     assert joint.weights_[:, 2].any()
+
+
+def test_leave_one_out_error_does_not_praise_overfitting() -> None:
+    """With more features than inputs, and nothing to learn: the error left out is that of the mean, not near zero."""
+    rng = np.random.default_rng(4)
+    x, y = rng.normal(size=(50, 400)).astype(np.float32), rng.normal(size=(50, 3))
+    x -= x.mean(axis=0)
+    y -= y.mean(axis=0)
+    missed = y - JointRidge().fit(x, y).leave_one_out_
+    assert np.square(missed).sum() > 0.9 * np.square(y).sum()
+
+
+def test_a_block_of_noise_weighs_little() -> None:
+    rng = np.random.default_rng(5)
+    signal, noise = rng.normal(size=(150, 20)).astype(np.float32), rng.normal(size=(150, 600)).astype(np.float32)
+    noise *= np.float32(np.sqrt(20 / 600))  # rows of the same length
+    truth = rng.normal(size=(20, 10))
+    y = signal @ truth + rng.normal(0, 2.0, (150, 10))
+    x, new = np.hstack([noise, signal]), rng.normal(size=(500, 20)).astype(np.float32)
+    plain, weighed = JointRidge().fit(x, y), JointRidge().fit(x, y, [600, 20])
+    assert weighed.block_weights_[1] == 1
+    assert weighed.block_weights_[0] <= 1 / 16
+    noisy = np.hstack([(rng.normal(size=(500, 600)) * np.sqrt(20 / 600)).astype(np.float32), new])
+    errors = [np.mean((m.predict(noisy) - new @ truth) ** 2) for m in (weighed, plain)]
+    assert errors[0] < 0.8 * errors[1]

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cellixir.data.response_data import ResponseData
-from cellixir.response.features import DrugFeatures, SampleFeatures
+from cellixir.response.drug_features import DrugFeatures
+from cellixir.response.features import SampleFeatures
 from cellixir.response.linear import MIN_ROWS, SharedRidge
 from cellixir.response.model import Known
 from cellixir.response.ridge import RidgePerDrug
@@ -117,7 +118,8 @@ def test_wide_part_of_a_new_side_is_linear_in_its_features(make_screen, split, n
     assert len(wide.models) == n_models
     x = drugs.transform(data.drugs)[data.drug_index] if split == "LDO" else samples.transform(data)[data.sample_index]
     ids = data.responses["sample" if split == "LDO" else "drug"]
-    linear = (x * wide.weights[:, wide.models.get_indexer(ids)].T).sum(axis=1)
+    column = wide.models.get_indexer(ids)
+    linear = (x * wide.weights[:, column].T).sum(axis=1) + wide.intercept[column]
     predicted = predict_wide(wide, data, samples, drugs)
     np.testing.assert_allclose(predicted, wide.effects.predict(data) + linear, atol=1e-4)
     assert linear.std() > 0.1

@@ -138,7 +138,7 @@ def test_validation_rows_are_not_learned_from(screen):
     (The wide part learns from all rows, and is asked for each row without that row: test_wide.)
     """
     model = predictor(members=1).fit(screen)
-    pairs = model._pairs(screen, screen.response)
+    pairs = model._pairs(screen, model._inputs(screen), screen.response)
     train_rows, held = split_off(screen, "LCO", fraction=0.3, seed=1)
     rows, stop = pairs.subset(train_rows), pairs.subset(held)
     shifted = replace(stop, target=stop.target + 100.0)
@@ -190,7 +190,7 @@ def test_threads_do_not_change_the_result(make_screen):
         fits = [ResponsePredictor("LPO", training=settings, members=1).fit(screen) for _ in range(3)]
     finally:
         torch.set_num_threads(before)
-    states = [torch.cat([t.flatten() for t in f.members_[0].network.state_dict().values()]) for f in fits]
+    states = [torch.cat([t.flatten() for t in f.members_[0].state_dict().values()]) for f in fits]
     assert torch.equal(states[0], states[1])
     assert torch.equal(states[0], states[2])
 
@@ -210,8 +210,7 @@ def test_fit_and_predict_leave_the_global_generators_alone(screen):
 
 def test_prediction_is_the_mean_of_members_that_differ(fitted, screen):
     model = ResponsePredictor.from_state(*fitted["LPO"].state())
-    for member in model.members_:
-        member.gain = 1.0  # so hurried a fit confirms nothing
+    model.share_ = 1.0  # so hurried a fit confirms nothing
     members = model.predict_members(screen)
     assert members.shape == (2, len(screen))
     assert members.std(axis=0).mean() > 1e-4
@@ -520,8 +519,9 @@ def test_data_of_one_unit_are_refused(screen, split):
 
 @pytest.fixture
 def task(fitted: dict[str, ResponsePredictor], screen: ResponseData) -> PairTask:
-    pairs = fitted["LPO"]._pairs(screen, screen.response)
-    return PairTask(fitted["LPO"].members_[0].network, pairs, pairs)
+    model = fitted["LPO"]
+    pairs = model._pairs(screen, model._inputs(screen), screen.response)
+    return PairTask(fitted["LPO"].members_[0], pairs, pairs)
 
 
 def test_batches_are_every_pair_once_in_random_order(task):
@@ -538,14 +538,12 @@ def test_batches_are_every_pair_once_in_random_order(task):
 def test_a_block_names_each_sample_and_drug_once(task, screen):
     rows = torch.tensor([200, 3, 200, 4, 90])
     sides = task.train.block(rows)
-    for side, index, features in zip(
-        sides,
-        (screen.sample_index, screen.drug_index),
-        (task.train.sample_features, task.train.drug_features),
-        strict=True,
-    ):
-        assert len(side.features) == len(side.identity) == len(np.unique(index[rows]))
-        torch.testing.assert_close(side.features[side.position], features[index[rows]])
+    tables = (task.train.samples, task.train.drugs)
+    for side, index, table in zip(sides, (screen.sample_index, screen.drug_index), tables, strict=True):
+        assert len(side.blocks) == len(table.blocks) == side.present.shape[1] > 0
+        for block, whole in zip(side.blocks, table.blocks, strict=True):
+            assert len(block) == len(side.identity) == len(np.unique(index[rows]))
+            torch.testing.assert_close(block[side.position], whole[index[rows]])
         assert (side.identity[side.position] == torch.from_numpy(index[rows]) + 1).all()
 
 
@@ -567,4 +565,4 @@ def test_a_subset_of_pairs_shares_the_tables(task):
     assert isinstance(other, Pairs)
     for name in ("sample", "drug", "target"):
         assert getattr(other, name).tolist() == getattr(task.train, name)[rows].tolist()
-    assert other.sample_features is task.train.sample_features
+    assert other.samples is task.train.samples

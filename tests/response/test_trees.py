@@ -10,7 +10,8 @@ import pytest
 from cellixir.data.response_data import ResponseData
 from cellixir.exceptions import ConfigurationError, MissingExtra
 from cellixir.response.baselines import EffectsBaseline
-from cellixir.response.features import DrugFeatures, SampleFeatures
+from cellixir.response.drug_features import DrugFeatures
+from cellixir.response.features import SampleFeatures
 from cellixir.response.model import Known
 from cellixir.response.profiles import ResponseProfiles
 from cellixir.response.trees import TreeModel, hist_gradient_boosting, random_forest, xgboost

@@ -8,7 +8,8 @@ from cellixir.data.response_data import ResponseData
 from cellixir.data.simulate import simulate_responses
 from cellixir.data.splits import make_folds
 from cellixir.metrics import rmse
-from cellixir.response.features import DrugFeatures, SampleFeatures
+from cellixir.response.drug_features import DrugFeatures
+from cellixir.response.features import SampleFeatures
 from cellixir.response.linear import SharedRidge
 from cellixir.response.model import Known
 from cellixir.response.wide import Wide

@@ -72,6 +72,7 @@ def read_view(
     name: str = "omics",
     samples: Iterable[object] | None = None,
     scale: str | None = None,
+    gaps: Literal["refuse", "keep"] = "refuse",
 ) -> ad.AnnData:
     """One omics view: samples in rows, features in columns, float32 and dense.
 
@@ -91,11 +92,13 @@ def read_view(
         transposed.
     scale
         What the numbers are, when it is known.
+    gaps
+        Whether missing values are refused, or kept as NaN for whoever imputes them.
 
     Raises
     ------
     InvalidValues
-        If a feature holds text, an infinity or a missing value.
+        If a feature holds text, an infinity or, unless they are kept, a missing value.
     DuplicateIds
         If a sample or a feature stands more than once.
     UnknownIds
@@ -108,6 +111,7 @@ def read_view(
     source = str(path)
     is_h5ad = source.lower().endswith(".h5ad")
     view = _from_h5ad(Path(path), wanted) if is_h5ad else _from_table(read_table(path), source, wanted)
+    _check_values(pd.DataFrame(view.X, index=view.obs_names, columns=view.var_names, copy=False), source, gaps)
     view.uns.update(name=name, **_scale_record(view, scale))
     return view
 
@@ -119,7 +123,7 @@ def _scale_record(view: ad.AnnData, given: str | None) -> dict[str, object]:
         return {"scale": given, "scale_guessed": False}
     if recorded in SCALES:
         return {"scale": recorded, "scale_guessed": bool(view.uns.get("scale_guessed", False))}
-    return {"scale": guess_scale(view.X), "scale_guessed": True}
+    return {"scale": guess_scale(np.nan_to_num(view.X)), "scale_guessed": True}
 
 
 def guess_scale(values: NDArray[Any]) -> str:
@@ -221,8 +225,6 @@ def _from_h5ad(path: Path, wanted: set[str] | None) -> ad.AnnData:
     _refuse_repeats(view.obs_names, view.var_names, str(path))
     view = view.T if _columns_are_samples(view.obs_names, view.var_names, wanted, str(path)) else view
     view.X = _dense(view.X)
-    block = pd.DataFrame(view.X, index=view.obs_names, columns=view.var_names, copy=False)
-    _refuse_gaps(block, str(path))
     return view
 
 
@@ -265,7 +267,6 @@ def _as_view(values: pd.DataFrame, obs: pd.DataFrame, source: str) -> ad.AnnData
         raise ReadError(message)
     with np.errstate(over="ignore"):  # what float32 cannot hold is refused as infinite
         values = values.astype(np.float32)
-    _refuse_gaps(values, source)
     var = _genes([str(column) for column in values.columns])
     obs.index = pd.Index(values.index.astype(str), name=None)
     _refuse_repeats(obs.index, var.index, source)
@@ -280,10 +281,10 @@ def _genes(names: list[str]) -> pd.DataFrame:
     return pd.DataFrame({"entrez": [m[2] if m else "" for m in matches]}, index=symbols)
 
 
-def _refuse_gaps(block: pd.DataFrame, source: str) -> None:
-    """Raise `InvalidValues` for the first missing or infinite value of a float32 table."""
+def _check_values(block: pd.DataFrame, source: str, gaps: str) -> None:
+    """Raise `InvalidValues` for the first infinite value of a float32 table, or the first missing one."""
     missing = np.isnan(block.to_numpy())
-    if missing.any():
+    if missing.any() and gaps == "refuse":
         column, row = divmod(int(np.argmax(missing.T)), len(block))
         message = (
             f"{source}: feature {str(block.columns[column])!r} of sample {str(block.index[row])!r} "

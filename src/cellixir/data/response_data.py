@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from cellixir.data.identity import molecule_groups
 from cellixir.data.omics import align_features
-from cellixir.exceptions import (
-    ConfigurationError,
-    DataError,
-    DuplicateIds,
-    InvalidValues,
-    UnknownIds,
-    examples,
+from cellixir.data.response_checks import (
+    check_columns,
+    check_finite,
+    check_known,
+    check_replicates,
+    check_text,
+    check_unique_index,
 )
+from cellixir.exceptions import ConfigurationError, DataError, UnknownIds, examples
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -39,8 +42,8 @@ class ResponseData:
         One row a measurement: ``sample``, ``drug``, ``response`` and, where a pair was measured more
         than once, ``replicate``.
     omics
-        Features of the samples, one view a modality; every sample of ``responses`` is in every view.
-        None: responses alone (enough for leave-pairs-out).
+        Features of the samples, one view a modality; every sample of ``responses`` is in at least one, and a
+        sample that a view lacks is masked there. None: responses alone (enough for leave-pairs-out).
     samples
         Annotation, indexed by sample id; a ``tissue`` column is used by baselines, splits and figures.
     drugs
@@ -71,17 +74,17 @@ class ResponseData:
     measured: bool = True
 
     def __post_init__(self) -> None:
-        _check_columns(self.responses)
+        check_columns(self.responses)
         if self.measured:
-            _check_finite(self.responses)
+            check_finite(self.responses)
         for index, kind in ((self.samples.index, "sample"), (self.drugs.index, "drug")):
-            _check_unique_index(index, kind)
-            _check_text(index, kind)
-        _check_known(self.responses["sample"], self.samples.index, "sample")
-        _check_known(self.responses["drug"], self.drugs.index, "drug")
-        _check_replicates(self.responses)
-        for name, view in self.views.items():
-            _check_known(self.responses["sample"], view.obs_names, "sample", where=f" in view '{name}'")
+            check_unique_index(index, kind)
+            check_text(index, kind)
+        check_known(self.responses["sample"], self.samples.index, "sample")
+        check_known(self.responses["drug"], self.drugs.index, "drug")
+        check_replicates(self.responses)
+        if self.views:
+            check_known(self.responses["sample"], self._described, "sample", where=f" in {_named(self.views)}")
 
     def __len__(self) -> int:
         return len(self.responses)
@@ -98,6 +101,11 @@ class ResponseData:
         """Views by name, empty when there are no omics."""
         return dict(self.omics.mod) if self.omics is not None else {}
 
+    @property
+    def _described(self) -> pd.Index:
+        """Ids of the samples that stand in any view."""
+        return pd.Index(np.unique(np.concatenate([view.obs_names.to_numpy(str) for view in self.views.values()])))
+
     @cached_property
     def sample_index(self) -> NDArray[np.int64]:
         """Row of each measurement's sample in ``samples``, shape ``(n_pairs,)``."""
@@ -107,6 +115,11 @@ class ResponseData:
     def drug_index(self) -> NDArray[np.int64]:
         """Row of each measurement's drug in ``drugs``, shape ``(n_pairs,)``."""
         return np.asarray(self.drugs.index.get_indexer(pd.Index(self.responses["drug"])), dtype=np.int64)
+
+    @cached_property
+    def molecule_index(self) -> NDArray[np.int64]:
+        """Code of each measurement's molecule, shape ``(n_pairs,)``: a drug screened twice is one molecule."""
+        return molecule_groups(self.drugs)[self.drug_index]
 
     @cached_property
     def response(self) -> NDArray[np.float64]:
@@ -148,19 +161,66 @@ class ResponseData:
         """Return the same pairs with their responses taken away: what a model that predicts may see."""
         return replace(self, responses=self.responses.assign(response=np.nan), measured=False)
 
+    def in_view(self, view: str) -> NDArray[np.bool_]:
+        """Whether each sample of ``samples`` stands in a view, shape ``(n_samples,)``."""
+        return np.asarray(self.samples.index.isin(self._view(view).obs_names))
+
     def feature_matrix(
         self, view: str, names: Sequence[str] | None = None, *, missing: Any = "error"
     ) -> NDArray[np.float32]:
-        """Features of every sample of ``samples`` in one view, shape ``(n_samples, n_features)``."""
-        if view not in self.views:
-            message = f"there is no view '{view}'; the data have {examples(self.views)}"
-            raise ConfigurationError(message)
-        table = self.views[view]
+        """Features of every sample of ``samples`` in one view, shape ``(n_samples, n_features)``.
+
+        A sample that the view lacks is a row of NaN.
+        """
+        table = self._view(view)
         rows = table.obs_names.get_indexer(self.samples.index)
-        _check_known(pd.Series(self.samples.index), table.obs_names, "sample", where=f" in view '{view}'")
         wanted = list(table.var_names if names is None else names)
         matrix, _ = align_features(table, wanted, missing=missing, source=view)
-        return np.ascontiguousarray(matrix[rows])
+        matrix = np.ascontiguousarray(matrix[rows])
+        matrix[rows < 0] = np.nan
+        return matrix
+
+    def _view(self, name: str) -> AnnData:
+        if name not in self.views:
+            message = f"there is no view '{name}'; the data have {examples(self.views) or 'none'}"
+            raise ConfigurationError(message)
+        return self.views[name]
+
+    def with_views(self, views: dict[str, AnnData], *, require: Sequence[str] = ()) -> ResponseData:
+        """Return the data with more views; those that have a name of theirs replace it.
+
+        Parameters
+        ----------
+        views
+            Samples in rows, named as in ``samples``.
+        require
+            Views that every sample must stand in: the others are left out, and counted in ``notes``.
+
+        Raises
+        ------
+        UnknownIds
+            If a view shares no sample with the responses.
+        """
+        joined = ResponseData.join(
+            self.responses,
+            views=self.views | views,
+            samples=self.samples,
+            drugs=self.drugs,
+            measure=self.measure,
+            unit=self.unit,
+            source=self.source,
+            require=require,
+        )
+        return replace(joined, notes=self.notes + joined.notes, measured=self.measured)
+
+    def only_views(self, names: Sequence[str]) -> ResponseData:
+        """Return the data with the views ``names`` alone; samples, also those that they lack, and annotation stay."""
+        views = {name: self._view(name) for name in names}
+        without = self.samples.index[~self.samples.index.isin(np.concatenate([v.obs_names for v in views.values()]))]
+        if self.responses["sample"].isin(without).any():
+            message = f"{len(without):,} samples are in none of the views {', '.join(names)}: {examples(without)}"
+            raise UnknownIds(message)
+        return replace(self, omics=_as_mudata(views))
 
     @classmethod
     def join(
@@ -173,31 +233,34 @@ class ResponseData:
         measure: str = "response",
         unit: str = "",
         source: str = "",
+        require: Sequence[str] = (),
     ) -> ResponseData:
-        """Return the data that all tables share; what is left out is counted in ``notes``.
+        """Return the data that the tables share; what is left out is counted in ``notes``.
 
-        Samples without features in one of the views are left out (a drug without annotation stays).
+        Samples that stand in no view, or not in one of ``require``, are left out (a drug without annotation stays).
 
         Raises
         ------
         UnknownIds
             If no sample, or no drug, is shared.
+        ConfigurationError
+            If a view of ``require`` is not there.
         """
         notes: list[str] = []
+        views = views or {}
         responses = responses.astype({"sample": str, "drug": str})
-        for name, view in (views or {}).items():
-            _check_unique_index(view.obs_names, f"sample (view '{name}')")
-            responses = _keep_known(responses, "sample", view.obs_names, f"view '{name}'", notes)
+        responses = _keep_described(responses, views, require, notes)
         sample_ids = _ids_in_order(responses["sample"], samples)
         drug_ids = _ids_in_order(responses["drug"], drugs)
         samples = _annotation(samples, sample_ids, "sample", notes)
-        for view in (views or {}).values():
+        for view in views.values():
             samples = _add_columns(samples, view.obs.reindex(sample_ids))
         drugs = _annotation(drugs, drug_ids, "drug", notes)
         untyped = int(samples["tissue"].isna().sum()) if "tissue" in samples else 0
         if untyped:
             notes.append(f"{untyped:,} of {len(samples):,} samples have no tissue; they count as one, 'unknown'")
-        omics = _as_mudata({name: view[sample_ids].copy() for name, view in (views or {}).items()})
+        omics = _as_mudata({n: v[sample_ids[sample_ids.isin(v.obs_names)]].copy() for n, v in views.items()})
+        notes += _masked(views, sample_ids)
         return cls(responses, omics, samples, drugs, measure, unit, source, tuple(notes))
 
     @classmethod
@@ -211,7 +274,8 @@ class ResponseData:
         DataError
             If there is neither a view nor a sample.
         """
-        ids = next(iter(views.values())).obs_names if views else pd.Index([] if samples is None else samples.index)
+        names = [view.obs_names.to_numpy(str) for view in views.values()]
+        ids = pd.Index(pd.unique(np.concatenate(names)) if names else [] if samples is None else samples.index)
         if ids.empty:
             message = "there are no samples to predict; give their features (--omics VIEW=FILE) or ids (--samples FILE)"
             raise DataError(message)
@@ -224,8 +288,38 @@ def _as_mudata(views: dict[str, AnnData]) -> MuData | None:
         return None
     import mudata
 
-    with mudata.set_options(pull_on_update=False):
+    with mudata.set_options(pull_on_update=False), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="var_names are not unique")  # a gene may stand in several views
         return mudata.MuData(views)
+
+
+def _keep_described(
+    responses: pd.DataFrame, views: dict[str, AnnData], require: Sequence[str], notes: list[str]
+) -> pd.DataFrame:
+    """Responses of the samples that stand in any view, and in each of ``require``."""
+    for name, view in views.items():
+        check_unique_index(view.obs_names, f"sample (view '{name}')")
+        if not responses["sample"].isin(view.obs_names).any():
+            _keep_known(responses, "sample", view.obs_names, f"view '{name}'", notes)
+    absent = [name for name in require if name not in views]
+    if absent:
+        message = f"the view '{absent[0]}' that is required is not there; the data have {examples(views) or 'none'}"
+        raise ConfigurationError(message)
+    if views:
+        described = pd.Index(pd.unique(np.concatenate([view.obs_names.to_numpy(str) for view in views.values()])))
+        responses = _keep_known(responses, "sample", described, _named(views), notes)
+    for name in require:
+        responses = _keep_known(responses, "sample", views[name].obs_names, f"view '{name}'", notes)
+    return responses
+
+
+def _named(views: dict[str, AnnData]) -> str:
+    return f"view '{next(iter(views))}'" if len(views) == 1 else f"any of the views {', '.join(views)}"
+
+
+def _masked(views: dict[str, AnnData], ids: pd.Index) -> list[str]:
+    lacking = {name: int((~ids.isin(view.obs_names)).sum()) for name, view in views.items()}
+    return [f"{n:,} of {len(ids):,} samples lack view '{v}'; they are masked there" for v, n in lacking.items() if n]
 
 
 def _keep_known(responses: pd.DataFrame, column: str, known: pd.Index, where: str, notes: list[str]) -> pd.DataFrame:
@@ -258,7 +352,7 @@ def _annotation(table: pd.DataFrame | None, ids: pd.Index, kind: str, notes: lis
     """Rows of ``table`` for ``ids``, in that order; unknown ids get empty rows and a note."""
     if table is None or table.shape[1] == 0:
         return pd.DataFrame(index=ids)
-    _check_unique_index(table.index, kind)
+    check_unique_index(table.index, kind)
     unknown = ids[~ids.isin(table.index)]
     if len(unknown) == len(ids):
         message = (
@@ -274,64 +368,3 @@ def _annotation(table: pd.DataFrame | None, ids: pd.Index, kind: str, notes: lis
 def _add_columns(left: pd.DataFrame, right: pd.DataFrame) -> pd.DataFrame:
     """Columns of ``right`` that ``left`` lacks, beside ``left``."""
     return left.join(right[[c for c in right.columns if c not in left.columns]])
-
-
-def _check_columns(responses: pd.DataFrame) -> None:
-    missing = [c for c in ("sample", "drug", "response") if c not in responses]
-    if missing:
-        message = f"responses lack the column {examples(missing)}; they have {examples(responses.columns, 10)}"
-        raise DataError(message)
-    if responses.empty:
-        message = "there is no measured response; every value was missing or every row was left out"
-        raise DataError(message)
-
-
-def _check_finite(responses: pd.DataFrame) -> None:
-    values = pd.to_numeric(responses["response"], errors="coerce").to_numpy(np.float64)
-    bad = np.flatnonzero(~np.isfinite(values))
-    if len(bad):
-        row = responses.iloc[bad[0]]
-        message = (
-            f"{len(bad):,} responses are not finite numbers, the first for sample {row['sample']!r} and drug "
-            f"{row['drug']!r}: {row['response']!r}; leave such rows out"
-        )
-        raise InvalidValues(message)
-
-
-def _check_unique_index(index: pd.Index, kind: str) -> None:
-    if not index.is_unique:
-        repeated = pd.unique(index[index.duplicated()])
-        message = f"{len(repeated):,} {kind} ids stand more than once: {examples(repeated)}; keep one row each"
-        raise DuplicateIds(message)
-
-
-def _check_text(index: pd.Index, kind: str) -> None:
-    wrong = [i for i in index if not isinstance(i, str)]
-    if wrong:
-        message = (
-            f"{kind} ids must be text, not {type(wrong[0]).__name__} ({examples(wrong)}); "
-            f"cast them in all tables, for example with .astype(str)"
-        )
-        raise InvalidValues(message)
-
-
-def _check_known(ids: pd.Series, known: pd.Index, kind: str, where: str = "") -> None:
-    unknown = pd.unique(ids[~ids.isin(known)])
-    if len(unknown):
-        message = (
-            f"{len(unknown):,} {kind} ids are unknown{where or f' in the {kind} table'}: {examples(unknown)}; "
-            f"add them there or leave their responses out (ResponseData.join does)"
-        )
-        raise UnknownIds(message)
-
-
-def _check_replicates(responses: pd.DataFrame) -> None:
-    key = [c for c in ("sample", "drug", "replicate") if c in responses]
-    repeated = responses.duplicated(key)
-    if repeated.any():
-        row = responses[repeated].iloc[0]
-        message = (
-            f"{int(repeated.sum()):,} measurements repeat another one, the first for sample {row['sample']!r} and "
-            f"drug {row['drug']!r}; number them in a 'replicate' column or average them"
-        )
-        raise DuplicateIds(message)

@@ -1,7 +1,8 @@
 """Which pairs a model learns from, stops on and is judged by.
 
-LPO leaves pairs out, LCO cell lines, LDO drugs, LTO tissues. Replicates of a pair always stay together:
-the unit that is dealt out is the pair, never the measurement. Dealing is scikit-learn's shuffled k-fold.
+LPO leaves pairs out, LCO cell lines, LDO drugs, LTO tissues. Replicates of a pair, and the two ids of a molecule that
+was screened twice, always stay together: the unit that is dealt out is the pair or the molecule, never the
+measurement. Dealing is scikit-learn's shuffled k-fold.
 """
 
 from __future__ import annotations
@@ -49,17 +50,20 @@ class Fold:
 
 
 def split_groups(data: ResponseData, kind: str) -> NDArray[np.int64]:
-    """Integer code of the unit that ``kind`` leaves out, for each measurement, shape ``(n_pairs,)``."""
+    """Integer code of the unit that ``kind`` leaves out, for each measurement, shape ``(n_pairs,)``.
+
+    A drug that was screened twice under two ids is one molecule, and one unit.
+    """
     if kind not in get_args(SplitKind):
         message = f"there is no split '{kind}'; choose one of LPO, LCO, LDO, LTO"
         raise ConfigurationError(message)
     if kind == "LCO":
         return data.sample_index
     if kind == "LDO":
-        return data.drug_index
+        return data.molecule_index
     if kind == "LTO":
         return _tissue_codes(data)
-    return data.sample_index * len(data.drugs) + data.drug_index
+    return data.sample_index * len(data.drugs) + data.molecule_index
 
 
 def _tissue_codes(data: ResponseData) -> NDArray[np.int64]:

@@ -19,7 +19,11 @@ from torch.nn.functional import embedding
 from cellixir.nn.dropout import Dropout
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
+
+    from cellixir.nn.molecule import GraphBatch
 
 EMBEDDING_SCALE = 0.1
 
@@ -27,28 +31,36 @@ EMBEDDING_SCALE = 0.1
 class Side(NamedTuple):
     """One side of a batch: ``m`` distinct samples (or drugs)."""
 
-    features: Tensor  # (m, n_features)
+    blocks: tuple[Tensor | GraphBatch, ...]  # what each encoder reads, m rows each
+    present: Tensor  # (m, n_blocks), 0 where a block is not known
     identity: Tensor  # (m,), 0 where the model does not know the id
     position: Tensor  # (n_pairs,), row of each pair's sample (or drug)
 
 
 class Tower(nn.Module):
-    """Encoded features plus, for ids seen in training, a learned embedding.
+    """Encoded blocks, added up, plus, for ids seen in training, a learned embedding.
+
+    A block that is not known is a learned vector instead, so that a sample without one of the views still has
+    a place.
 
     Parameters
     ----------
-    encoder
-        From ``(m, n_features)`` to ``(m, latent + 1)``, the last column being the bias; None without features.
+    encoders
+        One a block, from its ``m`` rows to ``(m, latent + 1)``, the last column being the bias.
     n_known
         Number of ids with an embedding; 0 for none. Identity 0 is the unknown one: its row is zero and stays so.
     latent
         Width of the output.
+    block_dropout
+        Probability with which a block is masked in training; 0 where there is one block only.
     """
 
-    def __init__(self, encoder: nn.Module | None, n_known: int, latent: int) -> None:
+    def __init__(self, encoders: Sequence[nn.Module], n_known: int, latent: int, *, block_dropout: float = 0.0) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoders = nn.ModuleList(encoders)
         self.latent = latent
+        self.block_dropout = block_dropout if len(self.encoders) > 1 else 0.0
+        self.absent = nn.Parameter(torch.zeros(len(self.encoders), latent + 1)) if encoders else None
         self.embedding = nn.Embedding(n_known + 1, latent, padding_idx=0) if n_known else None
         self.bias = nn.Embedding(n_known + 1, 1, padding_idx=0) if n_known else None
         if self.embedding is not None and self.bias is not None:
@@ -57,12 +69,20 @@ class Tower(nn.Module):
 
     def forward(self, side: Side) -> Tensor:
         """Shape ``(m, latent + 1)``; the last column is the bias."""
-        out = side.features.new_zeros(len(side.identity), self.latent + 1)
-        if self.encoder is not None:
-            out = out + self.encoder(side.features)
+        out = side.present.new_zeros(len(side.identity), self.latent + 1)
+        if self.absent is not None:
+            present = self._masked(side.present)
+            for encoder, block, here in zip(self.encoders, side.blocks, torch.split(present, 1, dim=1), strict=True):
+                out = out + here * encoder(block)
+            out = out + (1 - present) @ self.absent
         if self.embedding is not None and self.bias is not None:
             out = out + torch.cat([self.embedding(side.identity), self.bias(side.identity)], dim=1)
         return out
+
+    def _masked(self, present: Tensor) -> Tensor:
+        if not self.training or not self.block_dropout:
+            return present
+        return present * (torch.rand_like(present) >= self.block_dropout)
 
 
 class TwoTower(nn.Module):

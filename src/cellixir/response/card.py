@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from cellixir.data.splits import SPLIT_MEANING
 
 if TYPE_CHECKING:
@@ -13,11 +15,12 @@ if TYPE_CHECKING:
 def model_card(model: ResponsePredictor) -> str:
     """Return what the model is, what it learned from, what it may be used for, in Markdown."""
     shape, training, members = model.preset
-    views = ", ".join(f"{name} ({len(genes):,} features)" for name, genes in model.sample_features_.views.items())
+    views = ", ".join(f"{name} ({len(view.inputs):,} features)" for name, view in model.sample_features_.views.items())
     annotations = ", ".join(model.sample_features_.onehot.levels) or "none"
     best = [h["validation_loss"].min() for _, h in model.history_.groupby("member")] if len(model.history_) else []
     losses = ", ".join(f"{loss:.3f}" for loss in best) or "not recorded"
-    shares = ", ".join(f"{member.gain:.2f}" for member in model.members_)
+    encoders = ", ".join(f"{view} {name}" for view, name in model.sample_encoding_.encoders.items()) or "none"
+    ninety = model.conformal_.half_width(np.array(["any"]), 0.9)[0]
     return f"""# Drug response: two-tower network
 
 | | |
@@ -29,11 +32,14 @@ def model_card(model: ResponsePredictor) -> str:
 | views | {views or "none"} |
 | annotation used | {annotations} |
 | drug features | {len(model.drug_features_.names):,} columns |
+| encoders of samples | {encoders} |
+| encoder of drugs | {model.drug_encoding_.encoder} |
 | network | latent {shape.latent}, encoder {shape.encoder}, head {shape.head}, {members} members |
 | training | at most {training.max_epochs} epochs, batch {training.batch_size}, seed {model.seed} |
-| validation loss of each member | {losses} (1 is the linear part alone) |
-| share of its deep part that counts | {shares} |
+| validation loss of each member | {losses} (1 is the naive effects alone) |
+| share of the deep part beside the linear one | {model.share_:.2f} |
 | typical error on held-out rows | {model.typical_error_[""]:.3f} {model.unit_} |
+| half width of a 90 % interval | {ninety:.2f} {model.unit_}, for a {model.known_side} without errors of its own |
 
 ## Use
 
@@ -44,6 +50,6 @@ well the question can be answered at all.
 ## Limits
 
 Not for clinical decisions. Cell lines are not patients. `typical_error` is the root mean square error on held-out
-rows of the training data; samples unlike those are missed by more. The training data keep their own terms (GDSC: no
+rows of the training data; samples unlike those, flagged in the column `in_domain`, may be missed by more. The training data keep their own terms (GDSC: no
 commercial use).
 """

@@ -9,7 +9,7 @@ import pandas as pd
 
 from cellixir import metrics
 from cellixir.data.splits import split_groups
-from cellixir.response.models import MODELS
+from cellixir.response.models import spec_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -73,7 +73,7 @@ def overall(
     for model, p in predictions.items():
         plain = metrics.intervals(y, p, units, seed=seed)
         normalised = metrics.intervals(y - expected, p - expected, units, seed=seed)["pearson"]
-        row: dict[str, Any] = {"model": model, "kind": MODELS[model].kind}
+        row: dict[str, Any] = {"model": model, "kind": spec_of(model).kind}
         for name, interval in (
             ("rmse", plain["rmse"]),
             ("r2", plain["r2"]),
@@ -114,7 +114,7 @@ def paired(data: ResponseData, split: str, predictions: Predictions, table: pd.D
         }
         for reference in references
         for model in table["model"]
-        if model != reference and MODELS[model].kind != "baseline"
+        if model != reference and spec_of(model).kind != "baseline"
     ]
     return pd.DataFrame(rows, columns=["model", "reference", "rmse_difference", "low", "high"])
 
@@ -131,12 +131,18 @@ def _difference(
     return {"rmse_difference": drawn.value, "low": drawn.low, "high": drawn.high}
 
 
-def predictions_table(data: ResponseData, folds: list[Fold], predictions: Predictions) -> pd.DataFrame:
-    """Long table ``sample, drug, fold, model, observed, predicted``; ids are categories, so that it stays small."""
+def predictions_table(
+    data: ResponseData, folds: list[Fold], predictions: Predictions, half_widths: Predictions | None = None
+) -> pd.DataFrame:
+    """Long table ``sample, drug, fold, model, observed, predicted``; ids are categories, so that it stays small.
+
+    Where models have intervals, ``low`` and ``high`` stand beside.
+    """
     rows = np.concatenate([fold.test for fold in folds])
     fold = np.concatenate([np.full(len(fold.test), fold.number, dtype=np.int16) for fold in folds])
     sample = pd.Categorical.from_codes(data.sample_index[rows].tolist(), categories=data.samples.index)
     drug = pd.Categorical.from_codes(data.drug_index[rows].tolist(), categories=data.drugs.index)
+    none = np.full(len(data), np.nan)
     parts = [
         pd.DataFrame(
             {
@@ -147,7 +153,12 @@ def predictions_table(data: ResponseData, folds: list[Fold], predictions: Predic
                 "observed": data.response[rows],
                 "predicted": predicted[rows],
             }
+            | _ends(predicted[rows], half_widths.get(model, none)[rows] if half_widths else None)
         )
         for model, predicted in predictions.items()
     ]
     return pd.concat(parts, ignore_index=True)
+
+
+def _ends(predicted: NDArray[np.float64], half: NDArray[np.float64] | None) -> dict[str, NDArray[np.float64]]:
+    return {} if half is None else {"low": predicted - half, "high": predicted + half}

@@ -1,194 +1,154 @@
-"""What the models see of a sample and of a drug, learned from training rows only.
-
-A sample is its omics views, standardised, and its annotation (tissue, medium, ...), one-hot. A drug is its Morgan
-fingerprint, its targets and its pathway. Both become one float32 matrix with named columns.
-"""
+"""What the models see of a sample, learned from training rows only: its omics views and its annotation, one-hot."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
-from sklearn.preprocessing import StandardScaler
 
-from cellixir.data.drugs import morgan_fingerprints, target_sets
-from cellixir.exceptions import ConfigurationError
+from cellixir.data.preprocess import parse_preprocess
+from cellixir.exceptions import ConfigurationError, examples
+from cellixir.response.blocks import Blocks, OneHot
+from cellixir.response.drug_features import DrugFeatures
+from cellixir.response.effects import Effects
 from cellixir.response.model import Known
+from cellixir.response.view_features import ViewFeatures
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cellixir.data.preprocess import Step
     from cellixir.data.response_data import ResponseData
 
-MAX_LEVELS = 60  # an annotation with more levels is a name, not a category
-VARIANCE_FLOOR = 0.02  # a mutation in 5 of 800 lines would otherwise weigh as much as tissue
-FINGERPRINT_BITS = 512
-BLOCK_NORM = 4.0  # root mean square length of a row of each block: 27 tissues weigh as much as 678 mutations
-
-
-@dataclass
-class Blocks:
-    """Named groups of columns, each scaled so that its rows have the same typical length in training."""
-
-    gain: dict[str, float] = field(default_factory=dict)
-
-    def fit(self, blocks: dict[str, NDArray[np.float32]]) -> Blocks:
-        """Learn the gain of each block from training rows; an empty or constant block keeps 1."""
-        for name, block in blocks.items():
-            length = float(np.sqrt(np.square(block, dtype=np.float64).sum(axis=1).mean())) if block.size else 0.0
-            self.gain[name] = BLOCK_NORM / length if length > 0 else 1.0
-        return self
-
-    def transform(self, blocks: dict[str, NDArray[np.float32]], n_rows: int) -> NDArray[np.float32]:
-        """Scaled blocks side by side, float32; shape ``(n_rows, 0)`` when there are none."""
-        scaled = [block * np.float32(self.gain[name]) for name, block in blocks.items()]
-        return np.ascontiguousarray(np.hstack(scaled)) if scaled else np.zeros((n_rows, 0), dtype=np.float32)
-
-
-@dataclass
-class OneHot:
-    """Levels of annotation columns seen in training; an unseen or missing level is a row of zeros."""
-
-    levels: dict[str, list[str]] = field(default_factory=dict)
-
-    def fit(self, table: pd.DataFrame) -> OneHot:
-        """Keep text columns with 2 to ``MAX_LEVELS`` levels and at most half as many levels as rows."""
-        for column in table.columns:
-            if pd.api.types.is_numeric_dtype(table[column]):
-                continue
-            found = sorted(set(table[column].dropna().astype(str)))
-            if 2 <= len(found) <= min(MAX_LEVELS, len(table) // 2):
-                self.levels[str(column)] = found
-        return self
-
-    @property
-    def names(self) -> list[str]:
-        """Column names, ``annotation=level``."""
-        return [f"{column}={level}" for column, found in self.levels.items() for level in found]
-
-    def transform(self, table: pd.DataFrame) -> dict[str, NDArray[np.float32]]:
-        """One block a column, shape ``(len(table), n_levels)``."""
-        blocks = {}
-        for column, found in self.levels.items():
-            values = table[column].astype(object) if column in table else pd.Series(None, index=table.index)
-            codes = pd.Index(found).get_indexer(pd.Index(values.where(values.isna(), values.astype(str))))
-            rows = np.vstack([np.eye(len(found)), np.zeros(len(found))])  # -1, an unknown level, is the last row
-            blocks[column] = rows[codes].astype(np.float32)
-        return blocks
+ANNOTATION = "annotation"
 
 
 @dataclass
 class SampleFeatures:
-    """Views (standardised over training samples) and annotation of each sample."""
+    """Views and annotation of each sample, side by side in one float32 matrix with named columns.
 
-    views: dict[str, list[str]] = field(default_factory=dict)
-    mean: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-    scale: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    Parameters
+    ----------
+    preprocess
+        Steps for the views, as ``--preprocess`` takes them; empty: standardised only.
+    """
+
+    preprocess: str = ""
+    views: dict[str, ViewFeatures] = field(default_factory=dict)
     onehot: OneHot = field(default_factory=OneHot)
     blocks: Blocks = field(default_factory=Blocks)
 
     def fit(self, data: ResponseData) -> SampleFeatures:
         """Learn from the samples that ``data.responses`` names, each once."""
         seen = np.unique(data.sample_index)
+        chains = _chains(self.preprocess, list(data.views))
+        target = _sensitivity(data) if any(chains.values()) else None
         for name, view in data.views.items():
-            scaler = StandardScaler().fit(data.feature_matrix(name)[seen].astype(np.float64))
-            self.views[name] = list(view.var_names)
-            self.mean[name] = scaler.mean_
-            self.scale[name] = np.sqrt(scaler.var_ + VARIANCE_FLOOR * max(float(scaler.var_.max()), 1e-12))
+            rows = seen[data.in_view(name)[seen]]
+            if not len(rows):
+                message = f"no sample to learn from has the view '{name}'; leave the view out"
+                raise ConfigurationError(message)
+            chosen = None if target is None else target[rows]
+            raw = data.feature_matrix(name)[rows]
+            self.views[name] = ViewFeatures.fit(raw, list(view.var_names), chains.get(name), chosen)
         self.onehot.fit(data.samples.iloc[seen])
         self.blocks.fit({name: block[seen] for name, block in self._blocks(data).items()})
         return self
 
     @property
     def names(self) -> list[str]:
-        """Names of the columns of ``transform``."""
-        return [f for features in self.views.values() for f in features] + self.onehot.names
+        """Names of the columns of ``transform``; with several views ``view:feature``."""
+        several = len(self.views) > 1
+        return [f"{v}:{n}" if several else n for v, f in self.views.items() for n in f.names] + self.onehot.names
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """Number of columns of each view, and of the annotation."""
+        widths = {name: len(view.names) for name, view in self.views.items()}
+        return widths | ({ANNOTATION: len(self.onehot.names)} if self.onehot.names else {})
+
+    @property
+    def notes(self) -> list[str]:
+        """What preprocessing left out."""
+        return [f"view '{name}': {note}" for name, view in self.views.items() for note in view.notes]
 
     def transform(self, data: ResponseData, *, missing: str = "error") -> NDArray[np.float32]:
         """Matrix of shape ``(len(data.samples), len(names))``; genes are matched by name."""
         return self.blocks.transform(self._blocks(data, missing=missing), len(data.samples))
 
+    def present(self, data: ResponseData) -> NDArray[np.bool_]:
+        """Which blocks of ``widths`` each sample has, shape ``(n_samples, n_blocks)``."""
+        nowhere = np.zeros(len(data.samples), dtype=bool)
+        columns = [data.in_view(name) if name in data.views else nowhere for name in self.views]
+        columns += [~nowhere] if ANNOTATION in self.widths else []
+        return np.stack(columns, axis=1) if columns else np.zeros((len(data.samples), 0), dtype=bool)
+
+    def views_used(self, data: ResponseData) -> list[str]:
+        """Views that each sample has, ``'expression, genomic'``."""
+        here = self.present(data)[:, : len(self.views)]
+        return [", ".join(name for name, there in zip(self.views, row, strict=True) if there) for row in here]
+
     def _blocks(self, data: ResponseData, *, missing: str = "error") -> dict[str, NDArray[np.float32]]:
+        self._require_a_view(data)
         blocks = {}
-        for name, names in self.views.items():
-            raw = data.feature_matrix(name, names, missing="error" if missing == "error" else "zero")
+        for name, view in self.views.items():
+            if name not in data.views:  # every sample lacks it
+                blocks[name] = np.zeros((len(data.samples), len(view.names)), dtype=np.float32)
+                continue
+            raw = data.feature_matrix(name, view.inputs, missing="error" if missing == "error" else "zero")
             if missing == "mean":
-                absent = ~np.isin(names, data.views[name].var_names)
-                raw[:, absent] = self.mean[name][absent]
-            blocks[name] = ((raw - self.mean[name]) / self.scale[name]).astype(np.float32)
+                raw[:, ~np.isin(view.inputs, data.views[name].var_names)] = np.nan
+            blocks[name] = view.transform(raw, data.in_view(name))
         return blocks | self.onehot.transform(data.samples)
+
+    def _require_a_view(self, data: ResponseData) -> None:
+        if self.views and not set(self.views) & set(data.views):
+            message = (
+                f"the model knows the views {examples(self.views, 8)}, the data have "
+                f"{examples(data.views, 8) or 'none'}; give --omics VIEW=FILE with one of those names"
+            )
+            raise ConfigurationError(message)
 
     def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Arrays and facts for a bundle."""
-        arrays = {f"{part}/{v}": a[v] for part, a in (("mean", self.mean), ("scale", self.scale)) for v in a}
-        return arrays, {"views": self.views, "levels": self.onehot.levels, "gain": self.blocks.gain}
+        states = {name: view.state() for name, view in self.views.items()}
+        arrays = {f"{name}/{key}": array for name, (found, _) in states.items() for key, array in found.items()}
+        facts = {"views": {name: facts for name, (_, facts) in states.items()}, "levels": self.onehot.levels}
+        return arrays, facts | {"gain": self.blocks.gain, "preprocess": self.preprocess}
 
     @classmethod
-    def from_state(cls, arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> SampleFeatures:
+    def from_state(cls, arrays: Mapping[str, NDArray[Any]], facts: dict[str, Any]) -> SampleFeatures:
         """Rebuild what ``state`` described."""
-        mean, scale = ({v: arrays[f"{part}/{v}"] for v in facts["views"]} for part in ("mean", "scale"))
-        return cls(facts["views"], mean, scale, OneHot(facts["levels"]), Blocks(facts["gain"]))
-
-
-@dataclass
-class DrugFeatures:
-    """Fingerprint, targets (those of two or more training drugs) and pathway of each drug."""
-
-    targets: list[str] = field(default_factory=list)
-    has_smiles: bool = False
-    onehot: OneHot = field(default_factory=OneHot)
-    blocks: Blocks = field(default_factory=Blocks)
-
-    def fit(self, data: ResponseData) -> DrugFeatures:
-        """Learn from the drugs that ``data.responses`` names."""
-        seen = data.drugs.iloc[np.unique(data.drug_index)]
-        self.has_smiles = "smiles" in seen and bool(seen["smiles"].notna().any())
-        if "targets" in seen:
-            counts = Counter(t for targets in target_sets(seen).values() for t in targets)
-            self.targets = sorted(t for t, n in counts.items() if n > 1)
-        self.onehot.fit(seen[[c for c in ("pathway",) if c in seen]])
-        self.blocks.fit(self._blocks(seen))
-        return self
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the columns of ``transform``."""
-        bits = [f"morgan_{i}" for i in range(FINGERPRINT_BITS)] if self.has_smiles else []
-        known = ["has_smiles"] if self.has_smiles else []
-        return bits + known + [f"target={t}" for t in self.targets] + self.onehot.names
-
-    def transform(self, drugs: pd.DataFrame) -> NDArray[np.float32]:
-        """Matrix of shape ``(len(drugs), len(names))``; what is not known of a drug is zero."""
-        return self.blocks.transform(self._blocks(drugs), len(drugs))
-
-    def _blocks(self, drugs: pd.DataFrame) -> dict[str, NDArray[np.float32]]:
-        blocks: dict[str, NDArray[np.float32]] = {}
-        if self.has_smiles:
-            smiles = drugs["smiles"] if "smiles" in drugs else pd.Series(None, index=drugs.index, dtype=object)
-            blocks["morgan"] = morgan_fingerprints(smiles, n_bits=FINGERPRINT_BITS).astype(np.float32)
-            blocks["has_smiles"] = smiles.notna().to_numpy().astype(np.float32)[:, None]
-        if self.targets:
-            sets = target_sets(drugs) if "targets" in drugs else {}
-            hits = [[t in sets.get(str(drug), ()) for t in self.targets] for drug in drugs.index]
-            blocks["targets"] = np.array(hits, dtype=np.float32).reshape(len(drugs), -1)
-        return blocks | self.onehot.transform(drugs)
-
-    def state(self) -> dict[str, Any]:
-        """Facts for a bundle."""
-        return {
-            "targets": self.targets,
-            "has_smiles": self.has_smiles,
-            "levels": self.onehot.levels,
-            "gain": self.blocks.gain,
+        views = {
+            name: ViewFeatures.from_state(
+                {key.removeprefix(f"{name}/"): a for key, a in arrays.items() if key.startswith(f"{name}/")}, view
+            )
+            for name, view in facts["views"].items()
         }
+        return cls(facts["preprocess"], views, OneHot(facts["levels"]), Blocks(facts["gain"]))
 
-    @classmethod
-    def from_state(cls, facts: dict[str, Any]) -> DrugFeatures:
-        """Rebuild what ``state`` described."""
-        return cls(facts["targets"], facts["has_smiles"], OneHot(facts["levels"]), Blocks(facts["gain"]))
+
+def _chains(preprocess: str, views: Sequence[str]) -> dict[str, tuple[Step, ...]]:
+    """Chain of each view that has one; a view that is named but not there is an error."""
+    if not preprocess.strip():
+        return {}
+    parsed = parse_preprocess(preprocess)
+    unknown = [name for name in parsed if name and name not in views]
+    if unknown:
+        message = f"--preprocess names the view '{unknown[0]}'; the data have {examples(views, 8) or 'no views'}"
+        raise ConfigurationError(message)
+    found = {name: parsed.get(name, parsed.get("")) for name in views}
+    return {name: steps for name, steps in found.items() if steps}
+
+
+def _sensitivity(data: ResponseData) -> NDArray[np.float64]:
+    """Mean residual of each sample from the means of its drugs: what supervised selection looks at; NaN if none."""
+    residual = data.response - Effects.fit(data, samples=False, drugs=True, tissue=False).predict(data)
+    count = np.bincount(data.sample_index, minlength=len(data.samples))
+    total = np.bincount(data.sample_index, residual, minlength=len(data.samples))
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def require_features(data: ResponseData, split: str) -> None:
@@ -200,7 +160,7 @@ def require_features(data: ResponseData, split: str) -> None:
         If new samples have no features, or new drugs no SMILES, targets or pathways.
     """
     known = Known.under(split)
-    if not known.samples and not SampleFeatures().fit(data).names:
+    if not known.samples and not data.views and not OneHot().fit(data.samples).names:
         message = f"{split} predicts new samples, but the data have no features of samples; give --omics VIEW=FILE"
         raise ConfigurationError(message)
     if not known.drugs and not DrugFeatures().fit(data).names:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from cellixir.data.crosswalk import Crosswalk, read_crosswalk
 from cellixir.data.drugs import read_drugs
 from cellixir.data.omics import read_view
 from cellixir.data.response_data import ResponseData
@@ -16,7 +18,7 @@ from cellixir.exceptions import ConfigurationError, UnknownIds, examples
 from cellixir.sources.gdsc import datasets
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from anndata import AnnData
 
@@ -69,6 +71,8 @@ def read_inputs(
     omics: Mapping[str, Path] | None = None,
     drugs: Path | str | None = None,
     samples: Path | str | None = None,
+    ids: Path | str | None = None,
+    require: Sequence[str] = (),
 ) -> ResponseData:
     """Join a response table with omics, drugs and samples from files.
 
@@ -82,12 +86,16 @@ def read_inputs(
         Drug list with any of name, smiles, targets, pathway.
     samples
         Sample annotation with a ``tissue`` column.
+    ids
+        Table in which a row is a cell line and the columns are its ids, for views that name samples in another way.
+    require
+        Views without which a sample is left out; otherwise one view is enough, the others are masked.
     """
     table = read_responses(response)
-    views = read_views(omics or {}, table.samples.index)
+    views, notes = read_known_views(omics or {}, table.samples.index, ids)
     annotation = table.samples if samples is None else _beside(table.samples, read_samples(samples), str(samples))
     drug_list = table.drugs if drugs is None else _match_drugs(read_drugs(drugs), table.drugs)
-    return ResponseData.join(
+    data = ResponseData.join(
         table.pairs,
         views=views,
         samples=annotation,
@@ -95,12 +103,46 @@ def read_inputs(
         measure=table.measure,
         unit=table.unit,
         source=Path(response).name,
+        require=require,
     )
+    return replace(data, notes=(*notes, *data.notes))
 
 
-def read_views(files: Mapping[str, Path], samples: pd.Index | None = None) -> dict[str, AnnData]:
-    """Views by name; ``samples`` are the ids by which a table with genes in rows is recognised."""
-    return {name: read_view(file, name=name, samples=samples) for name, file in files.items()}
+def add_views(
+    data: ResponseData, omics: Mapping[str, Path], *, ids: Path | str | None = None, require: Sequence[str] = ()
+) -> ResponseData:
+    """``data`` with more views from files; see ``read_inputs``."""
+    views, notes = read_known_views(omics, data.samples.index, ids)
+    more = data.with_views(views, require=require)
+    return replace(more, notes=(*notes, *more.notes))
+
+
+def read_views(files: Mapping[str, Path], samples: Iterable[object] | None = None) -> dict[str, AnnData]:
+    """Views by name, gaps kept; ``samples`` are the ids by which a table with genes in rows is recognised."""
+    return {name: read_view(file, name=name, samples=samples, gaps="keep") for name, file in files.items()}
+
+
+def read_known_views(
+    files: Mapping[str, Path], samples: pd.Index, ids: Path | str | None = None
+) -> tuple[dict[str, AnnData], list[str]]:
+    """Views under the ids of ``samples``, translated by the table ``ids``, and what that left out."""
+    if ids is None:
+        return read_views(files, samples), []
+    crosswalk = read_crosswalk(ids)
+    every = [*samples, *crosswalk.table.stack().astype(str)]
+    named = {name: _translated(view, crosswalk, samples) for name, view in read_views(files, every).items()}
+    return {name: view for name, (view, _) in named.items()}, [note for _, notes in named.values() for note in notes]
+
+
+def _translated(view: AnnData, crosswalk: Crosswalk, samples: pd.Index) -> tuple[AnnData, list[str]]:
+    if view.obs_names.isin(samples).any():
+        return view, []
+    found = crosswalk.translate(view.obs_names, samples).reindex(view.obs_names)
+    here = found.notna().to_numpy()
+    translated = view[here].copy()
+    translated.obs_names = found[here].astype(str).to_numpy()
+    name = view.uns["name"]
+    return translated, [f"view '{name}': {note}" for note in found.attrs.get("notes", [])]
 
 
 def _beside(left: pd.DataFrame, right: pd.DataFrame, source: str) -> pd.DataFrame:

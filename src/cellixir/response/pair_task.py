@@ -18,18 +18,33 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from cellixir.nn import GraphBatch
+
 BLOCK = 1 << 16
+
+
+@dataclass(frozen=True)
+class SideTable:
+    """All samples (or drugs): what each encoder reads of them, and which are known by id."""
+
+    blocks: tuple[Tensor | GraphBatch, ...]  # n rows each
+    present: Tensor  # (n, n_blocks)
+    identity: Tensor  # (n,), 0 where unknown
+
+    def side(self, rows: Tensor) -> Side:
+        """Side of a batch of pairs with these ``rows``; each distinct one stands in it once."""
+        distinct, position = torch.unique(rows, return_inverse=True)
+        blocks = tuple(block[distinct] for block in self.blocks)
+        return Side(blocks, self.present[distinct], self.identity[distinct], position)
 
 
 @dataclass(frozen=True)
 class Pairs:
     """Pairs as indices into two small tables: memory grows with samples + drugs + pairs, never with samples x drugs."""
 
-    sample_features: Tensor  # (n_samples, n_features)
-    drug_features: Tensor  # (n_drugs, n_features)
-    sample_identity: Tensor  # (n_samples,), 0 where unknown
-    drug_identity: Tensor  # (n_drugs,)
-    sample: Tensor  # (n_pairs,), row of sample_features
+    samples: SideTable
+    drugs: SideTable
+    sample: Tensor  # (n_pairs,), row in samples
     drug: Tensor  # (n_pairs,)
     target: Tensor  # (n_pairs,)
 
@@ -41,22 +56,9 @@ class Pairs:
         index = torch.from_numpy(rows).to(self.target.device)
         return replace(self, sample=self.sample[index], drug=self.drug[index], target=self.target[index])
 
-    def feature_arrays(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Features of samples and of drugs, as arrays."""
-        return self.sample_features.cpu().numpy(), self.drug_features.cpu().numpy()
-
     def block(self, rows: Tensor) -> tuple[Side, Side]:
-        """Both sides of the pairs ``rows``; each distinct sample and drug stands in it once."""
-        sample, drug = self.sample[rows], self.drug[rows]
-        return (
-            _side(self.sample_features, self.sample_identity, sample),
-            _side(self.drug_features, self.drug_identity, drug),
-        )
-
-
-def _side(features: Tensor, identity: Tensor, rows: Tensor) -> Side:
-    distinct, position = torch.unique(rows, return_inverse=True)
-    return Side(features[distinct], identity[distinct], position)
+        """Both sides of the pairs ``rows``."""
+        return self.samples.side(self.sample[rows]), self.drugs.side(self.drug[rows])
 
 
 class PairTask(Task):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
@@ -15,11 +15,17 @@ from cellixir.data.response_data import ResponseData
 from cellixir.data.splits import split_groups, split_off
 from cellixir.estimator import Arrays, Estimator
 from cellixir.exceptions import ConfigurationError, NotFitted
-from cellixir.nn import DenseEncoder, Tower, TwoTower
+from cellixir.metrics.conformal import Conformal
+from cellixir.nn import TargetGraphEncoder, Tower, TwoTower
+from cellixir.response.architecture import PRESETS, Architecture, Preset
 from cellixir.response.card import model_card
-from cellixir.response.features import DrugFeatures, SampleFeatures, require_features
+from cellixir.response.committee import confirmed, forward
+from cellixir.response.domain import Domain
+from cellixir.response.drug_features import DrugFeatures
+from cellixir.response.encoders import DrugEncoding, SampleEncoding, Shape
+from cellixir.response.features import SampleFeatures, require_features
 from cellixir.response.model import Known
-from cellixir.response.pair_task import Pairs, PairTask
+from cellixir.response.pair_task import Pairs, PairTask, SideTable
 from cellixir.response.wide import Wide
 from cellixir.training import Epoch, TrainingConfig, derived_seed, pick_device, train
 
@@ -29,72 +35,28 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-PREDICT_ROWS = 1 << 16
+    from cellixir.nn import GraphBatch
+    from cellixir.response.encoders import GeneSets
+
 MIN_HELD_OUT = 20
 _DATA_FACTS = ("fingerprint", "measure", "unit", "n_pairs", "n_samples", "scales")
 
 
-@dataclass(frozen=True)
-class Architecture:
-    """Widths and dropout of the two towers.
+class Inputs(NamedTuple):
+    """Features of every sample and of every drug."""
 
-    Parameters
-    ----------
-    latent
-        Width in which samples and drugs meet.
-    encoder
-        Hidden width of each encoder.
-    head
-        Hidden width of the head; 0 leaves the inner product alone.
-    """
-
-    latent: int = 64
-    encoder: int = 256
-    head: int = 256
-    dropout: float = 0.2
-    input_dropout: float = 0.2
-
-
-class Preset(NamedTuple):
-    """Defaults of one question, chosen on inner validation rows of GDSC v17 (docs/benchmarks/response.md)."""
-
-    architecture: Architecture
-    training: TrainingConfig
-    members: int
-
-
-PRESETS: dict[str, Preset] = {
-    "LPO": Preset(Architecture(), TrainingConfig(max_epochs=25, patience=6), members=4),
-    "LCO": Preset(
-        Architecture(encoder=256, head=0, dropout=0.6, input_dropout=0.7),
-        TrainingConfig(max_epochs=15, learning_rate=3e-4, batch_size=8192),
-        members=5,
-    ),
-    "LDO": Preset(
-        Architecture(latent=8, encoder=256, head=0, dropout=0.5, input_dropout=0.5),
-        TrainingConfig(max_epochs=8, learning_rate=1e-4, batch_size=8192),
-        members=5,
-    ),
-}
-PRESETS["LTO"] = PRESETS["LCO"]
-
-
-@dataclass
-class Member:
-    """One network of the committee; ``gain``, from 0 to 1, is how much of it its validation rows confirm."""
-
-    gain: float
-    network: TwoTower
+    samples: NDArray[np.float32]
+    drugs: NDArray[np.float32]
 
 
 class ResponsePredictor(Estimator):
     """Two-tower network for drug response, a committee of ``members``.
 
-    Wide and deep. The wide part (naive effects, and a linear model where one side is new) is solved in closed form;
-    the deep part learns what it leaves of rows that it has not seen: a sample tower and a drug tower meet in an inner
-    product and a small head. Ids that were seen in training also carry a learned embedding where the question allows
-    it. Each member stops on an inner validation part of its own, so that the committee learns from all rows (Krogh and
-    Vedelsby, NIPS 1994).
+    Wide and deep. The wide part (naive effects, and a linear model where one side is new) is solved in closed form.
+    The deep part learns what the effects leave: a sample tower and a drug tower meet in an inner product and a small
+    head. Ids that were seen in training also carry a learned embedding where the question allows it. Each member stops
+    on an inner validation part of its own, so that the committee learns from all rows (Krogh and Vedelsby, NIPS 1994);
+    what all members say of those parts decides how much the deep part counts beside the linear one.
 
     Parameters
     ----------
@@ -102,6 +64,10 @@ class ResponsePredictor(Estimator):
         The question: LPO (known samples and drugs), LCO (new samples), LDO (new drugs), LTO (new tissues).
     architecture, training, members
         None: the preset of the split.
+    preprocess
+        Steps for the views, learned from training samples, for example ``variance=500,standard``; empty: standardised.
+    gene_sets
+        Genes by pathway, for ``transformer`` encoders; None: tokens of genes that stand together.
     seed
         Makes fit and prediction repeatable to the bit on one machine.
     device
@@ -109,10 +75,12 @@ class ResponsePredictor(Estimator):
 
     Attributes
     ----------
-    members_ : list of Member
+    members_ : list of TwoTower
+    share_ : float
+        From 0, the linear part alone, to 1, the deep part in its place.
     history_ : DataFrame
         ``member, epoch, train_loss, validation_loss, learning_rate, seconds``; losses are mean squared errors
-        of what the wide part leaves, in units of its variance: 1 is the wide part alone.
+        of what the effects leave, in units of its variance: 1 is the effects alone.
     """
 
     def __init__(
@@ -122,6 +90,8 @@ class ResponsePredictor(Estimator):
         architecture: Architecture | None = None,
         training: TrainingConfig | None = None,
         members: int | None = None,
+        preprocess: str = "",
+        gene_sets: GeneSets | None = None,
         seed: int = 0,
         device: str = "auto",
     ) -> None:
@@ -129,6 +99,8 @@ class ResponsePredictor(Estimator):
         self.architecture = architecture
         self.training = training
         self.members = members
+        self.preprocess = preprocess
+        self.gene_sets = gene_sets
         self.seed = seed
         self.device = device
 
@@ -173,37 +145,81 @@ class ResponsePredictor(Estimator):
             If there is nothing to learn a new sample or drug from.
         """
         self._learn_features(data)
-        self.members_: list[Member] = []
+        self.members_: list[TwoTower] = []
         self.fingerprint_, self.measure_, self.unit_ = data.fingerprint, data.measure, data.unit
         self.n_pairs_, self.n_samples_ = len(data), len(np.unique(data.sample_index))
         self.scales_ = {name: str(view.uns.get("scale", "unknown")) for name, view in data.views.items()}
         self.drugs_ = data.drugs.iloc[np.unique(data.drug_index)]
-        known = Known.under(self.split)
-        self.wide_, without = Wide.fit(data, known, self.sample_features_, self.drug_features_)
-        left = data.response - without
+        known, linear = Known.under(self.split), self.preset.architecture.linear
+        fitted = Wide.fit(data, known, self.sample_features_, self.drug_features_, linear=linear)
+        self.wide_ = fitted.wide
+        blocks = fitted.block_weights if fitted.wide.new_samples else np.ones(len(self.sample_features_.widths))
+        self.view_gain_ = np.sqrt(blocks)
+        left = data.response - fitted.effects
         self.scale_ = float(left.std()) or 1.0
-        pairs = self._pairs(data, left / self.scale_)
-        history, missed = [], []
+        pairs = self._pairs(data, self._inputs(data), left / self.scale_)
+        held_out = self._train_members(data, pairs, validation, checkpoint, on_epoch)
+        rows, deep = (np.concatenate(part) for part in zip(*held_out, strict=True))
+        units = split_groups(data, self.split)[rows]
+        self.share_ = confirmed(left[rows], fitted.linear[rows], deep * self.scale_, units)
+        said = (1 - self.share_) * fitted.linear[rows] + self.share_ * deep * self.scale_
+        self._learn_errors(data, rows, left[rows] - said, units)
+        return self
+
+    def _train_members(
+        self,
+        data: ResponseData,
+        pairs: Pairs,
+        validation: NDArray[np.int64] | None,
+        checkpoint: Path | None,
+        on_epoch: Callable[[int, Epoch], None] | None,
+    ) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+        """Train the committee; the rows that each member did not see, and what it says of them."""
+        learned = self.fingerprint_ + "".join(_digest(a) for a in self.sample_encoding_.layouts.values())
+        history, held_out = [], []
         for number in range(self.preset.members):
             train_rows, stop_rows = self._parts(data, validation, number)
             file = checkpoint / f"member-{number}.safetensors" if checkpoint else None
-            signature = repr((self.split, self.preset, self.seed, number, self.fingerprint_, _digest(stop_rows)))
+            signature = repr((self.split, self.preset, self.preprocess, self.seed, number, learned, _digest(stop_rows)))
             stop = pairs.subset(stop_rows)
             network, epochs = self._train(number, pairs.subset(train_rows), stop, file, signature, on_epoch)
-            deep = _forward(network, stop)
-            gain = _confirmed(stop, deep, split_groups(data, self.split)[stop_rows])
-            self.members_.append(Member(gain, network))
-            missed.append((stop_rows, stop.target.cpu().numpy() - gain * deep))
+            self.members_.append(network)
+            held_out.append((stop_rows, forward(network, stop)))
             history += [{"member": number, **asdict(epoch)} for epoch in epochs]
         self.history_ = pd.DataFrame(history)
-        rows, errors = (np.concatenate(part) for part in zip(*missed, strict=True))
-        self.typical_error_ = _typical_error(data.responses[self._known_side].iloc[rows], errors * self.scale_)
-        return self
+        return held_out
+
+    def _learn_errors(
+        self, data: ResponseData, rows: NDArray[np.int64], errors: NDArray[np.float64], units: NDArray[np.int64]
+    ) -> None:
+        """What was missed of rows that were held out: typical errors and intervals; and what is far from training."""
+        ids = data.responses[self.known_side].iloc[rows]
+        self.typical_error_ = _typical_error(ids, errors)
+        self.conformal_ = Conformal.fit(errors, ids.to_numpy(str), units=units)
+        self.domain_ = Domain.fit(self.sample_features_, self.drug_features_, data, Known.under(self.split))
+
+    def half_width(self, data: ResponseData, level: float = 0.9) -> NDArray[np.float64]:
+        """Half the width of each row's interval, which holds the response with probability ``level``, ``(n_pairs,)``.
+
+        Split-conformal, from errors of rows that members did not see; infinite where too few were held out.
+        """
+        self.check_fitted()
+        return self.conformal_.half_width(data.responses[self.known_side].to_numpy(str), level)
 
     @property
-    def _known_side(self) -> str:
+    def known_side(self) -> str:
         """Column whose ids have a typical error: those that will be known when a pair is predicted."""
         return "drug" if Known.under(self.split).drugs else "sample"
+
+    @property
+    def new_side(self) -> str:
+        """What may be new when a pair is predicted: ``sample`` or, under LDO, ``drug``."""
+        return "sample" if Known.under(self.split).drugs else "drug"
+
+    def in_domain(self, data: ResponseData, *, missing: str = "error") -> NDArray[np.bool_]:
+        """Whether each row's sample (under LDO drug) is like those of training, shape ``(n_pairs,)``."""
+        self.check_fitted()
+        return self.domain_.inside(self.sample_features_.transform(data, missing=missing), data)
 
     def typical_error(self, data: ResponseData) -> NDArray[np.float64]:
         """Root mean square error of each row's drug (under LDO: sample) on rows held out of training, ``(n_pairs,)``.
@@ -211,14 +227,21 @@ class ResponsePredictor(Estimator):
         One standard deviation, roughly, of what will be missed; the mean over all where the id has few such rows.
         """
         self.check_fitted()
-        ids = data.responses[self._known_side]
+        ids = data.responses[self.known_side]
         return np.asarray(ids.map(self.typical_error_).fillna(self.typical_error_[""]), dtype=np.float64)
 
     def _learn_features(self, data: ResponseData) -> None:
         known = Known.under(self.split)
         require_features(data, self.split)
-        self.sample_features_ = SampleFeatures().fit(data)
+        shape = self.preset.architecture
+        seen_samples, seen_drugs = np.unique(data.sample_index), np.unique(data.drug_index)
+        self.sample_features_ = SampleFeatures(self.preprocess).fit(data)
         self.drug_features_ = DrugFeatures().fit(data)
+        flat = self.sample_features_.transform(data)[seen_samples]
+        self.sample_encoding_ = SampleEncoding.fit(self.sample_features_, flat, shape.sample_encoder, self.gene_sets)
+        self.drug_encoding_ = DrugEncoding.fit(self.drug_features_, data.drugs.iloc[seen_drugs], shape.drug_encoder)
+        self._drug_rows = seen_drugs
+        self.notes_ = self.sample_features_.notes + self.drug_encoding_.notes(data.drugs.iloc[seen_drugs])
         self.known_samples_ = _seen(data.samples.index, data.sample_index) if known.samples else pd.Index([])
         self.known_drugs_ = _seen(data.drugs.index, data.drug_index) if known.drugs else pd.Index([])
 
@@ -240,7 +263,11 @@ class ResponsePredictor(Estimator):
         on_epoch: Callable[[int, Epoch], None] | None,
     ) -> tuple[TwoTower, list[Epoch]]:
         seed = derived_seed(self.seed, number)
-        network = self._network(seed).to(pick_device(self.device))
+        network = self._network(seed)
+        for encoder, block in zip(network.drug.encoders, rows.drugs.blocks, strict=True):
+            if isinstance(encoder, TargetGraphEncoder) and isinstance(block, torch.Tensor):
+                encoder.connect(block[torch.from_numpy(self._drug_rows)])
+        network = network.to(pick_device(self.device))
         epochs = train(
             PairTask(network, rows, stop),
             self.preset.training,
@@ -252,36 +279,31 @@ class ResponsePredictor(Estimator):
         return network, epochs
 
     def _network(self, seed: int) -> TwoTower:
-        shape = self.preset.architecture
+        a = self.preset.architecture
+        shape = Shape(a.encoder, a.latent + 1, a.dropout, a.input_dropout)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            sample = Tower(self._encoder(len(self.sample_features_.names)), len(self.known_samples_), shape.latent)
-            drug = Tower(self._encoder(len(self.drug_features_.names)), len(self.known_drugs_), shape.latent)
-            return TwoTower(sample, drug, hidden=shape.head, dropout=shape.dropout)
+            samples, drugs = self.sample_encoding_.modules(shape), self.drug_encoding_.modules(shape)
+            sample = Tower(samples, len(self.known_samples_), a.latent, block_dropout=a.view_dropout)
+            drug = Tower(drugs, len(self.known_drugs_), a.latent)
+            return TwoTower(sample, drug, hidden=a.head, dropout=a.dropout)
 
-    def _encoder(self, n_features: int) -> DenseEncoder | None:
-        shape = self.preset.architecture
-        if not n_features:
-            return None
-        return DenseEncoder(
-            n_features,
-            shape.encoder,
-            shape.latent + 1,
-            dropout=shape.dropout,
-            input_dropout=shape.input_dropout,
-        )
-
-    def _pairs(self, data: ResponseData, target: NDArray[np.float64] | None = None, *, missing: str = "error") -> Pairs:
+    def _pairs(self, data: ResponseData, inputs: Inputs, target: NDArray[np.float64] | None = None) -> Pairs:
         device = pick_device(self.device)
+        sample_blocks = self.sample_encoding_.blocks(inputs.samples, self.view_gain_)
+        drug_blocks = self.drug_encoding_.blocks(data.drugs, inputs.drugs)
+        here = self.drug_encoding_.present(data.drugs, len(drug_blocks))
         return Pairs(
-            torch.from_numpy(self.sample_features_.transform(data, missing=missing)).to(device),
-            torch.from_numpy(self.drug_features_.transform(data.drugs)).to(device),
-            torch.from_numpy(self.known_samples_.get_indexer(data.samples.index) + 1).to(device),
-            torch.from_numpy(self.known_drugs_.get_indexer(data.drugs.index) + 1).to(device),
+            _side_table(sample_blocks, self.sample_features_.present(data), self.known_samples_, data.samples, device),
+            _side_table(drug_blocks, here, self.known_drugs_, data.drugs, device),
             torch.from_numpy(data.sample_index).to(device),
             torch.from_numpy(data.drug_index).to(device),
             torch.from_numpy(np.zeros(len(data)) if target is None else target).float().to(device),
         )
+
+    def _inputs(self, data: ResponseData, *, missing: str = "error") -> Inputs:
+        samples = self.sample_features_.transform(data, missing=missing)
+        return Inputs(samples, self.drug_features_.transform(data.drugs))
 
     def predict(self, data: ResponseData) -> NDArray[np.float64]:
         """Mean of the members' predictions for each row of ``data``, shape ``(n_pairs,)``."""
@@ -296,9 +318,10 @@ class ResponsePredictor(Estimator):
             If features of the model are not in ``data`` and ``missing`` is not ``'zero'``.
         """
         self.check_fitted()
-        pairs = self._pairs(data, missing=missing)
-        wide = self.wide_.predict(data, *pairs.feature_arrays())
-        return np.stack([wide + m.gain * self.scale_ * _forward(m.network, pairs) for m in self.members_])
+        inputs = self._inputs(data, missing=missing)
+        pairs, effects = self._pairs(data, inputs), self.wide_.effects.predict(data)
+        start = effects + (1 - self.share_) * self.wide_.linear(data, *inputs)
+        return np.stack([start + self.share_ * self.scale_ * forward(network, pairs) for network in self.members_])
 
     def check_fitted(self) -> None:
         """Refuse what needs a fitted model."""
@@ -310,11 +333,15 @@ class ResponsePredictor(Estimator):
         """Arrays and facts of the fitted model."""
         self.check_fitted()
         arrays, features = self.sample_features_.state()
-        arrays = {f"features/{n}": a for n, a in arrays.items()}
+        layouts, sample_encoding = self.sample_encoding_.state()
+        arrays = {f"features/{n}": a for n, a in arrays.items()} | {f"layout/{n}": a for n, a in layouts.items()}
         wide, wide_facts = self.wide_.state()
         arrays |= {f"wide/{n}": a for n, a in wide.items()}
+        conformal, conformal_facts = self.conformal_.state()
+        domain, domain_facts = self.domain_.state()
+        arrays |= {f"conformal/{n}": a for n, a in conformal.items()} | {f"domain/{n}": a for n, a in domain.items()}
         for i, member in enumerate(self.members_):
-            weights = member.network.state_dict()
+            weights = member.state_dict()
             arrays |= {f"member{i}/network/{n}": t.cpu().numpy() for n, t in weights.items()}
         return arrays, {
             "parameters": {
@@ -322,18 +349,25 @@ class ResponsePredictor(Estimator):
                 "architecture": asdict(self.preset.architecture),
                 "training": asdict(self.preset.training),
                 "members": self.preset.members,
+                "preprocess": self.preprocess,
                 "seed": self.seed,
             },
             "data": {name: getattr(self, f"{name}_") for name in _DATA_FACTS},
             "sample_features": features,
             "drug_features": self.drug_features_.state(),
+            "sample_encoding": sample_encoding,
+            "drug_encoding": self.drug_encoding_.state(),
+            "notes": self.notes_,
             "known_samples": list(self.known_samples_),
             "known_drugs": list(self.known_drugs_),
             "drugs": json.loads(self.drugs_.to_json(orient="split")),
             "wide": wide_facts,
             "scale": self.scale_,
             "typical_error": self.typical_error_,
-            "gains": [member.gain for member in self.members_],
+            "share": self.share_,
+            "view_gain": [float(gain) for gain in self.view_gain_],
+            "conformal": conformal_facts,
+            "domain": domain_facts,
             "history": self.history_.to_dict(orient="list"),
         }
 
@@ -350,25 +384,42 @@ class ResponsePredictor(Estimator):
         model.typical_error_ = facts["typical_error"]
         model.sample_features_ = SampleFeatures.from_state(_under(arrays, "features/"), facts["sample_features"])
         model.drug_features_ = DrugFeatures.from_state(facts["drug_features"])
+        model.sample_encoding_ = SampleEncoding.from_state(_under(arrays, "layout/"), facts["sample_encoding"])
+        model.drug_encoding_, model.notes_ = DrugEncoding.from_state(facts["drug_encoding"]), facts["notes"]
         model.known_samples_, model.known_drugs_ = (
             pd.Index(facts["known_samples"]),
             pd.Index(facts["known_drugs"]),
         )
         model.drugs_ = pd.DataFrame(**facts["drugs"])
         model.wide_, model.scale_ = Wide.from_state(_under(arrays, "wide/"), facts["wide"]), facts["scale"]
-        model.members_ = [model._member(i, arrays, gain) for i, gain in enumerate(facts["gains"])]
+        model.share_, model.view_gain_ = facts["share"], np.array(facts["view_gain"])
+        model.conformal_ = Conformal.from_state(_under(arrays, "conformal/"), facts["conformal"])
+        model.domain_ = Domain.from_state(_under(arrays, "domain/"), facts["domain"])
+        model.members_ = [model._member(i, arrays) for i in range(parameters["members"])]
         return model
 
-    def _member(self, i: int, arrays: Arrays, gain: float) -> Member:
+    def _member(self, i: int, arrays: Arrays) -> TwoTower:
         network = self._network(0)
         weights = _under(arrays, f"member{i}/network/")
         network.load_state_dict({n: torch.from_numpy(a) for n, a in weights.items()})
-        return Member(gain, network.to(pick_device(self.device)).eval())
+        return network.to(pick_device(self.device)).eval()
 
     def card(self) -> str:
         """Model card in Markdown."""
         self.check_fitted()
         return model_card(self)
+
+
+def _side_table(
+    blocks: tuple[torch.Tensor | GraphBatch, ...],
+    present: NDArray[np.bool_],
+    known: pd.Index,
+    table: pd.DataFrame,
+    device: torch.device,
+) -> SideTable:
+    identity = torch.from_numpy(known.get_indexer(table.index) + 1).to(device)
+    here = torch.from_numpy(present.astype(np.float32)).to(device)
+    return SideTable(tuple(block.to(device) for block in blocks), here, identity)
 
 
 def _seen(ids: pd.Index, code: NDArray[np.int64]) -> pd.Index:
@@ -388,26 +439,3 @@ def _typical_error(ids: pd.Series, errors: NDArray[np.float64]) -> dict[str, flo
 
 def _digest(rows: NDArray[np.int64]) -> str:
     return hashlib.sha256(rows.tobytes()).hexdigest()
-
-
-def _confirmed(stop: Pairs, deep: NDArray[np.float64], units: NDArray[np.int64]) -> float:
-    """Share of the deep part, in [0, 1], that the validation rows confirm.
-
-    The share of least squared error, less one standard error over the units that were held out (cluster-robust):
-    a few new drugs confirm little.
-    """
-    left, code = stop.target.cpu().numpy().astype(np.float64), np.unique(units, return_inverse=True)[1]
-    cross, power = np.bincount(code, left * deep), np.bincount(code, deep * deep)
-    if not power.sum() > 0:
-        return 0.0
-    share = cross.sum() / power.sum()
-    error = np.sqrt(np.square(cross - share * power).sum()) / power.sum()
-    return float(np.clip(share - error, 0.0, 1.0))
-
-
-def _forward(network: TwoTower, pairs: Pairs) -> NDArray[np.float64]:
-    """Output for all pairs: both towers run once, pairs go through the head in blocks."""
-    network.eval()
-    with torch.inference_mode():
-        blocks = [network(*pairs.block(rows)) for rows in torch.split(torch.arange(len(pairs)), PREDICT_ROWS)]
-        return torch.cat(blocks).cpu().numpy().astype(np.float64)

@@ -17,12 +17,21 @@ if TYPE_CHECKING:
 
 
 class RidgePerDrug:
-    """Linear in the sample's features, each drug by itself, on the residual from the drug's mean."""
+    """Linear in the sample's features, each drug by itself, on the residual from the drug's mean.
+
+    Parameters
+    ----------
+    preprocess
+        Steps for the views.
+    """
+
+    def __init__(self, preprocess: str = "") -> None:
+        self.preprocess = preprocess
 
     def fit(self, data: ResponseData, validation: NDArray[np.int64] | None = None) -> Self:
         """Learn one model for each drug of ``data``."""
         self.effects_ = Effects.fit(data, samples=False, drugs=True, tissue=False)
-        self.features_ = SampleFeatures().fit(data)
+        self.features_ = SampleFeatures(self.preprocess).fit(data)
         x, residual = self.features_.transform(data), data.response - self.effects_.predict(data)
         weights = SharedRidge().fit(x, data.sample_index, data.drug_index, residual).weights_
         self.weights_ = dict(zip(data.drugs.index, weights.T, strict=False))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -50,6 +50,8 @@ class BenchmarkSummary:
     notes: list[str]
     fold_sizes: pd.DataFrame
     level: float = 0.95
+    coverage: pd.DataFrame = field(default_factory=pd.DataFrame)
+    interval: float = 0.0
 
     def __post_init__(self) -> None:
         for name, columns in NEEDED.items():

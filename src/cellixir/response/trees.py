@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Protocol, Self
 import numpy as np
 
 from cellixir.exceptions import MissingExtra
+from cellixir.response.drug_features import DrugFeatures
 from cellixir.response.effects import Effects
-from cellixir.response.features import DrugFeatures, SampleFeatures
+from cellixir.response.features import SampleFeatures
 from cellixir.response.model import Known
 from cellixir.response.profiles import ResponseProfiles
 
@@ -45,11 +46,14 @@ class TreeModel:
         Builds the regressor from a seed.
     split
         The question; says which sides are known.
+    preprocess
+        Steps for the views of samples.
     """
 
-    def __init__(self, make: Callable[[int], Regressor], split: str, *, seed: int = 0) -> None:
+    def __init__(self, make: Callable[[int], Regressor], split: str, *, preprocess: str = "", seed: int = 0) -> None:
         self.make = make
         self.split = split
+        self.preprocess = preprocess
         self.seed = seed
 
     def fit(self, data: ResponseData, validation: NDArray[np.int64] | None = None) -> Self:
@@ -57,7 +61,7 @@ class TreeModel:
         known = Known.under(self.split)
         self.effects_ = Effects.fit(data, samples=known.samples, drugs=known.drugs, tissue=False)
         self.profiles_ = ResponseProfiles().fit(data)
-        self.sample_features_ = None if known.samples else SampleFeatures().fit(data)
+        self.sample_features_ = None if known.samples else SampleFeatures(self.preprocess).fit(data)
         self.drug_features_ = None if known.drugs else DrugFeatures().fit(data)
         self.regressor_ = self.make(self.seed)
         self.regressor_.fit(self._rows(data), data.response - self.effects_.predict(data))

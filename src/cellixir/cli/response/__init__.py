@@ -3,6 +3,7 @@
 import typer
 
 from cellixir.cli.response.anova import ANOVA_HELP, anova
+from cellixir.cli.response.audit import AUDIT_HELP, audit
 from cellixir.cli.response.benchmark import BENCHMARK_HELP, benchmark
 from cellixir.cli.response.fit import FIT_HELP, fit
 from cellixir.cli.response.predict import PREDICT_HELP, predict
@@ -12,3 +13,4 @@ app.command("benchmark", help=BENCHMARK_HELP)(benchmark)
 app.command("fit", help=FIT_HELP)(fit)
 app.command("predict", help=PREDICT_HELP)(predict)
 app.command("anova", help=ANOVA_HELP)(anova)
+app.command("audit", help=AUDIT_HELP)(audit)

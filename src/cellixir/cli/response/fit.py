@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cellixir.cli.response.options import Dataset, Drugs, Omics, Response, Samples, Seed, Split, data_of
+from cellixir.cli.response.options import (
+    Allow,
+    Dataset,
+    DrugEncoder,
+    Drugs,
+    Encoder,
+    GeneSets,
+    Ids,
+    Omics,
+    Preprocess,
+    Require,
+    Response,
+    Samples,
+    Seed,
+    Split,
+    Views,
+    data_of,
+)
 
 FIT_HELP = """Fit the network on all measured pairs and save it as a bundle; an older bundle there is replaced.
 
@@ -25,18 +43,39 @@ def fit(
     omics: Omics = None,
     drugs: Drugs = None,
     samples: Samples = None,
+    ids: Ids = None,
+    require: Require = None,
+    views: Views = None,
     split: Split = "LCO",
+    encoder: Encoder = "dense",
+    drug_encoder: DrugEncoder = "fingerprint",
+    preprocess: Preprocess = "",
+    gene_sets: GeneSets = None,
     members: Annotated[int | None, typer.Option(help="Networks in the committee. Default: by split.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    allow: Allow = None,
     seed: Seed = 0,
 ) -> None:
     """Fit, with a checkpoint after each epoch beside the bundle, and save."""
+    from cellixir.data.audit import audit_response, check_allowed, require_clean
+    from cellixir.data.gene_sets import read_gene_sets
+    from cellixir.response.architecture import preset_of
     from cellixir.response.predictor import ResponsePredictor
     from cellixir.training import Bars, Epoch
 
-    model = ResponsePredictor(split, members=members, seed=seed, device=device)
+    model = ResponsePredictor(
+        split,
+        architecture=replace(preset_of(split).architecture, sample_encoder=encoder, drug_encoder=drug_encoder),
+        members=members,
+        preprocess=preprocess,
+        gene_sets=read_gene_sets(gene_sets) if gene_sets else None,
+        seed=seed,
+        device=device,
+    )
     model.check_target(out)
-    data = data_of(dataset, response, omics, drugs, samples)
+    data = data_of(dataset, response, omics, drugs, samples, ids=ids, require=require, views=views)
+    check_allowed(allow or [])
+    require_clean(audit_response(data, split), allow or [])
     limit, n_members = model.preset.training.max_epochs, model.preset.members
     checkpoint = out.with_name(f".{out.name}.checkpoint")
     with Bars("fit", n_members) as bars:
@@ -47,6 +86,8 @@ def fit(
             bars.epoch(member, epoch, limit)
 
         model.fit(data, checkpoint=checkpoint, on_epoch=show)
+    for note in model.notes_:
+        typer.echo(f"note: {note}", err=True)
     model.save(out)
     _forget(checkpoint)
     typer.echo(f"bundle: {out}")

@@ -22,26 +22,81 @@ Omics = Annotated[
 ]
 Drugs = Annotated[Path | None, typer.Option(help="Drug list: id or name, and any of smiles, targets, pathway.")]
 Samples = Annotated[Path | None, typer.Option(help="Sample annotation: id, tissue, ...")]
+Ids = Annotated[
+    Path | None,
+    typer.Option(help="Table with one cell line a row and its ids as columns, where views name samples otherwise."),
+]
+Require = Annotated[
+    str | None,
+    typer.Option(metavar="VIEW,...", help="Leave out samples without these views. Default: one view is enough."),
+]
+Views = Annotated[str | None, typer.Option(metavar="VIEW,...", help="Use these views only. Default: all.")]
+Encoder = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME|VIEW=NAME,...",
+        help="Encoder of each view: dense, conv1d, conv2d, recurrent, transformer; views left out are dense.",
+    ),
+]
+DrugEncoder = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="fingerprint, smiles-conv, smiles-transformer, gin, gat or target-graph."),
+]
+Preprocess = Annotated[
+    str,
+    typer.Option(
+        metavar="STEPS",
+        help="Steps for all views, 'impute=median,variance=500,standard', or for some, 'VIEW:STEPS;VIEW:STEPS'; "
+        "learned within the fold. Default: standardise, fill gaps with the mean.",
+    ),
+]
+GeneSets = Annotated[Path | None, typer.Option(help="GMT file: a transformer's tokens are its pathways.")]
+Allow = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KIND[:ID]", help="A finding of the leakage audit that does not stop; may be given again."),
+]
 Split = Annotated[str, typer.Option(help="Who is new: LPO pairs, LCO cell lines, LDO drugs, LTO tissues.")]
 Seed = Annotated[int, typer.Option(min=0, help="Same seed, same result.")]
 
 
 def data_of(
-    dataset: str | None, response: Path | None, omics: list[str] | None, drugs: Path | None, samples: Path | None
+    dataset: str | None,
+    response: Path | None,
+    omics: list[str] | None,
+    drugs: Path | None,
+    samples: Path | None,
+    *,
+    ids: Path | None = None,
+    require: str | None = None,
+    views: str | None = None,
 ) -> ResponseData:
     """Data of the options; what was left out is said on standard error."""
-    from cellixir.response.inputs import load_dataset, parse_views, read_inputs
+    from cellixir.response.inputs import add_views, load_dataset, parse_views, read_inputs
 
+    files, required = parse_views(omics or []), names_of(require) or []
     if (dataset is None) == (response is None):
         message = "give either --dataset NAME or --response FILE"
         raise ConfigurationError(message)
     if dataset is not None:
-        if omics or drugs or samples:
-            message = "--dataset brings its own omics, drugs and samples; give --response FILE to use your own"
+        if drugs or samples:
+            message = "--dataset brings its own drugs and samples; give --response FILE to use your own"
             raise ConfigurationError(message)
         data = load_dataset(dataset)
+        if files or required:
+            data = add_views(data, files, ids=ids, require=required)
     elif response is not None:
-        data = read_inputs(response, omics=parse_views(omics or []), drugs=drugs, samples=samples)
+        data = read_inputs(response, omics=files, drugs=drugs, samples=samples, ids=ids, require=required)
+    if views is not None:
+        data = data.only_views(names_of(views) or [])
     for note in data.notes:
         typer.echo(f"note: {note}", err=True)
     return data
+
+
+def names_of(text: str | None) -> list[str] | None:
+    """Names that a comma parts; None where nothing was given.
+
+    >>> names_of("ridge, network")
+    ['ridge', 'network']
+    """
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]

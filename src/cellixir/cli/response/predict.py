@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 PREDICT_HELP = """Rank drugs for new samples with a bundle; the most sensitive first.
 
-Genes are matched by name. 'typical_error' is the root mean square error of the drug on samples held out of the fit.
+Genes are matched by name. 'low' and 'high' hold the response in 90 % of cases (--interval); 'typical_error' is the
+root mean square error of the drug on samples held out of the fit; 'in_domain' is False for samples (or drugs) unlike
+those of training; 'views' are those that a sample has.
 Give the annotation the model uses (tissue, ...) with --samples: it counts for much.
 
 \b
@@ -36,12 +38,16 @@ def predict(
         str,
         typer.Option(help="Features of the model that the file lacks: refuse (error), or fill with mean or zero."),
     ] = "error",
+    interval: Annotated[float, typer.Option(help="Probability with which low and high hold the response.")] = 0.9,
     top: Annotated[int, typer.Option(help="Drugs to print for the first samples.")] = 5,
     seed: Annotated[int, typer.Option(help="Accepted for uniformity; prediction draws nothing.")] = 0,
 ) -> None:
     """Predict every sample against every drug and write the ranked table."""
     if missing not in ("error", "mean", "zero"):
         message = f"--missing '{missing}' is unknown; write error, mean or zero"
+        raise ConfigurationError(message)
+    if not 0 < interval < 1:
+        message = f"--interval {interval} is no probability; write 0.9 for 90 %"
         raise ConfigurationError(message)
     from cellixir.data.drugs import read_drugs
     from cellixir.response.inputs import parse_views, read_samples, read_views
@@ -57,6 +63,7 @@ def predict(
         drugs=read_drugs(drugs) if drugs else None,
         samples=read_samples(samples) if samples else None,
         missing=missing,
+        interval=interval,
         on_note=lambda note: typer.echo(f"note: {note}", err=True),
     )
     write_ranking(ranked, out)
@@ -75,11 +82,12 @@ def _print_top(ranked: pd.DataFrame, top: int, measure: str) -> None:
     n_drugs = ranked["drug"].nunique()
     title = f"{min(top, n_drugs)} most sensitive of {n_drugs} drugs, {measure}"
     table = Table(title=title, title_justify="left")
-    for column in ("sample", "drug", "predicted", "typical error"):
+    for column in ("sample", "drug", "predicted", "low", "high", "in domain"):
         table.add_column(column)
     for sample in samples[:3]:
         for row in ranked[ranked["sample"] == sample].head(top).to_dict(orient="records"):
-            table.add_row(sample, str(row[label]), f"{row['predicted']:.2f}", f"{row['typical_error']:.2f}")
+            numbers = (f"{row[name]:.2f}" for name in ("predicted", "low", "high"))
+            table.add_row(sample, str(row[label]), *numbers, "yes" if row["in_domain"] else "NO")
     Console(width=None if sys.stdout.isatty() else 120).print(table)
     if len(samples) > 3:
         typer.echo(f"and {len(samples) - 3:,} more samples")
