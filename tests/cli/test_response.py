@@ -193,7 +193,7 @@ def test_annotation_that_a_model_uses_and_a_sample_lacks_is_said(files: Path) ->
     predict = ("response", "predict", "model", "--omics", "genomic=genomic.csv.gz", "--out", "ranked.csv")
     without = cellixir(*predict, cwd=files)
     assert "missing or was never seen: tissue (60 of 60 samples)" in without.stderr
-    assert "note" not in cellixir(*predict, "--samples", "samples.tsv", cwd=files).stderr
+    assert "annotation" not in cellixir(*predict, "--samples", "samples.tsv", cwd=files).stderr
 
 
 def test_drugs_may_be_given_by_name(data: ResponseData, files: Path) -> None:

@@ -12,7 +12,7 @@ from cellixir.data.response_data import ResponseData
 from cellixir.data.simulate import simulate_responses
 from cellixir.data.splits import make_folds, read_folds
 from cellixir.exceptions import ConfigurationError
-from cellixir.response import benchmark as module
+from cellixir.response import pieces
 from cellixir.response.benchmark import run_benchmark
 from cellixir.response.models import BASELINES, MODELS, ModelSpec
 
@@ -89,7 +89,7 @@ class Forbidden:
 
 def test_a_second_run_does_nothing_twice(data: ResponseData, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = (folder / "leaderboard.csv").read_bytes()
-    monkeypatch.setitem(MODELS, "ridge", ModelSpec("ridge", "linear", lambda split, seed: Forbidden()))
+    monkeypatch.setitem(MODELS, "ridge", ModelSpec("ridge", "linear", lambda split, seed, options: Forbidden()))
     run_benchmark(data, "LCO", folder, models=["ridge"], n_folds=3)
     assert (folder / "leaderboard.csv").read_bytes() == before
 
@@ -97,15 +97,15 @@ def test_a_second_run_does_nothing_twice(data: ResponseData, folder: Path, monke
 def test_a_stopped_run_goes_on_and_ends_the_same(
     data: ResponseData, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = module.Piece.run
+    run = pieces.Piece.run
 
-    def stops(piece: module.Piece, *args: object) -> None:
+    def stops(piece: pieces.Piece, *args: object) -> None:
         if piece.spec.name == "ridge" and piece.fold.number == 1:
             raise KeyboardInterrupt
         run(piece, *args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module.Piece, "run", stops)
+        patch.setattr(pieces.Piece, "run", stops)
         with pytest.raises(KeyboardInterrupt):
             run_benchmark(data, "LCO", tmp_path / "out", models=["ridge"], n_folds=3)
     assert not (tmp_path / "out" / "leaderboard.csv").exists()
@@ -116,7 +116,7 @@ def test_a_stopped_run_goes_on_and_ends_the_same(
 
 def test_another_benchmark_is_refused_and_left_as_it_is(data: ResponseData, folder: Path) -> None:
     before = (folder / "benchmark.json").read_text()
-    with pytest.raises(ConfigurationError, match="other data, split, folds or seed"):
+    with pytest.raises(ConfigurationError, match="other data, split, folds, labels or seed"):
         run_benchmark(data, "LPO", folder, models=["ridge"], n_folds=3)
     assert (folder / "benchmark.json").read_text() == before
 
@@ -148,7 +148,7 @@ def test_no_model_sees_a_test_response(
     data: ResponseData, split: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Spy.seen, Spy.asked = [], []
-    monkeypatch.setitem(MODELS, "ridge", ModelSpec("ridge", "linear", lambda split, seed: Spy()))
+    monkeypatch.setitem(MODELS, "ridge", ModelSpec("ridge", "linear", lambda split, seed, options: Spy()))
     run_benchmark(data, split, tmp_path / "out", models=["ridge"], n_folds=3)
     assert len(Spy.seen) == len(Spy.asked) == 3
     for fitted, asked in zip(Spy.seen, Spy.asked, strict=True):

@@ -59,7 +59,7 @@ PRESETS: dict[str, Preset] = {
     ),
     "LDO": Preset(
         Architecture(latent=8, encoder=256, head=0, dropout=0.5, input_dropout=0.5),
-        TrainingConfig(max_epochs=8, learning_rate=1e-4, batch_size=8192),
+        TrainingConfig(max_epochs=15, learning_rate=5e-4, batch_size=8192),
         members=5,
     ),
 }
