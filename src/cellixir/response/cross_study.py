@@ -8,7 +8,7 @@ goes on where it was. The order of rows, ids and genes in either study changes n
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,6 +18,7 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from cellixir import metrics
+from cellixir.data.audit import audit_response, require_clean
 from cellixir.data.matching import Matches, match_drugs, match_samples, shared_views
 from cellixir.data.response_data import ResponseData
 from cellixir.data.splits import Fold, split_off
@@ -119,6 +120,7 @@ def cross_study(
     genes: Genes = "shared",
     seed: int = 0,
     options: Options | None = None,
+    allow: Collection[str] = (),
     command: str = "",
     quiet: bool = True,
 ) -> CrossStudyResult:
@@ -158,6 +160,7 @@ def cross_study(
         If nothing is left to learn from.
     """
     specs = chosen_models(models, split)
+    require_clean(audit_response(train, split), allow)
     studies = harmonised(train, external, split=split, remove=remove, genes=genes)
     if any(spec.kind != "baseline" for spec in specs):
         require_features(studies.train, split)

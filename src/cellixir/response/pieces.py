@@ -107,7 +107,7 @@ class Piece:
             def show(member: int, epoch: Epoch) -> None:
                 bars.epoch(member, epoch, limit)
 
-            model.fit(known, validation, checkpoint=self.folder / "checkpoint", on_epoch=show)
+            model.fit(known, validation, allow=None, checkpoint=self.folder / "checkpoint", on_epoch=show)
         else:
             model.fit(known, validation)
         predicted = model.predict(question)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from cellixir.data.audit import audit_response, require_clean
 from cellixir.data.response_data import ResponseData
 from cellixir.data.splits import split_groups, split_off
 from cellixir.estimator import Arrays, Estimator
@@ -30,7 +31,7 @@ from cellixir.response.wide import Wide
 from cellixir.training import Epoch, TrainingConfig, derived_seed, pick_device, train
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -123,10 +124,11 @@ class ResponsePredictor(Estimator):
         data: ResponseData,
         validation: NDArray[np.int64] | None = None,
         *,
+        allow: Collection[str] | None = (),
         checkpoint: Path | None = None,
         on_epoch: Callable[[int, Epoch], None] | None = None,
     ) -> Self:
-        """Learn from ``data``.
+        """Learn from ``data``, after an audit for leaks.
 
         Parameters
         ----------
@@ -134,6 +136,8 @@ class ResponsePredictor(Estimator):
             Training pairs; its sample and drug tables may hold more ids than its pairs.
         validation
             Rows on which the first member stops; None cuts them off along the split, as the other members do.
+        allow
+            Findings of the leakage audit that do not stop the fit, ``KIND`` or ``KIND:ID``; None: audited already.
         checkpoint
             Folder for the state after each epoch; a killed fit goes on from there and ends the same.
         on_epoch
@@ -143,7 +147,11 @@ class ResponsePredictor(Estimator):
         ------
         ConfigurationError
             If there is nothing to learn a new sample or drug from.
+        Leakage
+            If a feature is the response, for example.
         """
+        if allow is not None:
+            require_clean(audit_response(data, self.split), allow)
         self._learn_features(data)
         self.members_: list[TwoTower] = []
         self.fingerprint_, self.measure_, self.unit_ = data.fingerprint, data.measure, data.unit

@@ -139,7 +139,16 @@ def benchmark(
 
         other = data_of(None, external_response, external_omics, external_drugs, external_samples, ids=ids)
         benchmark_external(
-            data, other, out, models=names, split=split, remove=overlap, seed=seed, options=options, command=command
+            data,
+            other,
+            out,
+            models=names,
+            split=split,
+            remove=overlap,
+            seed=seed,
+            options=options,
+            allow=allow or [],
+            command=command,
         )
         return
     result = run_benchmark(

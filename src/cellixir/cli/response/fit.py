@@ -85,7 +85,7 @@ def fit(
                 bars.done()
             bars.epoch(member, epoch, limit)
 
-        model.fit(data, checkpoint=checkpoint, on_epoch=show)
+        model.fit(data, allow=None, checkpoint=checkpoint, on_epoch=show)
     for note in model.notes_:
         typer.echo(f"note: {note}", err=True)
     model.save(out)
