@@ -9,7 +9,17 @@ import pytest
 
 import cellixir
 
-PUBLIC = ["ResponseData", "ResponsePredictor", "__version__", "load_gdsc_v17"]
+PUBLIC = [
+    "ResponseData",
+    "ResponsePredictor",
+    "__version__",
+    "anova",
+    "audit_table",
+    "benchmark_table",
+    "cross_study",
+    "load_gdsc_v17",
+    "run_benchmark",
+]
 PACKAGES = sorted(m.name for m in pkgutil.walk_packages(cellixir.__path__, "cellixir.") if m.ispkg)
 
 

@@ -8,18 +8,38 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cellixir.data.response_data import ResponseData
+    from cellixir.data.table_audit import audit_table
+    from cellixir.response.anova import anova
+    from cellixir.response.benchmark import run_benchmark
+    from cellixir.response.cross_study import cross_study
     from cellixir.response.predictor import ResponsePredictor
+    from cellixir.response.table_benchmark import benchmark_table
     from cellixir.sources.gdsc import load_gdsc_v17
 
 __version__ = _version("cellixir")
 
-__all__ = ["ResponseData", "ResponsePredictor", "__version__", "load_gdsc_v17"]
+__all__ = [
+    "ResponseData",
+    "ResponsePredictor",
+    "__version__",
+    "anova",
+    "audit_table",
+    "benchmark_table",
+    "cross_study",
+    "load_gdsc_v17",
+    "run_benchmark",
+]
 
 # Imported on first use: torch alone takes over a second, and `cellixir --help` should not.
 _HOMES = {
     "ResponseData": "cellixir.data.response_data",
     "ResponsePredictor": "cellixir.response.predictor",
+    "anova": "cellixir.response.anova",
+    "audit_table": "cellixir.data.table_audit",
+    "benchmark_table": "cellixir.response.table_benchmark",
+    "cross_study": "cellixir.response.cross_study",
     "load_gdsc_v17": "cellixir.sources.gdsc",
+    "run_benchmark": "cellixir.response.benchmark",
 }
 
 
