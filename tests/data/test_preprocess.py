@@ -30,10 +30,10 @@ from sklearn.linear_model import Ridge
 from sklearn.preprocessing import MinMaxScaler, QuantileTransformer, RobustScaler, StandardScaler
 
 from cellixir.data.omics import read_view
-from cellixir.data.preprocess import (
+from cellixir.data.preprocess import Preprocess
+from cellixir.data.preprocess_grammar import (
     DEFAULT,
     STEPS,
-    Preprocess,
     Step,
     chains_of_views,
     describe,

@@ -11,6 +11,7 @@ from sklearn import metrics as sk
 
 from cellixir.exceptions import InvalidValues
 from cellixir.metrics import classification as c
+from cellixir.metrics.class_intervals import class_draws, class_intervals, paired_auroc_difference
 from cellixir.metrics.intervals import bootstrap_weights
 
 Y = np.array([1, 1, 1, 0, 0, 0, 0, 0], dtype=float)
@@ -95,7 +96,7 @@ def test_no_row_is_nothing() -> None:
     assert c.calibration_curve([], []).empty
     assert c.confusion_matrix([], []).sum() == 0
     with pytest.raises(InvalidValues, match="no row"):
-        c.class_draws([], [], [])
+        class_draws([], [], [])
 
 
 def test_one_row_is_right_or_wrong() -> None:
@@ -227,7 +228,7 @@ def test_a_replicate_is_the_metric_of_the_drawn_units(steps: int) -> None:
     rng = np.random.default_rng(5)
     groups, fold, drug = np.repeat(np.arange(20), 10), np.repeat([0, 1], 100), rng.integers(0, 4, 200)
     cell = fold * 4 + drug
-    drawn = c.class_draws(y, p, groups, strata=fold, within=cell, n=3, seed=7)
+    drawn = class_draws(y, p, groups, strata=fold, within=cell, n=3, seed=7)
     for i, weights in enumerate(next(bootstrap_weights(20, 3, seed=7)), start=1):
         rows = np.concatenate([np.flatnonzero(groups == g) for g in range(20) for _ in range(int(weights[g]))])
         expected = c.class_score(y[rows], p[rows], strata=fold[rows])
@@ -242,7 +243,7 @@ def test_intervals_hold_the_value_and_units_widen_them() -> None:
     shared = rng.normal(size=40)[unit]
     y = (shared + 0.2 * rng.normal(size=2000) > 0).astype(float)
     p = 1 / (1 + np.exp(-(shared + rng.normal(size=40)[unit])))
-    together, alone = c.class_intervals(y, p, unit), c.class_intervals(y, p, np.arange(2000))
+    together, alone = class_intervals(y, p, unit), class_intervals(y, p, np.arange(2000))
     for name, value in c.class_score(y, p).items():
         if name in together:
             assert together[name].value == pytest.approx(value)
@@ -256,7 +257,7 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
     for seed in range(100):
         y = np.repeat([0.0, 1.0], 60)
         p = 1 / (1 + np.exp(-(rng.normal(size=120) + y)))  # AUROC = Phi(1 / sqrt(2)) = .7602
-        drawn = c.class_intervals(y, p, np.arange(120), n=200, seed=seed)["auroc"]
+        drawn = class_intervals(y, p, np.arange(120), n=200, seed=seed)["auroc"]
         inside += drawn.low <= 0.7602 <= drawn.high
     assert 87 <= inside <= 99
 
@@ -267,16 +268,16 @@ def test_paired_difference_is_surer_than_the_two_intervals() -> None:
     worse = y + 2 * rng.normal(size=2000)
     better = worse + 0.15 * y
     a, b = (1 / (1 + np.exp(-v)) for v in (better, worse))
-    gain = c.paired_auroc_difference(y, a, b, np.arange(2000), n=300)
+    gain = paired_auroc_difference(y, a, b, np.arange(2000), n=300)
     assert gain.low > 0
     assert gain.value == pytest.approx(c.auroc(y, a) - c.auroc(y, b))
-    one, other = (c.class_intervals(y, v, np.arange(2000), n=300)["auroc"] for v in (a, b))
+    one, other = (class_intervals(y, v, np.arange(2000), n=300)["auroc"] for v in (a, b))
     assert one.low < other.high
-    assert c.paired_auroc_difference(y, a, a, np.arange(2000), n=5) == (0, 0, 0)
+    assert paired_auroc_difference(y, a, a, np.arange(2000), n=5) == (0, 0, 0)
 
 
 def test_one_class_has_no_interval() -> None:
-    drawn = c.class_intervals(np.ones(4), np.full(4, 0.6), np.arange(4), n=10)
+    drawn = class_intervals(np.ones(4), np.full(4, 0.6), np.arange(4), n=10)
     assert np.isnan(drawn["auroc"]).all()
     assert drawn["accuracy"] == (1, 1, 1)
 
@@ -287,5 +288,5 @@ def test_two_hundred_thousand_rows_are_quick() -> None:
     c.class_score(y, p)
     assert time.process_time() - start < 1
     start = time.process_time()
-    c.class_draws(y, p, np.arange(200_000) % 990, n=50)
+    class_draws(y, p, np.arange(200_000) % 990, n=50)
     assert time.process_time() - start < 2

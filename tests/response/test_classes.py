@@ -12,21 +12,19 @@ from cellixir.data.response_data import ResponseData
 from cellixir.data.splits import Fold, make_folds, split_groups
 from cellixir.exceptions import DataError
 from cellixir.metrics import classification as metrics
+from cellixir.metrics.class_intervals import class_draws
 from cellixir.report import Report
 from cellixir.response import baselines
+from cellixir.response.class_report import ClassSummary, class_headline, f1_note, write_class_sections
 from cellixir.response.classes import (
     CLASS_LEADERBOARD,
-    ClassSummary,
     class_bootstrap,
-    class_headline,
     class_leaderboard,
     class_overall,
     class_paired,
     class_predictions_table,
     class_scores,
     drug_auroc,
-    f1_note,
-    write_class_sections,
 )
 from cellixir.response.labels import fold_labels
 
@@ -131,7 +129,7 @@ def test_overall_values_are_within_folds_and_drugs(screen, folds, labels, predic
 
 def test_intervals_are_over_the_unit_that_was_left_out(screen, folds, labels, predictions, draws) -> None:
     p = np.clip(predictions["network"], 0, 1)
-    drawn = metrics.class_draws(labels, p, split_groups(screen, SPLIT), n=100, seed=0)
+    drawn = class_draws(labels, p, split_groups(screen, SPLIT), n=100, seed=0)
     np.testing.assert_allclose(draws["network"]["brier"], drawn["brier"])
     with_pairs = class_bootstrap(screen, "LPO", folds, {"network": p}, labels, seed=0, n=100)
     assert not np.allclose(with_pairs["network"]["brier"][1:], drawn["brier"][1:])

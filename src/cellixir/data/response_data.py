@@ -215,10 +215,16 @@ class ResponseData:
 
     def only_views(self, names: Sequence[str]) -> ResponseData:
         """Return the data with the views ``names`` alone; samples, also those that they lack, and annotation stay."""
+        if not names:
+            message = f"no view is named; choose among {examples(self.views, 8) or 'none'}"
+            raise ConfigurationError(message)
         views = {name: self._view(name) for name in names}
         without = self.samples.index[~self.samples.index.isin(np.concatenate([v.obs_names for v in views.values()]))]
         if self.responses["sample"].isin(without).any():
-            message = f"{len(without):,} samples are in none of the views {', '.join(names)}: {examples(without)}"
+            message = (
+                f"{len(without):,} samples are in none of the views {', '.join(names)}: {examples(without)}; "
+                f"leave them out (--require {names[0]}), or use more views"
+            )
             raise UnknownIds(message)
         return replace(self, omics=_as_mudata(views))
 
@@ -350,7 +356,7 @@ def _ids_in_order(ids: pd.Series, table: pd.DataFrame | None) -> pd.Index:
 
 def _annotation(table: pd.DataFrame | None, ids: pd.Index, kind: str, notes: list[str]) -> pd.DataFrame:
     """Rows of ``table`` for ``ids``, in that order; unknown ids get empty rows and a note."""
-    if table is None or table.shape[1] == 0:
+    if table is None:
         return pd.DataFrame(index=ids)
     check_unique_index(table.index, kind)
     unknown = ids[~ids.isin(table.index)]
@@ -361,7 +367,8 @@ def _annotation(table: pd.DataFrame | None, ids: pd.Index, kind: str, notes: lis
         )
         raise UnknownIds(message)
     if len(unknown):
-        notes.append(f"{len(unknown):,} {kind}s have no annotation: {examples(unknown)}")
+        have = "s have" if len(unknown) > 1 else " has"
+        notes.append(f"{len(unknown):,} {kind}{have} no annotation: {examples(unknown)}")
     return table.reindex(ids)
 
 

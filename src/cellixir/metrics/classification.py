@@ -14,13 +14,10 @@ from scipy.stats import norm
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from cellixir.exceptions import InvalidValues
-from cellixir.metrics.intervals import N_BOOTSTRAP, Interval, bootstrap_weights
-from cellixir.metrics.intervals import _interval as interval_of_draws
+from cellixir.metrics.ranked import Ranked
 from cellixir.metrics.regression import group_sums
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import ArrayLike, NDArray
 
     Floats = NDArray[np.float64]
@@ -42,10 +39,10 @@ def class_score(y: ArrayLike, p: ArrayLike, *, strata: ArrayLike | None = None) 
     InvalidValues
         If a label is not 0 or 1, or a probability is not a number between 0 and 1.
     """
-    labels, probabilities = _probabilities(y, p)
+    labels, probabilities = checked_probabilities(y, p)
     ranked = Ranked(labels, probabilities, strata)
     area, precision = ranked.areas(np.ones(1))
-    called = {name: float(v) for name, v in _rates(*confusion_matrix(labels, probabilities).ravel()).items()}
+    called = {name: float(v) for name, v in class_rates(*confusion_matrix(labels, probabilities).ravel()).items()}
     values = called | {
         "auroc": area,
         "auprc": precision,
@@ -127,7 +124,7 @@ def matthews(y: ArrayLike, p: ArrayLike, *, threshold: float = THRESHOLD) -> flo
 
 def brier(y: ArrayLike, p: ArrayLike) -> float:
     """Mean squared distance of probability and label; the share of 1s, pi, told to every row gives pi (1 - pi)."""
-    labels, probabilities = _probabilities(y, p)
+    labels, probabilities = checked_probabilities(y, p)
     return float(np.mean(np.square(labels - probabilities))) if len(labels) else float("nan")
 
 
@@ -136,7 +133,7 @@ def log_loss(y: ArrayLike, p: ArrayLike) -> float:
 
     Probabilities are held 2.2e-16 away from 0 and 1 (as in scikit-learn), so a sure and wrong one costs 36.
     """
-    labels, probabilities = _probabilities(y, p)
+    labels, probabilities = checked_probabilities(y, p)
     eps = np.finfo(np.float64).eps
     right = np.clip(np.where(labels == 1, probabilities, 1 - probabilities), eps, 1 - eps)
     return float(-np.mean(np.log(right))) if len(labels) else float("nan")
@@ -147,7 +144,7 @@ def calibration_error(y: ArrayLike, p: ArrayLike, *, n_bins: int = N_BINS) -> fl
 
     The bins divide 0 to 1 evenly (Guo et al., ICML 2017).
     """
-    labels, probabilities = _probabilities(y, p)
+    labels, probabilities = checked_probabilities(y, p)
     if not len(labels):
         return float("nan")
     code = np.minimum((probabilities * n_bins).astype(np.int64), n_bins - 1)
@@ -161,7 +158,7 @@ def calibration_curve(y: ArrayLike, p: ArrayLike, *, n_bins: int = 10, level: fl
     Columns ``predicted, observed, low, high, n``, lowest bin first. Equal probabilities stay in one bin, so there
     are fewer bins where many are equal. Wilson's interval (JASA 22:209, 1927) takes rows as independent.
     """
-    labels, probabilities = _probabilities(y, p)
+    labels, probabilities = checked_probabilities(y, p)
     if not len(labels):
         return pd.DataFrame(columns=["predicted", "observed", "low", "high", "n"], dtype=np.float64)
     edges = np.unique(np.quantile(probabilities, np.arange(1, n_bins) / n_bins))
@@ -235,187 +232,7 @@ def pr_points(y: ArrayLike, p: ArrayLike, *, n_points: int = N_POINTS) -> pd.Dat
     return pd.DataFrame({"recall": found[kept], "precision": share[kept], "threshold": threshold[kept]})
 
 
-def class_draws(
-    y: ArrayLike,
-    p: ArrayLike,
-    groups: ArrayLike,
-    *,
-    strata: ArrayLike | None = None,
-    within: ArrayLike | None = None,
-    n: int = N_BOOTSTRAP,
-    seed: int = 0,
-) -> dict[str, Floats]:
-    """Metrics of ``n`` bootstrap replicates over ``groups``, shape ``(n + 1,)``; the first is that of the data.
-
-    A replicate weighs each row by how often its group was drawn, so rows are sorted once: about 2.5 ms a replicate
-    for 200,000 rows. Equal ``seed`` and ``groups`` draw the same groups: draws of two models can be subtracted.
-
-    Parameters
-    ----------
-    strata
-        Pairs are compared within a stratum only, as in ``auroc``.
-    within
-        If given, ``within_auroc`` is there too: the mean AUROC over the values of ``within`` (a drug in a fold) that
-        hold both classes.
-
-    Raises
-    ------
-    InvalidValues
-        If there is no row, a label is not 0 or 1, or a probability is not a number between 0 and 1.
-    """
-    labels, probabilities = _probabilities(y, p)
-    if not len(labels):
-        message = "there is no row to draw from; leave the interval out"
-        raise InvalidValues(message)
-    _, code = np.unique(np.asarray(groups), return_inverse=True)
-    sums = group_sums(_called(labels, probabilities), code, int(code.max()) + 1)
-    ranked = Ranked(labels, probabilities, strata, code)
-    inner = None if within is None else Ranked(labels, probabilities, within, code)
-    blocks = []
-    for weights in _with_data(len(sums), n, seed):
-        total = weights @ sums
-        block = _rates(*total[:, :4].T) | {"brier": total[:, 4] / total[:, :4].sum(axis=1)}
-        areas = np.array([ranked.areas(w) for w in weights])
-        block |= {"auroc": areas[:, 0], "auprc": areas[:, 1]}
-        if inner is not None:
-            block["within_auroc"] = np.array([inner.mean_area(w) for w in weights])
-        blocks.append(block)
-    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
-
-
-def class_intervals(
-    y: ArrayLike,
-    p: ArrayLike,
-    groups: ArrayLike,
-    *,
-    strata: ArrayLike | None = None,
-    level: float = 0.95,
-    n: int = N_BOOTSTRAP,
-    seed: int = 0,
-) -> dict[str, Interval]:
-    """AUROC, AUPRC, balanced accuracy and the other rates, each with its bootstrap interval over ``groups``."""
-    draws = class_draws(y, p, groups, strata=strata, n=n, seed=seed)
-    return {name: interval_of(values, level=level) for name, values in draws.items()}
-
-
-def paired_auroc_difference(
-    y: ArrayLike,
-    p: ArrayLike,
-    reference: ArrayLike,
-    groups: ArrayLike,
-    *,
-    strata: ArrayLike | None = None,
-    level: float = 0.95,
-    n: int = N_BOOTSTRAP,
-    seed: int = 0,
-) -> Interval:
-    """AUROC of ``p`` less AUROC of ``reference``, both judged on the same drawn groups. Above 0: ``p`` is better."""
-    one, other = (class_draws(y, v, groups, strata=strata, n=n, seed=seed)["auroc"] for v in (p, reference))
-    return interval_of(one - other, level=level)
-
-
-def interval_of(draws: Floats, *, level: float = 0.95) -> Interval:
-    """The value and the percentile interval of what ``class_draws`` gives for a metric."""
-    return interval_of_draws(float(draws[0]), draws[1:], level)
-
-
-class Ranked:
-    """Rows sorted by stratum and falling score, so that areas under curves are sums for any weights.
-
-    Parameters
-    ----------
-    y, score
-        Labels and scores, shape ``(n,)``.
-    strata
-        Rows of different strata are not compared; None: one stratum.
-    unit
-        Whose weight a row has, a code from 0; None: all rows that of unit 0.
-    """
-
-    def __init__(
-        self, y: Floats, score: Floats, strata: ArrayLike | None = None, unit: NDArray[np.integer[Any]] | None = None
-    ) -> None:
-        stratum = np.zeros(len(y), dtype=np.int64)
-        if strata is not None:
-            stratum = np.unique(np.asarray(strata), return_inverse=True)[1]
-        order = np.lexsort((-score, stratum)) if strata is not None else np.argsort(-score, kind="stable")
-        self.unit = np.zeros(len(y), dtype=np.int64) if unit is None else unit[order]
-        self.ones = np.flatnonzero(y[order] == 1)
-        new = np.diff(stratum[order], prepend=-1) != 0
-        self.bounds = np.append(np.flatnonzero(new), len(y))
-        run = new | np.append(True, np.diff(score[order]) != 0)[: len(y)]  # where a run of equal scores begins
-        starts = np.append(np.flatnonzero(run), len(y))
-        which = (np.cumsum(run) - 1)[self.ones]
-        # of each 1: rows before its stratum, before its run, to the end of its run; then the same in 1s
-        rows = (self.bounds[(np.cumsum(new) - 1)[self.ones]], starts[which], starts[which + 1])
-        self.rows = rows
-        self.among_ones = tuple(np.searchsorted(self.ones, at) for at in (*rows, self.bounds))
-        self.tied = bool((rows[2] - rows[1] > 1).any())
-
-    def sums(self, weights: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-        """Weights of concordant pairs, of 1s and of 0s, and the sum of precisions over 1s, each ``(n_strata,)``.
-
-        ``weights`` are those of the units.
-        """
-        w = weights[self.unit]
-        own = w[self.ones]
-        seen, found = _running(w), _running(own)
-        before, start, end = self.rows
-        first, first_of_run, last, bounds = self.among_ones
-        total, hits = seen[end], found[last]  # of all rows, and of 1s, with this score or a higher one
-        if len(self.bounds) > 2:
-            total, hits = total - seen[before], hits - found[first]
-        above = total - hits
-        if self.tied:
-            above = (above + (seen[start] - seen[before]) - (found[first_of_run] - found[first])) / 2
-        ones = np.diff(found[bounds])
-        zeros = np.diff(seen[self.bounds]) - ones
-        precisions = own * hits / np.maximum(total, 1e-300)
-        discordant, precise = (_sums_between(v, bounds) for v in (own * above, precisions))
-        return ones * zeros - discordant, ones, zeros, precise
-
-    def areas(self, weights: Floats) -> tuple[float, float]:
-        """AUROC and average precision under ``weights`` of the units; strata count by their pairs and 1s."""
-        concordant, ones, zeros, precise = self.sums(weights)
-        both = ones * zeros > 0
-        if not both.any():
-            return float("nan"), float("nan")
-        return float(concordant.sum() / (ones * zeros).sum()), float(precise[both].sum() / ones[both].sum())
-
-    def mean_area(self, weights: Floats) -> float:
-        """Mean AUROC under ``weights`` of the units over the strata that hold both classes; NaN if none does."""
-        concordant, ones, zeros, _ = self.sums(weights)
-        both = ones * zeros > 0
-        return float(np.mean(concordant[both] / (ones * zeros)[both])) if both.any() else float("nan")
-
-
-def _running(values: Floats) -> Floats:
-    """Sum of the values before each place, shape ``(n + 1,)``; exact for the whole weights of a bootstrap."""
-    running = np.empty(len(values) + 1)
-    running[0] = 0.0
-    np.cumsum(values, out=running[1:])
-    return running
-
-
-def _sums_between(values: Floats, bounds: NDArray[np.int64]) -> Floats:
-    sums, filled = np.zeros(len(bounds) - 1), np.diff(bounds) > 0
-    if filled.any():
-        sums[filled] = np.add.reduceat(values, bounds[:-1][filled])
-    return sums
-
-
-def _with_data(n_groups: int, n: int, seed: int) -> Iterator[Floats]:
-    yield np.ones((1, n_groups))
-    yield from bootstrap_weights(n_groups, n, seed)
-
-
-def _called(y: Floats, p: Floats) -> Floats:
-    """Columns TN, FP, FN, TP and squared error of each row."""
-    called = (p >= THRESHOLD).astype(np.float64)
-    return np.stack([(1 - y) * (1 - called), (1 - y) * called, y * (1 - called), y * called, np.square(y - p)], axis=1)
-
-
-def _rates(tn: NDArray[Any], fp: NDArray[Any], fn: NDArray[Any], tp: NDArray[Any]) -> dict[str, Floats]:
+def class_rates(tn: NDArray[Any], fp: NDArray[Any], fn: NDArray[Any], tp: NDArray[Any]) -> dict[str, Floats]:
     """Metrics of counts (or weights), NaN where a denominator is 0."""
     tn, fp, fn, tp = (np.asarray(v, dtype=np.float64) for v in (tn, fp, fn, tp))
     ones, zeros, called, passed = tp + fn, tn + fp, tp + fp, tn + fn
@@ -431,7 +248,7 @@ def _rates(tn: NDArray[Any], fp: NDArray[Any], fn: NDArray[Any], tp: NDArray[Any
 
 
 def _rate(name: str, y: ArrayLike, p: ArrayLike, threshold: float) -> float:
-    return float(_rates(*confusion_matrix(y, p, threshold=threshold).ravel())[name])
+    return float(class_rates(*confusion_matrix(y, p, threshold=threshold).ravel())[name])
 
 
 def _spread(position: Floats, n: int) -> NDArray[np.int64]:
@@ -459,7 +276,14 @@ def _scores(y: ArrayLike, p: ArrayLike) -> tuple[Floats, Floats]:
     return labels, scores
 
 
-def _probabilities(y: ArrayLike, p: ArrayLike) -> tuple[Floats, Floats]:
+def checked_probabilities(y: ArrayLike, p: ArrayLike) -> tuple[Floats, Floats]:
+    """Labels and probabilities as arrays, checked.
+
+    Raises
+    ------
+    InvalidValues
+        If a label is not 0 or 1, or a probability is not a number between 0 and 1.
+    """
     labels, scores = _scores(y, p)
     wrong = np.flatnonzero((scores < 0) | (scores > 1))
     if len(wrong):

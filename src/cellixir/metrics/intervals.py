@@ -74,7 +74,7 @@ def intervals(
     drawn = [_from_sums(w @ sums) for w in bootstrap_weights(len(sums), n, seed)]
     value = _from_sums(sums.sum(axis=0, keepdims=True))
     return {
-        name: _interval(float(value[name][0]), np.concatenate([block[name] for block in drawn]), level)
+        name: interval_of_draws(float(value[name][0]), np.concatenate([block[name] for block in drawn]), level)
         for name in value
     }
 
@@ -94,14 +94,15 @@ def paired_difference(
     errors = np.stack([np.square(np.subtract(y, p)), np.square(np.subtract(y, reference)), np.ones(len(code))], 1)
     sums = group_sums(errors, code, int(code.max()) + 1)
     drawn = np.concatenate([_rmse_difference(w @ sums) for w in bootstrap_weights(len(sums), n, seed)])
-    return _interval(float(_rmse_difference(sums.sum(axis=0, keepdims=True))[0]), drawn, level)
+    return interval_of_draws(float(_rmse_difference(sums.sum(axis=0, keepdims=True))[0]), drawn, level)
 
 
 def _rmse_difference(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.sqrt(sums[:, 0] / sums[:, 2]) - np.sqrt(sums[:, 1] / sums[:, 2]))
 
 
-def _interval(value: float, drawn: NDArray[np.float64], level: float) -> Interval:
+def interval_of_draws(value: float, drawn: NDArray[np.float64], level: float) -> Interval:
+    """``value`` with the percentile interval of its replicates ``drawn``; those that are NaN do not count."""
     if np.isnan(value) or np.isnan(drawn).all():
         return Interval(value, float("nan"), float("nan"))
     low, high = np.nanquantile(drawn, [(1 - level) / 2, (1 + level) / 2])

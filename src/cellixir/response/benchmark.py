@@ -20,6 +20,7 @@ from cellixir.files import whole
 from cellixir.response.features import require_features
 from cellixir.response.labels import fold_labels
 from cellixir.response.models import Options, chosen_models
+from cellixir.response.option_checks import check_options
 from cellixir.response.output import BenchmarkResult, Run, write_classes, write_regression
 from cellixir.response.pieces import gather, make_pieces
 from cellixir.training import Bars
@@ -86,13 +87,14 @@ def run_benchmark(
     if any(spec.kind != "baseline" for spec in specs):
         require_features(data, split)
     _check_task(task, options)
+    check_options(data, specs, split, options)
     check_allowed(allow)
     folds = folds or make_folds(data, split, n_folds=n_folds, seed=seed)
+    labels = fold_labels(data, folds, rule, sensitive=sensitive) if task == "classification" else None
     audit = audit_response(data, split, folds)
     require_clean(audit, allow)
     _claim(folder, data, split, folds, seed, f"{task} {rule} {sensitive}" if task == "classification" else "")
     audit.write(folder / "audit.json")
-    labels = fold_labels(data, folds, rule, sensitive=sensitive) if task == "classification" else None
     pieces = make_pieces(folder, specs, folds, split, seed, options, labels[1] if labels else None)
     with Bars(f"{split} benchmark", len(pieces), quiet=quiet) as bars:
         for piece in pieces:

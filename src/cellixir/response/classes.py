@@ -1,4 +1,4 @@
-"""Judge probabilities of sensitive: tables that people read, and their sections of the report page.
+"""Judge probabilities of sensitive: tables that people read.
 
 ``labels`` are 0 and 1, one a row of the data, by the thresholds of the fold that tests the row (``fold_labels``).
 A model that learns labels by least squares predicts a probability that may leave 0 to 1 a little: it is clipped.
@@ -10,27 +10,22 @@ precision; calls are made at 0.5; ``_low`` and ``_high`` are the interval over t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from cellixir.data.splits import split_groups
-from cellixir.exceptions import DataError, examples
-from cellixir.figures import classification as figures
-from cellixir.figures.leaderboard import forest, score_histogram
-from cellixir.figures.style import KIND_COLOURS, KIND_MARKERS
 from cellixir.metrics import classification as metrics
+from cellixir.metrics.class_intervals import class_draws, interval_of
 from cellixir.metrics.intervals import N_BOOTSTRAP
-from cellixir.report import Estimate, Report
+from cellixir.metrics.ranked import Ranked
 from cellixir.response import evaluation
 from cellixir.response.labels import with_labels
 from cellixir.response.models import spec_of
-from cellixir.response.summary import between, estimate, spelled
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -46,15 +41,6 @@ CLASS_LEADERBOARD = [
 BANDED = ("auroc", "per_drug_auroc", "auprc", "balanced_accuracy", "brier")
 PLAIN = ("accuracy", "precision", "recall", "f1", "matthews", "log_loss", "calibration_error")
 PAIRED = ["model", "reference", "auroc_difference", "low", "high"]
-HEADERS = {
-    "model": "Model", "auroc": "AUROC", "per_drug_auroc": "Per-drug AUROC", "auprc": "AUPRC", "fold": "Fold",
-    "balanced_accuracy": "Balanced accuracy", "brier": "Brier score", "accuracy": "Accuracy",
-    "precision": "Precision", "recall": "Recall", "f1": "F1", "matthews": "Matthews", "log_loss": "Log loss",
-    "calibration_error": "Calibration error", "seconds": "Seconds", "auroc_gain": "AUROC − best baseline",
-    "prevalence": "Share sensitive", "n_train": "Training pairs", "n_test": "Test pairs", "drug": "Drug",
-    "name": "Name", "pathway": "Pathway", "n": "Pairs", "sensitive": "Sensitive",
-}  # fmt: skip
-KINDS = "Blue circles are networks, orange squares trees, green triangles linear models, grey diamonds naive baselines."
 
 
 def class_scores(labels: Floats, p: Floats, drug_index: NDArray[np.int64]) -> dict[str, float]:
@@ -117,7 +103,7 @@ def class_bootstrap(
     for model, p in predictions.items():
         if np.isfinite(p[rows]).all():
             clipped = np.clip(p[rows], 0, 1)
-            drawn = metrics.class_draws(labels[rows], clipped, units, strata=fold_of, within=cell, n=n, seed=seed)
+            drawn = class_draws(labels[rows], clipped, units, strata=fold_of, within=cell, n=n, seed=seed)
             drawn["per_drug_auroc"] = drawn.pop("within_auroc")
             draws[model] = drawn
         else:
@@ -169,7 +155,7 @@ def _told(labels: Floats, p: Floats) -> dict[str, float]:
 
 
 def _banded(name: str, drawn: Floats) -> dict[str, float]:
-    interval = metrics.interval_of(drawn)
+    interval = interval_of(drawn)
     return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
@@ -196,7 +182,7 @@ def class_paired(
     for reference in references:
         for model in predictions:
             if model != reference and spec_of(model).kind != "baseline":
-                drawn = metrics.interval_of(draws[model]["auroc"] - draws[reference]["auroc"])
+                drawn = interval_of(draws[model]["auroc"] - draws[reference]["auroc"])
                 rows.append((model, reference, *drawn))
     return pd.DataFrame(rows, columns=PAIRED)
 
@@ -210,106 +196,6 @@ def class_predictions_table(
     return evaluation.predictions_table(judged, folds, clipped)
 
 
-@dataclass(frozen=True)
-class ClassSummary:
-    """What a benchmark of classification found, as its sections of the page need it.
-
-    Parameters
-    ----------
-    overall, leaderboard, paired
-        From ``class_overall``, ``class_leaderboard`` and ``class_paired``; the last two may be empty.
-    predictions
-        From ``class_predictions_table``.
-    drugs
-        Annotation by drug id.
-    rule
-        What is called sensitive, as ``Labels.describe`` says it.
-    notes
-        What was left out, in sentences.
-
-    Raises
-    ------
-    DataError
-        If ``overall`` or ``predictions`` lacks a column, or no model has an AUROC.
-    """
-
-    overall: pd.DataFrame
-    leaderboard: pd.DataFrame
-    paired: pd.DataFrame
-    predictions: pd.DataFrame
-    drugs: pd.DataFrame
-    rule: str = ""
-    notes: list[str] = field(default_factory=list)
-    level: float = 0.95
-
-    def __post_init__(self) -> None:
-        for name, columns in (
-            ("overall", ("model", "kind", "auroc")),
-            ("predictions", ("drug", "fold", "model", "observed", "predicted")),
-        ):
-            table: pd.DataFrame = getattr(self, name)
-            missing = [column for column in columns if column not in table]
-            if missing:
-                message = f"table {name!r} has no column {examples(missing)}; it has {examples(table.columns, 20)}"
-                raise DataError(message)
-        if not self.overall["auroc"].notna().any():
-            message = "no model of table 'overall' has an AUROC: the test rows need both classes and finite predictions"
-            raise DataError(message)
-
-    @property
-    def ranked(self) -> pd.DataFrame:
-        """Table ``overall``, the highest AUROC first."""
-        return self.overall.sort_values("auroc", ascending=False, kind="stable", ignore_index=True)
-
-    @property
-    def chosen(self) -> dict[str, str]:
-        """Best model of each kind and its kind, the best of all first."""
-        known = self.ranked[self.ranked["auroc"].notna()].drop_duplicates("kind")
-        return {str(model): str(kind) for model, kind in zip(known["model"], known["kind"], strict=True)}
-
-    def pairs(self, model: str) -> pd.DataFrame:
-        """Test pairs of one model whose prediction is finite."""
-        rows = (self.predictions["model"] == model) & np.isfinite(self.predictions["predicted"])
-        kept: pd.DataFrame = self.predictions.loc[rows]
-        return kept
-
-
-def class_headline(overall: pd.DataFrame, *, level: float = 0.95) -> str:
-    """One sentence: the best model, its AUROC, and whether it is shown to beat the best naive baseline."""
-    ranked = overall[overall["auroc"].notna()].sort_values("auroc", ascending=False, kind="stable")
-    if ranked.empty:
-        return "No model has an AUROC: the test rows need both classes and finite predictions."
-    best, value = ranked.iloc[0], estimate(_numbers(ranked.iloc[0]), "auroc")
-    spread = f" ({level:.0%} interval {spelled(value.low)} to {spelled(value.high)})" if np.isfinite(value.low) else ""
-    lead = f"{best['model']} has the highest AUROC, {spelled(value.value)}{spread}"
-    naive, models = ranked[ranked["kind"] == "baseline"], ranked[ranked["kind"] != "baseline"]
-    if naive.empty:
-        return f"{lead}; no naive baseline was run, so nothing can be said about a gain over one."
-    if models.empty:
-        return f"{lead}; only naive baselines were run."
-    return _against(lead, str(best["model"]), models.iloc[0], naive.iloc[0])
-
-
-def _against(lead: str, best: str, model: pd.Series, naive: pd.Series) -> str:
-    """The headline when there is a model and a baseline."""
-    exact = estimate(_numbers(model), "auroc_gain")
-    gain = Estimate(*(round(value, 3) + 0.0 for value in exact))  # no minus before a rounded zero
-    if best == naive["model"]:
-        behind = f"{spelled(0.0 - gain.value)} lower{between(0.0 - gain.high, 0.0 - gain.low)}"
-        return f"No model beats the naive baseline: {lead}, and the best model, {model['model']}, is {behind}."
-    floor = f"{spelled(float(naive['auroc']))} of the strongest naive baseline, {naive['model']}"
-    if not np.isfinite(gain.low):
-        return f"{lead}, {spelled(gain.value)} above the {floor} (no interval known)."
-    if exact.low <= 0:
-        tail = f"is {spelled(gain.value)} and its interval{between(gain.low, gain.high)} includes zero"
-        return f"{lead}, but is not shown to be better: the gain over the {floor}, {tail}."
-    return f"{lead}, which is {spelled(gain.value)}{between(gain.low, gain.high)} above the {floor}."
-
-
-def _numbers(row: pd.Series) -> dict[str, float]:
-    return {str(key): float(value) for key, value in row.items() if isinstance(value, (int, float, np.number))}
-
-
 def drug_auroc(pairs: pd.DataFrame) -> pd.DataFrame:
     """Pairs, sensitive pairs and AUROC of each drug, for the test pairs of one model.
 
@@ -319,159 +205,8 @@ def drug_auroc(pairs: pd.DataFrame) -> pd.DataFrame:
     fold, folds = pd.factorize(pairs["fold"])
     y, p = (pairs[column].to_numpy(np.float64) for column in ("observed", "predicted"))
     cells, cell = np.unique(drug * len(folds) + fold, return_inverse=True)
-    concordant, ones, zeros, _ = metrics.Ranked(y, p, cell).sums(np.ones(1))
+    concordant, ones, zeros, _ = Ranked(y, p, cell).sums(np.ones(1))
     right, compared = (np.bincount(cells // len(folds), v, len(names)) for v in (concordant, ones * zeros))
     area = np.where(compared > 0, right / np.maximum(compared, 1), np.nan)
     counts = {"n": np.bincount(drug, minlength=len(names)), "sensitive": np.bincount(drug, y, len(names)).astype(int)}
     return pd.DataFrame(counts | {"auroc": area}, index=pd.Index(names, name="drug"))
-
-
-def write_class_sections(report: Report, summary: ClassSummary) -> Report:
-    """Add headline, leaderboard, curves, calibration, confusion matrix and drugs to ``report``, and return it."""
-    pairs = {model: summary.pairs(model) for model in summary.chosen}
-    _headline(report, summary, pairs)
-    _leaderboard(report, summary)
-    _curves(report, summary, pairs)
-    _calibration(report, summary, pairs)
-    _confusion(report, summary, pairs)
-    _drugs(report, summary, pairs)
-    return report
-
-
-def _headline(report: Report, summary: ClassSummary, pairs: Mapping[str, pd.DataFrame]) -> None:
-    best = next(iter(pairs))
-    row = _numbers(summary.ranked.iloc[0])
-    shown = [name for name in BANDED if np.isfinite(row.get(name, np.nan))]
-    facts = {HEADERS[name]: spelled(row[name]) for name in shown}
-    y = pairs[best]["observed"]
-    facts |= {"Test pairs": f"{len(y):,}", "Sensitive": f"{y.mean():.1%}"}
-    lost = int((summary.predictions["model"] == best).sum()) - len(y)
-    notes = [f"{lost:,} predictions of {best} are not finite and stand in no figure."] if lost else []
-    report.section("Headline").statement(class_headline(summary.overall, level=summary.level))
-    report.facts(facts, large=True)
-    if summary.rule:
-        report.text(f"Labels: {summary.rule}.")
-    report.notes(notes + list(summary.notes))
-
-
-def _leaderboard(report: Report, summary: ClassSummary) -> None:
-    table = summary.ranked
-    naive = table.loc[(table["kind"] == "baseline") & table["auroc"].notna(), "model"]
-    report.section("Leaderboard")
-    if len(naive):
-        report.text(f"Dashed: the strongest naive baseline, {naive.iloc[0]}, which a model has to beat. {KINDS}")
-    for metric, what in (("auroc", "Over all pairs of a fold"), ("per_drug_auroc", "Within each drug, then averaged")):
-        if metric in table and table[metric].notna().any():
-            reference = str(naive.iloc[0]) if len(naive) else None
-            axes = forest(table, metric=metric, label=HEADERS[metric], lower_is_better=False, reference=reference)
-            report.figure(axes, f"{what}: {HEADERS[metric]} with its {summary.level:.0%} interval.", pair=True)
-    dots = {
-        HEADERS["model"]: {str(m): KIND_COLOURS.get(k, "") for m, k in zip(table["model"], table["kind"], strict=True)}
-    }
-    report.table(_shown(table, (*BANDED, "auroc_gain")), f"All folds, with {summary.level:.0%} intervals.",
-                 highlight=[0], colours=dots)  # fmt: skip
-    report.table(_shown(table, (*PLAIN, "seconds")), "Calls at probability 0.5, and probabilities as such",
-                 colours=dots, collapsed=True)  # fmt: skip
-    if len(summary.paired):
-        rows = summary.paired.sort_values("auroc_difference", ascending=False, kind="stable")
-        gaps = [Estimate(*map(float, r)) for r in rows[["auroc_difference", "low", "high"]].to_numpy()]
-        frame = pd.DataFrame({"Model": rows["model"], "Reference": rows["reference"], "AUROC − reference": gaps})
-        report.table(frame, "Paired differences of AUROC; above zero the model is better", collapsed=True)
-    if len(summary.leaderboard):
-        folds = summary.leaderboard.drop(columns="split", errors="ignore").dropna(axis=1, how="all")
-        report.table(folds.rename(columns=HEADERS), "Each fold", collapsed=True)
-
-
-def _shown(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Models and the columns that have a value, as estimates where there is an interval."""
-    rows = [_numbers(row) for _, row in table.iterrows()]
-    present = [c for c in columns if c in table and table[c].notna().any()]
-    cells = {HEADERS[c]: [estimate(row, c) if f"{c}_low" in table else row[c] for row in rows] for c in present}
-    return pd.DataFrame({HEADERS["model"]: table["model"], **cells})
-
-
-def _curves(report: Report, summary: ClassSummary, pairs: Mapping[str, pd.DataFrame]) -> None:
-    roc = {model: metrics.roc_points(rows["observed"], rows["predicted"]) for model, rows in pairs.items()}
-    precision = {model: metrics.pr_points(rows["observed"], rows["predicted"]) for model, rows in pairs.items()}
-    if not any(len(curve) for curve in roc.values()):
-        return
-    scores = summary.overall.set_index("model")
-    colours = {model: KIND_COLOURS.get(kind, "") for model, kind in summary.chosen.items()}
-    areas = [{m: float(scores[c].get(m, np.nan)) for m in pairs} if c in scores else {} for c in ("auroc", "auprc")]
-    prevalence = float(next(iter(pairs.values()))["observed"].mean())
-    report.section(
-        "How well the classes are told apart",
-        "The best model of each kind, over the test pairs of all folds at once. Areas in the legends are those of the "
-        "leaderboard, within folds: a curve that leaves the dashed line beside an area of 0.5 only shows base rates "
-        "that differ between folds.",
-    )
-    report.figure(
-        figures.roc_curve(roc, areas=areas[0], colours=colours),
-        "ROC curve. On the dashed line a score says nothing.",
-        pair=True,
-    )
-    report.figure(
-        figures.pr_curve(precision, prevalence=prevalence, areas=areas[1], colours=colours),
-        f"Precision against recall. Dashed: the share that is sensitive, {prevalence:.1%}, which a guess reaches.",
-        pair=True,
-    )
-
-
-def _calibration(report: Report, summary: ClassSummary, pairs: Mapping[str, pd.DataFrame]) -> None:
-    tables = {model: metrics.calibration_curve(rows["observed"], rows["predicted"]) for model, rows in pairs.items()}
-    colours = {model: KIND_COLOURS.get(kind, "") for model, kind in summary.chosen.items()}
-    markers = {model: KIND_MARKERS.get(kind, "o") for model, kind in summary.chosen.items()}
-    best = next(iter(pairs))
-    report.section("Calibration").figure(
-        figures.calibration_curve(tables, colours=colours, markers=markers),
-        "Tenths of the test pairs by predicted probability; on the dashed line a probability means what it says, below "
-        "it promises too much. Bars are Wilson's 95% intervals, which take pairs as independent: they are too short.",
-    )
-    report.table(
-        tables[best].rename(columns={"predicted": "Predicted", "observed": "Share sensitive", "low": "Low",
-                                     "high": "High", "n": "Pairs"}),
-        f"The bins of {best}", collapsed=True,
-    )  # fmt: skip
-
-
-def _confusion(report: Report, summary: ClassSummary, pairs: Mapping[str, pd.DataFrame]) -> None:
-    best, rows = next(iter(pairs.items()))
-    counts = metrics.confusion_matrix(rows["observed"], rows["predicted"])
-    report.section("Confusion matrix").figure(
-        figures.confusion_matrix(counts),
-        f"{best}: a pair is called sensitive when its probability is at least 0.5. Percent are of the row.",
-    )
-    report.text(f1_note(rows["observed"].to_numpy(np.float64), rows["predicted"].to_numpy(np.float64)))
-
-
-def f1_note(labels: Floats, p: Floats) -> str:
-    """What F1 at 0.5 means beside the largest F1 that another threshold would have given."""
-    at_half, (largest, threshold) = metrics.f1(labels, p), metrics.best_f1(labels, p)
-    if not np.isfinite(largest):
-        return "No test pair is sensitive, so there is no F1."
-    prevalence = float(np.mean(labels))
-    return (
-        f"F1 at 0.5 is {at_half:.3f}. Calling every pair sensitive gives {2 * prevalence / (1 + prevalence):.3f}, and "
-        f"the largest F1 of any threshold is {largest:.3f}, at {threshold:.3f}. That threshold was looked up on the "
-        f"test pairs, so its F1 is a bound and not a result. Where few pairs are sensitive an honest probability "
-        f"seldom reaches 0.5, and F1 at 0.5 is low however well pairs are ranked."
-    )
-
-
-def _drugs(report: Report, summary: ClassSummary, pairs: Mapping[str, pd.DataFrame]) -> None:
-    scores = {model: drug_auroc(rows) for model, rows in pairs.items()}
-    flat = [model for model, table in scores.items() if not table["auroc"].dropna().ne(0.5).any()]
-    drawn = {model: table["auroc"].to_numpy() for model, table in scores.items() if model not in flat}
-    best = next(iter(pairs))
-    report.section("Per-drug performance")
-    if drawn:
-        colours = {model: KIND_COLOURS.get(summary.chosen[model], "") for model in drawn}
-        undefined = int(scores[best]["auroc"].isna().sum())
-        caption = "AUROC within each drug and fold; dashed lines are medians."
-        caption += f" Drugs with both classes in no fold, left out: {undefined:,}." if undefined else ""
-        caption += f" {' and '.join(flat)}: one probability for every sample of a drug, so 0.5." if flat else ""
-        report.figure(score_histogram(drawn, colours=colours, label="Per-drug AUROC"), caption)
-    columns = [c for c in ("name", "pathway") if c in summary.drugs]
-    table = summary.drugs[columns].reindex(scores[best].index).join(scores[best])
-    table = table.sort_values("auroc", ascending=False, kind="stable").reset_index(names="drug")
-    report.table(table.rename(columns=HEADERS), f"Every drug, {best}", collapsed=True)

@@ -38,6 +38,7 @@ from cellixir.response.effects import group_means
 from cellixir.response.features import require_features
 from cellixir.response.model import Known
 from cellixir.response.models import Options, chosen_models, known_names, spec_of
+from cellixir.response.option_checks import check_options
 from cellixir.response.pieces import Piece, Sides, gather
 from cellixir.training import Bars
 
@@ -164,12 +165,12 @@ def cross_study(
     studies = harmonised(train, external, split=split, remove=remove, genes=genes)
     if any(spec.kind != "baseline" for spec in specs):
         require_features(studies.train, split)
+    options = options or Options()
+    check_options(studies.train, specs, split, options)
     folder = Path(out)
     _claim(folder, studies, {"split": split, "remove": remove, "genes": genes, "seed": seed})
-    options = options or Options()
-    options = (
-        options if studies.one_measure else replace(options, interval=None)
-    )  # a width in another unit says nothing
+    if not studies.one_measure:  # a width in another unit says nothing
+        options = replace(options, interval=None)
     pieces = _pieces(folder, studies, specs, split, seed, options)
     with Bars(f"{split} cross-study", len(pieces), quiet=quiet) as bars:
         for piece in pieces:
@@ -236,8 +237,8 @@ def _check_options(split: str, remove: str, genes: str) -> None:
             raise ConfigurationError(message)
     if (remove == "samples" and known.samples) or (remove == "drugs" and known.drugs):
         message = (
-            f"{split} predicts {remove} that training has seen, and remove='{remove}' takes them out; "
-            f"use remove='{NEW_SIDE[split]}', or another split"
+            f"{split} predicts {remove} that training has seen, and --overlap {remove} takes them out; "
+            f"use remove='{NEW_SIDE[split]}' (--overlap {NEW_SIDE[split]}), or another split"
         )
         raise ConfigurationError(message)
 
@@ -313,9 +314,9 @@ def _without_overlap(
     if kept[unit].nunique() < 2:
         left, total = kept[unit].nunique(), train.responses[unit].nunique()
         message = (
-            f"remove='{remove}' leaves {left} of {total:,} training {unit}s, too few to learn from, as the external "
-            f"study has the others; train on a study with more {unit}s of its own, or keep what both have with "
-            f"remove='none' (scores then say nothing of new {unit}s)"
+            f"--overlap {remove}: remove='{remove}' leaves {left} of {total:,} training {unit}s, too few to learn "
+            f"from, as the external study has the others; train on a study with more {unit}s of its own, or keep what "
+            f"both have with --overlap none (remove='none'; scores then say nothing of new {unit}s)"
         )
         raise DataError(message)
     return train.take(~gone), counts | {"measurements": int(gone.sum())}

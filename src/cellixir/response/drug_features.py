@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cellixir.data.drugs import morgan_fingerprints, target_sets
+from cellixir.data.tables import as_text
 from cellixir.response.blocks import Blocks, OneHot
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class DrugFeatures:
     def fit(self, data: ResponseData) -> DrugFeatures:
         """Learn from the drugs that ``data.responses`` names."""
         seen = data.drugs.iloc[np.unique(data.drug_index)]
-        self.has_smiles = "smiles" in seen and bool(seen["smiles"].notna().any())
+        self.has_smiles = "smiles" in seen and bool(as_text(seen["smiles"]).notna().any())
         if "targets" in seen:
             counts = Counter(t for targets in target_sets(seen).values() for t in targets)
             self.targets = sorted(t for t, n in counts.items() if n > 1)
@@ -60,7 +61,7 @@ class DrugFeatures:
     def _blocks(self, drugs: pd.DataFrame) -> dict[str, NDArray[np.float32]]:
         blocks: dict[str, NDArray[np.float32]] = {}
         if self.has_smiles:
-            smiles = drugs["smiles"] if "smiles" in drugs else pd.Series(None, index=drugs.index, dtype=object)
+            smiles = as_text(drugs["smiles"] if "smiles" in drugs else pd.Series(None, index=drugs.index, dtype=object))
             blocks["morgan"] = morgan_fingerprints(smiles, n_bits=FINGERPRINT_BITS).astype(np.float32)
             blocks["has_smiles"] = smiles.notna().to_numpy().astype(np.float32)[:, None]
         if self.targets:

@@ -20,6 +20,7 @@ from cellixir import nn as networks
 from cellixir.data.drugs import target_sets
 from cellixir.data.gene_layout import correlation_order, gene_grid, genomic_order, pathway_tokens, tokens
 from cellixir.data.molecules import ATOM_FEATURES, BOND_FEATURES, molecule_graphs, tokenize_smiles
+from cellixir.data.tables import as_text
 from cellixir.exceptions import ConfigurationError, examples
 from cellixir.response.features import ANNOTATION
 
@@ -96,6 +97,8 @@ class SampleEncoding:
 def encoders_of_views(chosen: str, views: Sequence[str]) -> dict[str, str]:
     """Encoder of each view, from one name for all or ``VIEW=NAME,VIEW=NAME``; views left out are dense.
 
+    With both, ``dense,VIEW=NAME``, the name without a view is for the others.
+
     >>> encoders_of_views("expression=conv1d", ["genomic", "expression"])
     {'genomic': 'dense', 'expression': 'conv1d'}
 
@@ -105,16 +108,30 @@ def encoders_of_views(chosen: str, views: Sequence[str]) -> dict[str, str]:
         If an encoder or a view is not known.
     """
     given: dict[str, str] = {}
-    for part in (part.strip() for part in chosen.split(",")):
-        view, found, name = part.rpartition("=")
-        if name not in SAMPLE_ENCODERS:
-            message = f"there is no encoder '{name}' of samples; choose one of {', '.join(SAMPLE_ENCODERS)}"
-            raise ConfigurationError(message)
+    check_encoders(chosen)
+    for part in chosen.split(","):
+        view, found, name = (piece.strip() for piece in part.rpartition("="))
         if found and view not in views:
             message = f"--encoder names the view '{view}'; the data have {examples(views, 8) or 'no views'}"
             raise ConfigurationError(message)
-        given |= {view: name} if found else dict.fromkeys(views, name)
+        given = given | {view: name} if found else dict.fromkeys(views, name) | given
     return {view: given.get(view, "dense") for view in views}
+
+
+def check_encoders(chosen: str, drug: str = "fingerprint") -> None:
+    """Refuse an encoder that is not known, before there are data to encode.
+
+    Raises
+    ------
+    ConfigurationError
+        Names the encoder and the choices.
+    """
+    names = [part.rpartition("=")[2].strip() for part in chosen.split(",")]
+    for names_given, known, what in ((names, SAMPLE_ENCODERS, "samples"), ([drug], DRUG_ENCODERS, "drugs")):
+        unknown = [name for name in names_given if name not in known]
+        if unknown:
+            message = f"there is no encoder '{unknown[0]}' of {what}; choose one of {', '.join(known)}"
+            raise ConfigurationError(message)
 
 
 def _layout(
@@ -161,12 +178,10 @@ class DrugEncoding:
         ConfigurationError
             If the encoder is not known, or no drug has the SMILES or targets that it reads.
         """
-        if encoder not in DRUG_ENCODERS:
-            message = f"there is no encoder '{encoder}' of drugs; choose one of {', '.join(DRUG_ENCODERS)}"
-            raise ConfigurationError(message)
+        check_encoders("dense", encoder)
         plan = cls(encoder, features.widths, n_train=len(drugs))
         needs = "targets" if encoder == "target-graph" else "smiles"
-        if encoder != "fingerprint" and not (needs in drugs and drugs[needs].notna().any()):
+        if encoder != "fingerprint" and not (needs in drugs and as_text(drugs[needs]).notna().any()):
             message = f"the drug encoder '{encoder}' reads {needs}, and no drug has any; give them with --drugs FILE"
             raise ConfigurationError(message)
         if encoder.startswith("smiles"):
@@ -209,7 +224,11 @@ class DrugEncoding:
     def _readable(self, drugs: pd.DataFrame) -> NDArray[np.bool_]:
         if self.encoder == "target-graph":
             return np.asarray(self._hits(drugs).any(axis=1))
-        return drugs["smiles"].notna().to_numpy(dtype=bool) if "smiles" in drugs else np.zeros(len(drugs), dtype=bool)
+        return (
+            as_text(drugs["smiles"]).notna().to_numpy(dtype=bool)
+            if "smiles" in drugs
+            else np.zeros(len(drugs), dtype=bool)
+        )
 
     def present(self, drugs: pd.DataFrame, n_blocks: int) -> NDArray[np.bool_]:
         """Which blocks each drug has, shape ``(n_drugs, n_blocks)``."""

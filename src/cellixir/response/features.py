@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cellixir.data.preprocess import parse_preprocess
+from cellixir.data.preprocess_grammar import parse_preprocess
 from cellixir.exceptions import ConfigurationError, examples
 from cellixir.response.blocks import Blocks, OneHot
 from cellixir.response.drug_features import DrugFeatures
@@ -19,7 +19,7 @@ from cellixir.response.view_features import ViewFeatures
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cellixir.data.preprocess import Step
+    from cellixir.data.preprocess_grammar import Step
     from cellixir.data.response_data import ResponseData
 
 ANNOTATION = "annotation"
@@ -43,6 +43,8 @@ class SampleFeatures:
     def fit(self, data: ResponseData) -> SampleFeatures:
         """Learn from the samples that ``data.responses`` names, each once."""
         seen = np.unique(data.sample_index)
+        self.onehot.fit(data.samples.iloc[seen])
+        _check_names(data.views, self.onehot)
         chains = _chains(self.preprocess, list(data.views))
         target = _sensitivity(data) if any(chains.values()) else None
         for name, view in data.views.items():
@@ -53,7 +55,6 @@ class SampleFeatures:
             chosen = None if target is None else target[rows]
             raw = data.feature_matrix(name)[rows]
             self.views[name] = ViewFeatures.fit(raw, list(view.var_names), chains.get(name), chosen)
-        self.onehot.fit(data.samples.iloc[seen])
         self.blocks.fit({name: block[seen] for name, block in self._blocks(data).items()})
         return self
 
@@ -99,7 +100,8 @@ class SampleFeatures:
                 continue
             raw = data.feature_matrix(name, view.inputs, missing="error" if missing == "error" else "zero")
             if missing == "mean":
-                raw[:, ~np.isin(view.inputs, data.views[name].var_names)] = np.nan
+                absent = ~np.isin(view.inputs, data.views[name].var_names)
+                raw[:, absent] = view.centre[absent] if view.chain else np.nan  # a chain may refuse gaps
             blocks[name] = view.transform(raw, data.in_view(name))
         return blocks | self.onehot.transform(data.samples)
 
@@ -128,6 +130,13 @@ class SampleFeatures:
             for name, view in facts["views"].items()
         }
         return cls(facts["preprocess"], views, OneHot(facts["levels"]), Blocks(facts["gain"]))
+
+
+def _check_names(views: Mapping[str, object], onehot: OneHot) -> None:
+    taken = [name for name in views if name in onehot.levels or (onehot.levels and name == ANNOTATION)]
+    if taken:
+        message = f"the view '{taken[0]}' is named as the annotation of the samples; give it another name (--omics)"
+        raise ConfigurationError(message)
 
 
 def _chains(preprocess: str, views: Sequence[str]) -> dict[str, tuple[Step, ...]]:

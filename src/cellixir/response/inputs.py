@@ -129,6 +129,7 @@ def read_known_views(
     if ids is None:
         return read_views(files, samples), []
     crosswalk = read_crosswalk(ids)
+    crosswalk.translate(samples, samples)  # a table without the ids of the responses is refused here, by its own name
     every = [*samples, *crosswalk.table.stack().astype(str)]
     named = {name: _translated(view, crosswalk, samples) for name, view in read_views(files, every).items()}
     return {name: view for name, (view, _) in named.items()}, [note for _, notes in named.values() for note in notes]

@@ -19,11 +19,13 @@ LEAST_CARRIERS = 4
 
 
 def binary_columns(x: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Columns that take two values, the rarer one at least ``LEAST_CARRIERS`` times, shape ``(n_features,)``."""
-    low, high = x.min(axis=0), x.max(axis=0)
-    n_high = (x == high).sum(axis=0)
-    two = ((x == low) | (x == high)).all(axis=0) & (low < high)
-    return np.asarray(two & (np.minimum(n_high, len(x) - n_high) >= LEAST_CARRIERS))
+    """Columns that take two values, the rarer one at least ``LEAST_CARRIERS`` times, shape ``(n_features,)``.
+
+    A 0 between the two is a missing value: what a sample lacks stands at the mean of a standardised feature.
+    """
+    low, high = x == x.min(axis=0), x == x.max(axis=0)
+    two = (low | high | (x == 0)).all(axis=0) & ~(low & high).any(axis=0)
+    return np.asarray(two & (np.minimum(low.sum(axis=0), high.sum(axis=0)) >= LEAST_CARRIERS))
 
 
 def marker_weights(
@@ -62,14 +64,18 @@ def marker_weights(
 def _slopes(
     x: NDArray[np.float64], left: NDArray[np.float64], known: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Slope and t of each feature alone for each response, shape ``(n_features, n_responses)``, by three products."""
-    here, n = known.astype(np.float64), np.maximum(known.sum(axis=0), 1)
+    """Slope and t of each feature alone for each response, shape ``(n_features, n_responses)``, by a few products.
+
+    Over the samples that have both; a feature is missing where it is neither of its two values, and 0 there.
+    """
+    here = known.astype(np.float64)
     y = np.where(known, left, 0.0)
-    y = (y - y.sum(axis=0) / n) * here
-    total = x.T @ here
-    power = (x**2).T @ here - total**2 / n
-    carriers = np.minimum((x > x.min(axis=0)).T @ here, (x == x.min(axis=0)).T @ here)
+    y = (y - y.sum(axis=0) / np.maximum(here.sum(axis=0), 1)) * here
+    low, high = (x == x.min(axis=0)).astype(np.float64), (x == x.max(axis=0)).astype(np.float64)
+    there, carriers = low + high, np.minimum(low.T @ here, high.T @ here)
+    n, of_x, of_y = np.maximum(there.T @ here, 1), x.T @ here, there.T @ y
+    power = (x**2).T @ here - of_x**2 / n
     usable = (carriers >= LEAST_CARRIERS) & (power > 0)
-    slope = np.where(usable, x.T @ y / np.where(usable, power, 1.0), 0.0)
-    left_over = np.maximum((y**2).sum(axis=0) - slope**2 * power, 1e-300) / np.maximum(n - 2, 1)
+    slope = np.where(usable, (x.T @ y - of_x * of_y / n) / np.where(usable, power, 1.0), 0.0)
+    left_over = np.maximum(there.T @ y**2 - of_y**2 / n - slope**2 * power, 1e-300) / np.maximum(n - 2, 1)
     return slope, slope * np.sqrt(np.where(usable, power, 0.0) / left_over)

@@ -8,10 +8,12 @@ from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal
 
+from cellixir.data.preprocess_grammar import parse_preprocess
 from cellixir.exceptions import ConfigurationError
+from cellixir.metrics.conformal import units_needed
 from cellixir.response import baselines, trees
 from cellixir.response.architecture import preset_of
-from cellixir.response.encoders import DRUG_ENCODERS, SAMPLE_ENCODERS
+from cellixir.response.encoders import DRUG_ENCODERS, SAMPLE_ENCODERS, check_encoders
 from cellixir.response.model import Known
 from cellixir.response.predictor import ResponsePredictor
 from cellixir.response.ridge import RidgePerDrug
@@ -51,6 +53,11 @@ class Options:
         if self.interval is not None and not 0 < self.interval < 1:
             message = f"--interval {self.interval} is no probability; write 0.9 for 90 %"
             raise ConfigurationError(message)
+        if self.interval is not None:
+            units_needed(self.interval)  # refuses what no number of errors can tell
+        check_encoders(self.encoder, self.drug_encoder)
+        if self.preprocess.strip():
+            parse_preprocess(self.preprocess)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from cellixir.data.splits import folds_table, split_groups
 from cellixir.files import whole
 from cellixir.metrics.conformal import coverage
 from cellixir.report import Report
-from cellixir.response import classes, evaluation
+from cellixir.response import class_report, classes, evaluation
 from cellixir.response.models import Options
 from cellixir.response.report import write_response_report
 from cellixir.response.summary import BenchmarkSummary, headline
@@ -131,15 +131,15 @@ def write_classes(run: Run, found: Gathered, y: NDArray[np.float64], labels: Seq
     long = classes.class_predictions_table(data, folds, predictions, y)
     run.write({"leaderboard": board, "overall": table, "paired": paired, "histories": found.histories}, long)
     notes = [*data.notes, *run.findings, *dict.fromkeys(note for fold in labels for note in fold.notes)]
-    summary = classes.ClassSummary(table, board, paired, long, data.drugs, labels[0].describe(), notes)
+    summary = class_report.ClassSummary(table, board, paired, long, data.drugs, labels[0].describe(), notes)
     report = Report(
         f"Sensitive or resistant: {data.source or 'your data'}",
         f"{len(table)} models tell sensitive from resistant under {split}, over {len(folds)} folds.",
     )
-    classes.write_class_sections(report, summary)
+    class_report.write_class_sections(report, summary)
     report.section("Data and reproducibility").facts(run.facts)
     report.write(run.folder / "report.html")
-    return BenchmarkResult(run.folder, board, table, paired, found.histories, classes.class_headline(table))
+    return BenchmarkResult(run.folder, board, table, paired, found.histories, class_report.class_headline(table))
 
 
 def _coverage(run: Run, found: Gathered) -> pd.DataFrame:

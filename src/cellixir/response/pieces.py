@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import time
@@ -75,8 +76,16 @@ class Piece:
         preset = repr(model.preset) if isinstance(model, ResponsePredictor) else ""
         preset += "" if self.spec.kind == "baseline" else self.options.preprocess
         facts = {"model": self.spec.name, "fold": self.fold.number, "seed": self.seed, "settings": preset}
-        facts |= {"interval": self.options.interval} if isinstance(model, ResponsePredictor) else {}
+        if isinstance(model, ResponsePredictor):
+            facts |= {"interval": self.options.interval, "gene_sets": self._gene_sets(model)}
         return facts | ({"labels": str(self.labels.rule)} if self.labels else {})
+
+    def _gene_sets(self, model: ResponsePredictor) -> str | None:
+        """Digest of the gene sets that are tokens of a transformer; None without."""
+        if not self.options.gene_sets or "transformer" not in model.preset.architecture.sample_encoder:
+            return None
+        sets = {name: list(genes) for name, genes in self.options.gene_sets.items()}
+        return hashlib.sha256(json.dumps(sets).encode()).hexdigest()
 
     def read(self) -> Done | None:
         """What was found; None if the piece is still to be done."""

@@ -18,6 +18,7 @@ from cellixir.response.ranking_checks import (
     check_values,
     check_views,
     fill_notes,
+    known_views,
 )
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def rank(
     interval
         Probability with which ``low`` and ``high`` hold the response.
     on_note
-        Called with what was filled, and with annotation that the model uses and the samples lack.
+        Called with what was filled or left out, and with what the model uses and samples or drugs lack.
 
     Returns
     -------
@@ -75,11 +76,13 @@ def rank(
     """
     model.check_fitted()
     check_views(model, views)
+    views, strangers = known_views(model, views)
     drugs = model.drugs_ if drugs is None else by_model_id(model, drugs)
     question = ResponseData.question(dict(views), drugs, samples)
     check_samples(model, question.samples.index)
     check_drugs(model, question.drugs)
-    notes = fill_notes(model, views, missing) + annotation_notes(model, question.samples)
+    notes = strangers + fill_notes(model, views, missing) + annotation_notes(model, question.samples)
+    notes += model.drug_encoding_.notes(question.drugs)
     check_values(model, question)
     outside = pd.unique(question.responses.loc[~model.in_domain(question, missing=missing), model.new_side])
     if len(outside):

@@ -43,6 +43,14 @@ def check_views(model: ResponsePredictor, views: Mapping[str, AnnData]) -> None:
             raise InvalidValues(message)
 
 
+def known_views(model: ResponsePredictor, views: Mapping[str, AnnData]) -> tuple[dict[str, AnnData], list[str]]:
+    """Views that the model reads, and what is said of the others; all of them where the model reads none."""
+    known = model.sample_features_.views
+    others = [name for name in views if name not in known] if known else []
+    notes = [f"the model knows no view '{name}': it was left out; it knows {examples(known, 8)}" for name in others]
+    return {name: view for name, view in views.items() if name not in others}, notes
+
+
 def check_values(model: ResponsePredictor, question: ResponseData) -> None:
     """Refuse values unlike those the model learned from, whatever their scale is called."""
     for name, view in model.sample_features_.views.items():

@@ -18,6 +18,7 @@ from cellixir.figures.regression import (
 )
 from cellixir.figures.style import KIND_COLOURS, new_axes
 from cellixir.report import Estimate, Report
+from cellixir.response.coverage_report import write_coverage
 from cellixir.response.summary import (
     BenchmarkSummary,
     drug_scores,
@@ -79,6 +80,9 @@ def write_response_report(path: str | Path, summary: BenchmarkSummary) -> Path:
         _observed(report, summary, best)
         _residuals(report, summary, best, drugs)
         _per_drug(report, summary, drugs)
+    if len(summary.coverage):
+        write_coverage(report, summary)
+    if len(best) >= 2:
         _missing(report, summary, best)
     if summary.facts:
         report.section("Data and reproducibility").facts(summary.facts)

@@ -371,14 +371,17 @@ def fingerprint(data: Prepared) -> str:
 
 
 def _claim(folder: Path, facts: dict[str, Any]) -> None:
-    """Refuse a folder that holds another benchmark or other files; else mark it as this one's."""
+    """Refuse a folder that holds another benchmark or other files; else mark it as this one's.
+
+    What stopped before a model was fitted, at a leak perhaps, is no other benchmark.
+    """
     file = folder / "benchmark.json"
-    if file.is_file():
+    if file.is_file() and (folder / "pieces").is_dir():
         if file.read_text() != json.dumps(facts):
             message = f"{folder} holds a benchmark of another table, target, seed or chain; choose another --out"
             raise ConfigurationError(message)
         return
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+    if not file.is_file() and (folder.is_file() or (folder.is_dir() and any(folder.iterdir()))):
         message = f"{folder} exists and holds other things; choose another --out"
         raise ConfigurationError(message)
     require_writable(file)

@@ -20,7 +20,8 @@ from sklearn.preprocessing import OneHotEncoder
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cellixir.data.preprocess import Preprocess, chains_of_views, parse_preprocess
+from cellixir.data.preprocess import Preprocess
+from cellixir.data.preprocess_grammar import chains_of_views, parse_preprocess
 from cellixir.exceptions import ConfigurationError, InvalidValues, MissingExtra
 from cellixir.metrics.classification import log_loss
 from cellixir.nn import DenseEncoder, Dropout

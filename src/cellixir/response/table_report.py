@@ -23,9 +23,11 @@ from cellixir.figures.leaderboard import forest
 from cellixir.figures.missing import missing_map
 from cellixir.figures.regression import observed_vs_predicted, residuals_by_group, residuals_vs_predicted
 from cellixir.figures.style import KIND_COLOURS, KIND_MARKERS, new_axes, shortened
+from cellixir.metrics import class_intervals
 from cellixir.metrics import classification as class_metrics
 from cellixir.metrics.conformal import OVERALL, Conformal, coverage
 from cellixir.metrics.intervals import N_BOOTSTRAP
+from cellixir.metrics.ranked import Ranked
 from cellixir.report import Estimate, Report
 from cellixir.response.summary import between, estimate, spelled
 from cellixir.response.table_models import MODELS, Codes, Floats, Goal
@@ -125,7 +127,7 @@ def overall(
         rows[model] = {"model": model, "kind": MODELS[model].kind}
         if run.goal.classes:
             draws[model] = class_draws(run.y, p, run.units, strata=run.fold_of, n=run.n_draws, seed=run.seed)
-            found = {name: class_metrics.interval_of(drawn) for name, drawn in draws[model].items()}
+            found = {name: class_intervals.interval_of(drawn) for name, drawn in draws[model].items()}
         else:
             found = metrics.intervals(run.y, p[:, 0], run.units, n=run.n_draws, seed=run.seed)
             found["spearman"] = metrics.Interval(metrics.spearman(run.y, p[:, 0]), np.nan, np.nan)
@@ -141,7 +143,7 @@ def overall(
             against = predictions[reference][:, 0]
             gap = metrics.paired_difference(run.y, p[:, 0], against, run.units, n=run.n_draws, seed=run.seed)
         else:
-            gap = class_metrics.interval_of(draws[model]["auroc"] - draws[reference]["auroc"])
+            gap = class_intervals.interval_of(draws[model]["auroc"] - draws[reference]["auroc"])
         rows[model] |= {"reference": reference} | _banded("difference", gap)
         if model in bounds:
             rows[model] |= _coverage(run, *bounds[model])
@@ -182,7 +184,7 @@ def class_draws(y: Floats, p: Floats, units: Codes, *, strata: Codes | None = No
     called = p.argmax(axis=1)
     losses = {"log_loss": np.array([-np.log(np.maximum(true, np.finfo(float).eps)).mean()])}
     if p.shape[1] == 2:
-        drawn = class_metrics.class_draws(y, p[:, 1], units, strata=strata, n=n, seed=seed)
+        drawn = class_intervals.class_draws(y, p[:, 1], units, strata=strata, n=n, seed=seed)
         losses["calibration_error"] = np.array([class_metrics.calibration_error(y, p[:, 1])])
     else:
         drawn = _many_draws(y.astype(np.int64), p, units, strata, n, seed)
@@ -197,7 +199,7 @@ def _many_draws(y: Codes, p: Floats, units: Codes, strata: Codes | None, n: int,
     unit = np.unique(units, return_inverse=True)[1]
     cell = y * k + p.argmax(axis=1)
     wrong = np.square(p - np.eye(k)[y]).sum(axis=1)
-    ranked = [class_metrics.Ranked((y == c).astype(float), p[:, c], strata, unit) for c in np.unique(y)]
+    ranked = [Ranked((y == c).astype(float), p[:, c], strata, unit) for c in np.unique(y)]
     found = []
     for weights in (np.ones((1, unit.max() + 1)), *metrics.bootstrap_weights(int(unit.max()) + 1, n, seed)):
         for w in weights:

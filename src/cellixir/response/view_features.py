@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from sklearn.preprocessing import StandardScaler
 
-from cellixir.data.preprocess import Preprocess, Step
+from cellixir.data.preprocess import Preprocess
+from cellixir.data.preprocess_grammar import Step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -20,6 +20,7 @@ from cellixir.cli.response.options import (
     Split,
     Views,
     data_of,
+    refuse_given,
 )
 from cellixir.exceptions import ConfigurationError
 
@@ -41,6 +42,7 @@ Examples:
 """
 
 FILE = "audit.json"
+OF_RESPONSES = ("drugs", "samples", "ids", "require", "views", "split", "folds", "seed")
 SHOWN = 5  # findings of a kind on the terminal; the file has them all
 
 
@@ -76,7 +78,10 @@ def audit(
     require_writable(out / FILE)
     if table is not None:
         given = {"--dataset": dataset, "--response": response, "--omics": omics, "--split-file": split_file}
-        found = _of_table(table, target, group, [name for name, value in given.items() if value])
+        others = [name for name, value in given.items() if value]
+        if not others:
+            refuse_given(OF_RESPONSES, "is for responses and says nothing of --table")
+        found = _of_table(table, target, group, others)
     else:
         if target or group:
             message = "--target and --group name columns of a table; give it with --table FILE"

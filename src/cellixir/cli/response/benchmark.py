@@ -28,6 +28,7 @@ from cellixir.cli.response.options import (
     Views,
     data_of,
     names_of,
+    refuse_given,
 )
 from cellixir.exceptions import ConfigurationError
 
@@ -42,12 +43,11 @@ Examples:
   cellixir response benchmark --dataset gdsc-v17 --split LCO --out runs/lco
   cellixir response benchmark --dataset gdsc-v17 --split LDO --models network,random_forest --out runs/ldo
   cellixir response benchmark --response ic50.csv --omics expression=tpm.csv.gz --split LCO --out runs/mine
-  cellixir response benchmark --response ic50.csv --omics expression=tpm.csv.gz --omics methylation=rrbs.csv \
+  cellixir response benchmark --response ic50.csv --omics expression=tpm.csv.gz --omics methylation=rrbs.csv
       --require expression --models network,network:conv1d,network:transformer,xgboost --out runs/encoders
-
   cellixir response benchmark --dataset gdsc-v17 --split LCO --task classification --label zscore=-1 --out runs/classes
   cellixir response benchmark --dataset gdsc-v17 --split LCO --models network --interval .9 --out runs/intervals
-  cellixir response benchmark --response gdsc.csv --omics expression=gdsc_tpm.csv --external-response ccle.csv \
+  cellixir response benchmark --response gdsc.csv --omics expression=gdsc_tpm.csv --external-response ccle.csv
       --external-omics expression=ccle_tpm.csv --models network,ridge --out runs/external
   cellixir response benchmark --table anova.csv --target ic50_effect_size --drop log_ic50_mean_pos --out runs/table
 
@@ -55,6 +55,14 @@ A leakage audit runs first and stops what leaks with exit code 3 (--allow KIND l
 A sample that lacks a view is masked there. 'network:NAME' is the network with that encoder of samples or drugs,
 'deep' and 'deep:NAME' are the same without the linear part.
 """
+
+OF_TABLES = ("target", "group", "drop")
+OF_RESPONSES = (
+    "omics", "drugs", "samples", "ids", "require", "views", "split", "split_file", "label", "sensitive", "encoder",
+    "drug_encoder", "gene_sets", "external_response", "external_omics", "external_drugs", "external_samples", "overlap",
+)  # fmt: skip
+OF_EXTERNAL = ("external_omics", "external_drugs", "external_samples", "overlap")
+OF_FOLDS = ("folds", "split_file", "task", "label", "sensitive")
 
 
 def benchmark(
@@ -113,6 +121,7 @@ def benchmark(
         if response or dataset or target is None:
             message = "--table FILE needs --target COLUMN and stands instead of --response and --dataset"
             raise ConfigurationError(message)
+        refuse_given(OF_RESPONSES, "is for responses and says nothing of --table")
         from cellixir.cli.response.table import benchmark_any_table
 
         benchmark_any_table(
@@ -121,6 +130,8 @@ def benchmark(
             drop=names_of(drop) or [], allow=allow or [], preprocess=preprocess, interval=interval, command=command,
         )  # fmt: skip
         return
+
+    _refuse_idle(external_response is not None, task)
 
     from cellixir.response.models import Options, chosen_models
 
@@ -175,3 +186,14 @@ def benchmark(
             held = f"{row['covered']:.1%} [{row['covered_low']:.1%}, {row['covered_high']:.1%}] of the test pairs"
             typer.echo(f"{row['model']}: {interval:.0%} intervals hold {held}, mean width {row['width']:.2f}")
     typer.echo(f"report: {result.folder / 'report.html'}")
+
+
+def _refuse_idle(external: bool, task: str) -> None:
+    """Refuse options of another kind of benchmark, which would be read and then do nothing."""
+    refuse_given(OF_TABLES, "names columns of a table and needs --table FILE")
+    if external:
+        refuse_given(OF_FOLDS, "is for folds of one study, and --external-response judges on another")
+        return
+    refuse_given(OF_EXTERNAL, "needs the responses of the other study, --external-response FILE")
+    if task != "classification":
+        refuse_given(("label", "sensitive"), "is for --task classification")

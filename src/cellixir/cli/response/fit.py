@@ -60,6 +60,7 @@ def fit(
     from cellixir.data.audit import audit_response, check_allowed, require_clean
     from cellixir.data.gene_sets import read_gene_sets
     from cellixir.response.architecture import preset_of
+    from cellixir.response.option_checks import check_architecture, check_gene_sets, check_structures
     from cellixir.response.predictor import ResponsePredictor
     from cellixir.training import Bars, Epoch
 
@@ -74,6 +75,10 @@ def fit(
     )
     model.check_target(out)
     data = data_of(dataset, response, omics, drugs, samples, ids=ids, require=require, views=views)
+    check_structures(data)
+    check_architecture(data, model.preset.architecture)
+    if model.gene_sets is not None:
+        check_gene_sets(data, [model.preset.architecture], model.gene_sets)
     check_allowed(allow or [])
     require_clean(audit_response(data, split), allow or [])
     limit, n_members = model.preset.training.max_epochs, model.preset.members

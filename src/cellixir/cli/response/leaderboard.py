@@ -26,7 +26,7 @@ def print_class_leaderboard(overall: pd.DataFrame, title: str) -> None:
 
     table = Table(title=title, title_justify="left")
     table.add_column("model")
-    for column in ("AUROC [95 %]", "per-drug AUROC", "AUPRC [95 %]", "balanced accuracy", "F1", "Brier", "seconds"):
+    for column in ("AUROC [95 %]", "per-drug\nAUROC", "AUPRC [95 %]", "balanced\naccuracy", "F1", "Brier", "seconds"):
         table.add_column(column, justify="right")
     for row in overall.to_dict(orient="records"):
         numbers = [_number(row[name]) for name in ("balanced_accuracy", "f1", "brier")]
@@ -49,7 +49,7 @@ def leaderboard_table(overall: pd.DataFrame, title: str) -> Table:
         table.add_row(
             row["model"],
             f"{row['rmse']:.3f} [{row['rmse_low']:.3f}, {row['rmse_high']:.3f}]",
-            f"{row['r2']:.3f}",
+            _number(row["r2"]),
             _with_interval(row, "normalised_pearson"),
             _number(row["per_drug_pearson"]),
             f"{row['seconds']:,.1f}",
@@ -68,18 +68,20 @@ def _number(value: float) -> str:
 
 
 def print_any_leaderboard(overall: pd.DataFrame, title: str) -> None:
-    """Print the model and every metric of a table; a metric with an interval shows it."""
+    """Print the model and the metrics of a table; the first, differences and coverages show their intervals."""
     from rich.console import Console
     from rich.table import Table
 
     table = Table(title=title, title_justify="left")
     columns = [str(c) for c in overall.columns]
-    shown = [c for c in columns if c not in ("model", "kind", "split", "fold") and not c.endswith(("_low", "_high"))]
+    hidden = ("model", "kind", "split", "fold", "mse", "spearman")  # the file and the report have the last two
+    shown = [c for c in columns if c not in hidden and not c.endswith(("_low", "_high"))]
     shown = [c for c in shown if overall[c].dtype.kind == "f" and overall[c].notna().any()][:8]
     table.add_column("model")
+    banded = [c for c in shown if f"{c}_low" in columns and (c == shown[0] or c in ("difference", "covered"))]
     for column in shown:
-        table.add_column(column.replace("_", " "), justify="right")
+        table.add_column(column.replace("_", "\n") + (" [95 %]" if column in banded else ""), justify="right")
     for row in overall.to_dict(orient="records"):
-        cells = [_with_interval(row, c) if f"{c}_low" in columns else _number(row[c]) for c in shown]
+        cells = [_with_interval(row, c) if c in banded else _number(row[c]) for c in shown]
         table.add_row(str(row["model"]), *cells)
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    Console(width=None if sys.stdout.isatty() else 120).print(table)

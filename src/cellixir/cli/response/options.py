@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import click
 import typer
+from click.core import ParameterSource
 
 from cellixir.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cellixir.data.response_data import ResponseData
 
 Dataset = Annotated[str | None, typer.Option(help="A public data set: gdsc-v17. Instead of --response.")]
@@ -98,5 +102,31 @@ def names_of(text: str | None) -> list[str] | None:
 
     >>> names_of("ridge, network")
     ['ridge', 'network']
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no name between the commas.
     """
-    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        message = f"'{text}' holds no name; write names with commas between them, or leave the option out"
+        raise ConfigurationError(message)
+    return names
+
+
+def refuse_given(names: Sequence[str], why: str) -> None:
+    """Refuse options that the command line gives and that would change nothing.
+
+    Raises
+    ------
+    ConfigurationError
+        If one of the parameters ``names`` was given; ``why`` says where it belongs.
+    """
+    context = click.get_current_context(silent=True)
+    given = [n for n in names if context and context.get_parameter_source(n) is ParameterSource.COMMANDLINE]
+    if given:
+        message = f"--{given[0].replace('_', '-')} {why}; leave it out"
+        raise ConfigurationError(message)

@@ -67,8 +67,20 @@ def predict(
         on_note=lambda note: typer.echo(f"note: {note}", err=True),
     )
     write_ranking(ranked, out)
+    _say_unbounded(ranked, interval)
     _print_top(ranked, top, f"{model.measure_} in {model.unit_}" if model.unit_ else model.measure_)
     typer.echo(f"{len(ranked):,} predictions: {out}")
+
+
+def _say_unbounded(ranked: pd.DataFrame, interval: float) -> None:
+    """Say how many intervals are infinite, and what would give them bounds."""
+    unbounded = int((ranked["high"] == float("inf")).sum())
+    if unbounded:
+        typer.echo(
+            f"note: {unbounded:,} of {len(ranked):,} intervals have no bounds: the fit held out too little to tell what "
+            f"{interval:.3g} of cases stay within; ask for a lower --interval, or fit on more samples or --members",
+            err=True,
+        )
 
 
 def _print_top(ranked: pd.DataFrame, top: int, measure: str) -> None:
