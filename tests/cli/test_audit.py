@@ -16,7 +16,7 @@ from cellixir.cli.response.audit import AUDIT_HELP, audit
 from cellixir.data.response_data import ResponseData
 from cellixir.data.simulate import simulate_responses
 from cellixir.data.splits import Fold, folds_table
-from cellixir.exceptions import CellixirError, ConfigurationError, InvalidValues, ReadError, WriteError
+from cellixir.exceptions import CellixirError, ConfigurationError, DataError, InvalidValues, ReadError, WriteError
 
 app = typer.Typer(rich_markup_mode=None)
 app.command(help=AUDIT_HELP)(audit)
@@ -151,11 +151,9 @@ def test_a_split_file_that_parts_a_molecule(
         folds.append(Fold(number, *(np.flatnonzero(part) for part in (~test & ~validation, validation, test))))
     folds_table(data, folds).to_csv("split.csv", index=False)
     done = run(*files, "--split", "LDO", "--split-file", "split.csv")
-    assert done.exit_code == 3, (done.output, done.exception)
-    assert "'D001', 'D002'" in done.stdout
-    finding = content(tmp_path / "out")["findings"][0]  # type: ignore[index]
-    assert (finding["kind"], finding["ids"]) == ("same-molecule", ["D001", "D002"])
-    assert run(*files, "--split", "LDO", "--split-file", "split.csv", "--allow", "same-molecule:D002").exit_code == 0
+    assert isinstance(done.exception, DataError)
+    assert "fold 0 has units of LDO on two sides" in str(done.exception)
+    assert "a molecule screened twice" in str(done.exception)
 
 
 def test_help_shows_examples() -> None:

@@ -255,7 +255,7 @@ def _columns_are_samples(rows: pd.Index, columns: pd.Index, wanted: set[str] | N
         message = (
             f"{source}: none of its {len(rows)} rows ({examples(rows)}) or {len(columns)} columns "
             f"({examples(columns)}) is one of the {len(wanted)} sample ids known "
-            f"({examples(sorted(wanted))}); use the same kind of sample ids in both files, or a table of ids (--ids FILE)"
+            f"({examples(sorted(wanted))}); use the same kind of sample ids in both"
         )
         raise UnknownIds(message)
     return bool(in_columns > in_rows)

@@ -169,7 +169,10 @@ def _check_folds(folds: list[Fold], data: ResponseData, kind: str, path: Path | 
     for fold in folds:
         parts = [set(groups[getattr(fold, name)].tolist()) for name in PARTS]
         if parts[2] & (parts[0] | parts[1]) or parts[0] & parts[1]:
-            message = f"{path}: fold {fold.number} has units of {kind} on two sides; it was made for another split"
+            message = (
+                f"{path}: fold {fold.number} has units of {kind} on two sides; it was made for another split, or parts "
+                f"the two ids of a molecule screened twice: make the split again"
+            )
             raise DataError(message)
     tested = np.bincount(np.concatenate([fold.test for fold in folds]), minlength=len(data))
     if (tested != 1).any():

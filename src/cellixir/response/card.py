@@ -50,6 +50,6 @@ well the question can be answered at all.
 ## Limits
 
 Not for clinical decisions. Cell lines are not patients. `typical_error` is the root mean square error on held-out
-rows of the training data; samples unlike those, flagged in the column `in_domain`, may be missed by more. The training data keep their own terms (GDSC: no
-commercial use).
+rows of the training data; samples unlike those, flagged in the column `in_domain`, may be missed by more. The training
+data keep their own terms (GDSC: no commercial use).
 """

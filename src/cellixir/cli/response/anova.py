@@ -41,10 +41,10 @@ def anova(
         bool, typer.Option("--per-drug", help="Correct the tests of each drug on their own, not all together.")
     ] = False,
     min_lines: Annotated[int, typer.Option(help="Lines that a feature needs on each side, for every drug.")] = 3,
-    max_fdr: Annotated[float, typer.Option(help="A hit has an fdr below this (percent) ...")] = 25.0,
-    max_p: Annotated[float, typer.Option(help="... and a p-value below this.")] = 0.001,
+    max_fdr: Annotated[float, typer.Option(min=0, max=100, help="A hit has an fdr below this (percent) ...")] = 25.0,
+    max_p: Annotated[float, typer.Option(min=0, max=1, help="... and a p-value below this.")] = 0.001,
     screening_set: Annotated[str, typer.Option(help="What the column 'Screening Set' says.")] = "",
-    top: Annotated[int, typer.Option(help="Hits to print.")] = 10,
+    top: Annotated[int, typer.Option(min=0, help="Hits to print.")] = 10,
 ) -> None:
     """Read, test, write, and print what was found."""
     from cellixir.data.drugs import read_drugs

@@ -39,7 +39,7 @@ def predict(
         typer.Option(help="Features of the model that the file lacks: refuse (error), or fill with mean or zero."),
     ] = "error",
     interval: Annotated[float, typer.Option(help="Probability with which low and high hold the response.")] = 0.9,
-    top: Annotated[int, typer.Option(help="Drugs to print for the first samples.")] = 5,
+    top: Annotated[int, typer.Option(min=0, help="Drugs to print for the first samples.")] = 5,
     seed: Annotated[int, typer.Option(help="Accepted for uniformity; prediction draws nothing.")] = 0,
 ) -> None:
     """Predict every sample against every drug and write the ranked table."""
