@@ -15,6 +15,7 @@ import torch
 from cellixir.data.gene_layout import correlation_order, gene_grid, pathway_tokens, tokens
 from cellixir.data.response_data import ResponseData
 from cellixir.data.simulate import simulate_responses
+from cellixir.data.splits import make_folds
 from cellixir.exceptions import ConfigurationError, GeneMismatch, InvalidValues
 from cellixir.response.architecture import Architecture
 from cellixir.response.drug_features import DrugFeatures
@@ -29,6 +30,7 @@ from cellixir.response.encoders import (
 )
 from cellixir.response.features import SampleFeatures
 from cellixir.response.models import Options, spec_of
+from cellixir.response.pieces import make_pieces
 from cellixir.response.predictor import ResponsePredictor
 from cellixir.response.ranking import rank
 from cellixir.training import TrainingConfig
@@ -122,6 +124,19 @@ def test_every_encoder_is_a_model_by_name() -> None:
     for wrong in ("network:conv3d", "ridge:conv1d", "network:"):
         with pytest.raises(ConfigurationError, match=wrong):
             spec_of(wrong)
+
+
+def test_other_gene_sets_are_another_model(data: ResponseData, tmp_path: Path) -> None:
+    """A piece of a benchmark that was done with other tokens is not taken for this one's."""
+    folds = make_folds(data, "LCO", n_folds=2)
+
+    def settings(**options: object) -> dict[str, object]:
+        chosen = Options(**options)  # type: ignore[arg-type]
+        return make_pieces(tmp_path, [spec_of("network")], folds, "LCO", 0, chosen)[0].settings
+
+    found = [settings(encoder="transformer", gene_sets=sets) for sets in ({"a": ["TP53"]}, {"a": ["KRAS"]}, None)]
+    assert len({repr(each) for each in found}) == 3
+    assert settings(gene_sets={"a": ["TP53"]}) == settings()  # no encoder reads them
 
 
 # --- layouts -----------------------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from cellixir.response import models
 from cellixir.response.architecture import Architecture
 from cellixir.response.benchmark import run_benchmark
 from cellixir.response.models import BASELINES, ModelSpec, Options
+from cellixir.response.output import BenchmarkResult
 from cellixir.response.pieces import make_pieces
 from cellixir.response.predictor import ResponsePredictor
 from cellixir.response.ranking import rank
@@ -108,28 +111,32 @@ def test_ranking_holds_the_same_intervals_from_a_bundle(
 # --- of a benchmark ----------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def quick() -> Iterator[None]:
     """The network of the benchmark, small and fitted in a hurry."""
 
     def build(split: str, seed: int, options: Options) -> ResponsePredictor:
         return predictor(split, seed=seed)
 
-    monkeypatch.setitem(models.MODELS, "network", ModelSpec("network", "network", build))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(models.MODELS, "network", ModelSpec("network", "network", build))
+        yield
 
 
-@pytest.mark.usefixtures("quick")
-def test_a_benchmark_says_what_its_intervals_held(data: ResponseData, tmp_path: Path) -> None:
-    result = run_benchmark(
-        data, "LCO", tmp_path / "run", models=["network", "ridge"], n_folds=2, options=Options(interval=0.8)
-    )
-    table = pd.read_csv(tmp_path / "run" / "coverage.csv")
+@pytest.fixture(scope="module")
+def result(data: ResponseData, quick: None, tmp_path_factory: pytest.TempPathFactory) -> BenchmarkResult:
+    folder, options = tmp_path_factory.mktemp("intervals") / "run", Options(interval=0.8)
+    return run_benchmark(data, "LCO", folder, models=["network", "ridge"], n_folds=2, options=options)
+
+
+def test_a_benchmark_says_what_its_intervals_held(data: ResponseData, result: BenchmarkResult) -> None:
+    table = pd.read_csv(result.folder / "coverage.csv")
     assert result.coverage is not None
     pd.testing.assert_frame_equal(table, result.coverage, check_dtype=False)
     assert set(table["model"]) == {"network"}  # a ridge has none
     assert list(table["drug"]) == ["(all)", *data.drugs.index]
 
-    long = pd.read_parquet(tmp_path / "run" / "predictions.parquet")
+    long = pd.read_parquet(result.folder / "predictions.parquet")
     ours = long[long["model"] == "network"]
     assert ours[["low", "high"]].notna().all(axis=None)
     assert long.loc[long["model"] != "network", ["low", "high"]].isna().all(axis=None)
@@ -140,55 +147,33 @@ def test_a_benchmark_says_what_its_intervals_held(data: ResponseData, tmp_path: 
     assert 0.65 < inside.mean() < 0.95
     drug = table.set_index("drug").loc["D004", "covered"]
     assert drug == pytest.approx(inside[ours["drug"] == "D004"].mean())
-    assert "80" in (tmp_path / "run" / "report.html").read_text()
+    assert "80" in (result.folder / "report.html").read_text()
 
 
 @pytest.mark.usefixtures("quick")
-def test_it_goes_on_where_it_was(data: ResponseData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "run"
-    run = {"models": ["network"], "folds": make_folds(data, "LCO", n_folds=2)}
-    first = run_benchmark(data, "LCO", folder, options=Options(interval=0.8), **run)  # type: ignore[arg-type]
+def test_it_goes_on_where_it_was(
+    data: ResponseData, result: BenchmarkResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(result.folder, tmp_path / "run")
+    folds = make_folds(data, "LCO", n_folds=2)
+    (folder / "pieces" / "network" / "fold-1" / "half_width.npy").write_bytes(b"cut off")
     fits: list[int] = []
     fit = ResponsePredictor.fit
     monkeypatch.setattr(ResponsePredictor, "fit", lambda self, *a, **k: (fits.append(1), fit(self, *a, **k))[1])
-    (folder / "pieces" / "network" / "fold-1" / "half_width.npy").write_bytes(b"cut off")
-    again = run_benchmark(data, "LCO", folder, options=Options(interval=0.8), **run)  # type: ignore[arg-type]
+    again = run_benchmark(data, "LCO", folder, models=["network"], folds=folds, options=Options(interval=0.8))
     assert len(fits) == 1
-    pd.testing.assert_frame_equal(again.coverage, first.coverage)
+    pd.testing.assert_frame_equal(again.coverage, result.coverage)
 
-    narrow = run_benchmark(data, "LCO", folder, options=Options(interval=0.5), **run)  # type: ignore[arg-type]
-    assert len(fits) == 3  # another level is another question
-    assert narrow.coverage.loc[0, "width"] < first.coverage.loc[0, "width"]
-    ridge = [models.MODELS["ridge"]]
-    for options, names in ((Options(interval=0.5), {"ridge", "network"}), (Options(), {"ridge"})):
-        kept = make_pieces(folder, ridge, run["folds"], "LCO", 0, options)  # type: ignore[arg-type]
-        assert {piece.spec.name for piece in kept} - set(BASELINES) == names  # levels are not mixed
+    def kept(options: Options) -> set[str]:
+        pieces = make_pieces(folder, [models.MODELS["ridge"]], folds, "LCO", 0, options)
+        return {piece.spec.name for piece in pieces} - set(BASELINES)
 
-
-@pytest.mark.usefixtures("quick")
-def test_without_intervals_nothing_is_said_of_them(data: ResponseData, tmp_path: Path) -> None:
-    result = run_benchmark(data, "LCO", tmp_path / "run", models=["network"], n_folds=2)
-    assert result.coverage is None
-    assert not (tmp_path / "run" / "coverage.csv").exists()
-    assert "low" not in pd.read_parquet(tmp_path / "run" / "predictions.parquet")
+    assert kept(Options(interval=0.8)) == {"ridge", "network"}
+    for interval in (0.5, None):  # another level is another question
+        assert kept(Options(interval=interval)) == {"ridge"}
 
 
 @pytest.mark.parametrize("interval", [0.0, 1.0, 90.0, -0.1, 0.9999, float("nan")])
 def test_what_is_no_level_is_refused_at_once(interval: float) -> None:
     with pytest.raises(ConfigurationError):
         replace(Options(), interval=interval)
-
-
-def test_other_gene_sets_are_another_model(data: ResponseData, tmp_path: Path) -> None:
-    """A piece that was done with other tokens is not taken for this one's."""
-
-    def settings(**options: object) -> dict[str, object]:
-        chosen = Options(**options)  # type: ignore[arg-type]
-        specs = models.chosen_models(["network"], "LCO")
-        folds = make_folds(data, "LCO", n_folds=2)
-        return make_pieces(tmp_path, specs, folds, "LCO", 0, chosen)[-1].settings
-
-    sets = [{"a": ["TP53"]}, {"a": ["KRAS"]}, None]
-    found = [settings(encoder="transformer", gene_sets=each) for each in sets]
-    assert len({repr(each) for each in found}) == 3
-    assert settings(gene_sets=sets[0]) == settings()  # no encoder reads them

@@ -97,7 +97,8 @@ def test_a_model_hears_nothing_of_the_others():
 
 def fit_wide(data: ResponseData, split: str) -> tuple[Wide, np.ndarray, SampleFeatures, DrugFeatures]:
     samples, drugs = SampleFeatures().fit(data), DrugFeatures().fit(data)
-    return *Wide.fit(data, Known.under(split), samples, drugs), samples, drugs
+    fitted = Wide.fit(data, Known.under(split), samples, drugs)
+    return fitted.wide, fitted.effects + fitted.linear, samples, drugs
 
 
 def predict_wide(wide: Wide, data: ResponseData, samples: SampleFeatures, drugs: DrugFeatures) -> np.ndarray:

@@ -424,7 +424,9 @@ def rank_all(model: ResponsePredictor, data: ResponseData) -> pd.DataFrame:
 
 def test_ranking_is_every_sample_with_every_drug(fitted, screen):
     table = rank_all(fitted["LCO"], screen)
-    assert table.columns.tolist() == ["sample", "drug", "drug_name", "predicted", "typical_error", "rank"]
+    numbers = ["predicted", "low", "high", "typical_error", "in_domain", "rank"]
+    assert table.columns.tolist() == ["sample", "drug", "drug_name", *numbers]
+    assert ((table["low"] < table["predicted"]) & (table["predicted"] < table["high"])).all()
     assert len(table) == 60 * 12
     assert table["sample"].drop_duplicates().tolist() == screen.samples.index.tolist()
     for _, block in table.groupby("sample"):

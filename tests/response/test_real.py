@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,8 @@ def gdsc(data_dir: Path) -> ResponseData:
 def test_naive_rows_to_the_third_digit(
     gdsc: ResponseData, split: str, model: EffectsBaseline, rmse: float, r2: float
 ) -> None:
+    """Values measured elsewhere, where a molecule screened twice was dealt as two drugs: here without its names."""
+    gdsc = replace(gdsc, drugs=gdsc.drugs[[]])
     scores = []
     for fold in make_folds(gdsc, split):
         known, test = gdsc.take(np.concatenate([fold.train, fold.validation])), gdsc.take(fold.test)

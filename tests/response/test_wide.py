@@ -57,7 +57,7 @@ def test_the_penalty_is_the_one_of_least_leave_one_out_error(problem: tuple[np.n
 def test_a_restored_part_predicts_the_same(split: str) -> None:
     data, _ = simulate_responses(n_samples=40, n_drugs=15, seed=2)
     samples, drugs = SampleFeatures().fit(data), DrugFeatures().fit(data)
-    wide, _ = Wide.fit(data, Known.under(split), samples, drugs)
+    wide = Wide.fit(data, Known.under(split), samples, drugs).wide
     arguments = (data, samples.transform(data), drugs.transform(data.drugs))
     restored = Wide.from_state(*wide.state())
     np.testing.assert_array_equal(restored.predict(*arguments), wide.predict(*arguments))
@@ -67,7 +67,7 @@ def test_a_drug_that_was_never_measured_keeps_the_mean() -> None:
     data, _ = simulate_responses(n_samples=60, n_drugs=10, seed=3)
     kept = data.take(data.drug_index != 9)
     samples, drugs = SampleFeatures().fit(kept), DrugFeatures().fit(kept)
-    wide, _ = Wide.fit(kept, Known.under("LCO"), samples, drugs)
+    wide = Wide.fit(kept, Known.under("LCO"), samples, drugs).wide
     predicted = wide.predict(data, samples.transform(data), drugs.transform(data.drugs))
     assert predicted[data.drug_index == 9] == pytest.approx(kept.response.mean())
     assert np.unique(predicted[data.drug_index != 9].round(9)).size == len(kept)
@@ -81,7 +81,8 @@ def test_what_is_left_of_training_rows_is_what_will_be_left_of_new_ones(split: s
     fold = make_folds(data, split, n_folds=3)[0]
     known, new = data.take(np.concatenate([fold.train, fold.validation])), data.take(fold.test)
     samples, drugs = SampleFeatures().fit(known), DrugFeatures().fit(known)
-    wide, without = Wide.fit(known, Known.under(split), samples, drugs)
+    wide, effects, linear, _ = Wide.fit(known, Known.under(split), samples, drugs)
+    without = effects + linear
 
     def error(rows: ResponseData) -> float:
         return rmse(rows.response, wide.predict(rows, samples.transform(rows), drugs.transform(rows.drugs)))

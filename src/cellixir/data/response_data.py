@@ -367,8 +367,7 @@ def _annotation(table: pd.DataFrame | None, ids: pd.Index, kind: str, notes: lis
         )
         raise UnknownIds(message)
     if len(unknown):
-        have = "s have" if len(unknown) > 1 else " has"
-        notes.append(f"{len(unknown):,} {kind}{have} no annotation: {examples(unknown)}")
+        notes.append(f"{len(unknown):,} {kind}s have no annotation: {examples(unknown)}")
     return table.reindex(ids)
 
 

@@ -87,7 +87,7 @@ def run_benchmark(
     if any(spec.kind != "baseline" for spec in specs):
         require_features(data, split)
     _check_task(task, options)
-    check_options(data, specs, split, options)
+    lacking = check_options(data, specs, split, options)
     check_allowed(allow)
     folds = folds or make_folds(data, split, n_folds=n_folds, seed=seed)
     labels = fold_labels(data, folds, rule, sensitive=sensitive) if task == "classification" else None
@@ -102,7 +102,7 @@ def run_benchmark(
             if piece.read() is None:
                 piece.run(data, bars)
             bars.done()
-    run = Run(folder, data, split, folds, seed, command, options, [f.what for f in audit.findings])
+    run = Run(folder, data, split, folds, seed, command, options, [*lacking, *(f.what for f in audit.findings)])
     found = gather(pieces, len(data))
     return write_classes(run, found, *labels) if labels else write_regression(run, found)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -11,7 +11,7 @@ from cellixir.metrics.conformal import OVERALL
 from cellixir.report import Estimate
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Mapping
 
     from cellixir.report import Report
     from cellixir.response.summary import BenchmarkSummary
@@ -39,7 +39,7 @@ def write_coverage(report: Report, summary: BenchmarkSummary) -> None:
         report.table(_by_drug(drugs, summary.drugs), f"Every drug, {model}", formats=FORMATS, collapsed=True)
 
 
-def coverage_sentence(model: str, over_all: Mapping[Hashable, float], level: float, label: str) -> str:
+def coverage_sentence(model: str, over_all: Mapping[Any, float], level: float, label: str) -> str:
     """What the intervals of a model held of all test pairs, beside what they claim, and how wide they are."""
     share, low, high = (f"{float(over_all[c]):.1%}" for c in ("covered", "covered_low", "covered_high"))
     verdict = "as they claim, as far as these data can tell"

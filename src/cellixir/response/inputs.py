@@ -105,7 +105,7 @@ def read_inputs(
         source=Path(response).name,
         require=require,
     )
-    return replace(data, notes=(*notes, *data.notes))
+    return replace(data, notes=(*notes, *data.notes, *_constant(data.views)))
 
 
 def add_views(
@@ -114,7 +114,7 @@ def add_views(
     """``data`` with more views from files; see ``read_inputs``."""
     views, notes = read_known_views(omics, data.samples.index, ids)
     more = data.with_views(views, require=require)
-    return replace(more, notes=(*notes, *more.notes))
+    return replace(more, notes=(*notes, *more.notes, *_constant({name: more.views[name] for name in views})))
 
 
 def read_views(files: Mapping[str, Path], samples: Iterable[object] | None = None) -> dict[str, AnnData]:
@@ -133,6 +133,18 @@ def read_known_views(
     every = [*samples, *crosswalk.table.stack().astype(str)]
     named = {name: _translated(view, crosswalk, samples) for name, view in read_views(files, every).items()}
     return {name: view for name, (view, _) in named.items()}, [note for _, notes in named.values() for note in notes]
+
+
+def _constant(views: Mapping[str, AnnData]) -> list[str]:
+    """Features that have one value, or none, in the samples of a view: they stay, and no model learns from them."""
+    notes = []
+    for name, view in views.items():
+        table = view.to_df()
+        same = table.columns[~(table.min() < table.max())]
+        if len(same):
+            what = f"{len(same):,} of {table.shape[1]:,} features have one value, or none, in all samples"
+            notes.append(f"view '{name}': {what}: {examples(same)}")
+    return notes
 
 
 def _translated(view: AnnData, crosswalk: Crosswalk, samples: pd.Index) -> tuple[AnnData, list[str]]:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from cellixir.response.models import ModelSpec, Options
 
 
-def check_options(data: ResponseData, specs: Sequence[ModelSpec], split: str, options: Options) -> None:
-    """Refuse options that a model cannot follow with these data, or that no model would look at.
+def check_options(data: ResponseData, specs: Sequence[ModelSpec], split: str, options: Options) -> list[str]:
+    """What encoders lack of some drugs, in words; options that a model cannot follow with these data are refused.
 
     Raises
     ------
@@ -47,19 +47,22 @@ def check_options(data: ResponseData, specs: Sequence[ModelSpec], split: str, op
     shapes = [model.preset.architecture for model in made if isinstance(model, ResponsePredictor)]
     if not shapes:
         _refuse_idle(options)
-    for shape in shapes:
-        check_architecture(data, shape)
+    notes = [note for shape in shapes for note in check_architecture(data, shape)]
     if any(spec.kind in ("tree", "network") for spec in specs):
         check_structures(data)
     if options.gene_sets is not None:
         check_gene_sets(data, shapes, options.gene_sets)
+    return list(dict.fromkeys(notes))
 
 
-def check_architecture(data: ResponseData, shape: Architecture) -> None:
-    """Refuse an encoder of a view that is not there, or of drugs of which nothing is known that it reads."""
+def check_architecture(data: ResponseData, shape: Architecture) -> list[str]:
+    """What the encoder of drugs lacks of some, in words.
+
+    An encoder of a view that is not there, or of drugs of which nothing is known that it reads, is refused.
+    """
     encoders_of_views(shape.sample_encoder, list(data.views))
-    if shape.drug_encoder != "fingerprint":
-        DrugEncoding.fit(DrugFeatures(), data.drugs.iloc[np.unique(data.drug_index)], shape.drug_encoder)
+    drugs = data.drugs.iloc[np.unique(data.drug_index)]
+    return DrugEncoding.fit(DrugFeatures(), drugs, shape.drug_encoder).notes(drugs)
 
 
 def check_structures(data: ResponseData) -> None:

@@ -23,8 +23,10 @@ def benchmark_external(data: ResponseData, external: ResponseData, out: Path, *,
         message = f"--overlap '{remove}' is unknown; choose one of {', '.join(get_args(Remove))}"
         raise ConfigurationError(message)
     result = cross_study(data, external, out, remove=cast("Remove", remove), quiet=False, **options)
+    said = {*data.notes, *external.notes}  # when the studies were read
     for note in result.notes:
-        typer.echo(f"note: {note}", err=True)
+        if note.partition(" study: ")[2] not in said:
+            typer.echo(f"note: {note}", err=True)
     print_any_leaderboard(result.leaderboard, "fitted on the first study, judged on the other")
     typer.echo(result.headline)
     typer.echo(f"report: {result.folder / 'report.html'}")

@@ -68,7 +68,7 @@ def _number(value: float) -> str:
 
 
 def print_any_leaderboard(overall: pd.DataFrame, title: str) -> None:
-    """Print the model and the metrics of a table; the first, differences and coverages show their intervals."""
+    """Print the model and the metrics of a table; the first and the paired difference show intervals."""
     from rich.console import Console
     from rich.table import Table
 
@@ -76,9 +76,9 @@ def print_any_leaderboard(overall: pd.DataFrame, title: str) -> None:
     columns = [str(c) for c in overall.columns]
     hidden = ("model", "kind", "split", "fold", "mse", "spearman")  # the file and the report have the last two
     shown = [c for c in columns if c not in hidden and not c.endswith(("_low", "_high"))]
-    shown = [c for c in shown if overall[c].dtype.kind == "f" and overall[c].notna().any()][:8]
+    shown = [c for c in shown if overall[c].dtype.kind == "f" and overall[c].notna().any()][:7]
     table.add_column("model")
-    banded = [c for c in shown if f"{c}_low" in columns and (c == shown[0] or c in ("difference", "covered"))]
+    banded = [c for c in shown if f"{c}_low" in columns and c in (shown[0], "difference")]
     for column in shown:
         table.add_column(column.replace("_", "\n") + (" [95 %]" if column in banded else ""), justify="right")
     for row in overall.to_dict(orient="records"):

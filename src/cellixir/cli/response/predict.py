@@ -77,8 +77,8 @@ def _say_unbounded(ranked: pd.DataFrame, interval: float) -> None:
     unbounded = int((ranked["high"] == float("inf")).sum())
     if unbounded:
         typer.echo(
-            f"note: {unbounded:,} of {len(ranked):,} intervals have no bounds: the fit held out too little to tell what "
-            f"{interval:.3g} of cases stay within; ask for a lower --interval, or fit on more samples or --members",
+            f"note: {unbounded:,} of {len(ranked):,} intervals have no bounds: the fit held out too little to tell "
+            f"what {interval:.3g} of cases stay within; ask for a lower --interval, or fit more --members",
             err=True,
         )
 
