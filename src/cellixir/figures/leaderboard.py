@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from cellixir.exceptions import DataError, examples
@@ -94,6 +95,7 @@ def score_histogram(
                 label=f"{shortened(name)}, median {median:.2f}".replace("-", "−"))  # fmt: skip
         ax.axvline(median, color=colour, linewidth=1.2, dashes=(3, 2), gid=f"median-{name}")
     ax.set(xlabel=label, ylabel="Drugs")
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=1, borderaxespad=0.3)
     return ax
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -22,6 +22,12 @@ WARM = "#c4572b"
 
 #: One colour and one marker a kind of model: the marker says it again where colours fail.
 KIND_COLOURS = {"network": ACCENT, "tree": "#d98a1f", "linear": "#2c9078", "baseline": "#8a93a0"}
+KIND_WORDS = {
+    "network": "blue circles are networks",
+    "tree": "orange squares trees",
+    "linear": "green triangles linear models",
+    "baseline": "grey diamonds naive baselines",
+}
 KIND_MARKERS = {"network": "o", "tree": "s", "linear": "^", "baseline": "D"}
 
 SEQUENTIAL = LinearSegmentedColormap.from_list(
@@ -107,3 +113,10 @@ def shortened(name: object, limit: int = 32) -> str:
     """
     text = str(name)
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def kinds_legend(kinds: Iterable[str]) -> str:
+    """What colour and marker each kind of model has that is there, as a sentence; empty for none."""
+    there = set(kinds)
+    text = ", ".join(words for kind, words in KIND_WORDS.items() if kind in there)
+    return f"{text[:1].upper()}{text[1:]}." if text else ""

@@ -11,7 +11,7 @@ import pandas as pd
 from cellixir.exceptions import DataError, examples
 from cellixir.figures import classification as figures
 from cellixir.figures.leaderboard import forest, score_histogram
-from cellixir.figures.style import KIND_COLOURS, KIND_MARKERS
+from cellixir.figures.style import KIND_COLOURS, KIND_MARKERS, kinds_legend
 from cellixir.metrics import classification as metrics
 from cellixir.report import Estimate, Report
 from cellixir.response.classes import BANDED, PLAIN, drug_auroc
@@ -32,7 +32,6 @@ HEADERS = {
     "prevalence": "Share sensitive", "n_train": "Training pairs", "n_test": "Test pairs", "drug": "Drug",
     "name": "Name", "pathway": "Pathway", "n": "Pairs", "sensitive": "Sensitive",
 }  # fmt: skip
-KINDS = "Blue circles are networks, orange squares trees, green triangles linear models, grey diamonds naive baselines."
 
 
 @dataclass(frozen=True)
@@ -165,10 +164,11 @@ def _headline(report: Report, summary: ClassSummary, pairs: Mapping[str, pd.Data
 
 def _leaderboard(report: Report, summary: ClassSummary) -> None:
     table = summary.ranked
+    kinds = kinds_legend(table["kind"])
     naive = table.loc[(table["kind"] == "baseline") & table["auroc"].notna(), "model"]
     report.section("Leaderboard")
     if len(naive):
-        report.text(f"Dashed: the strongest naive baseline, {naive.iloc[0]}, which a model has to beat. {KINDS}")
+        report.text(f"Dashed: the strongest naive baseline, {naive.iloc[0]}, which a model has to beat. {kinds}")
     for metric, what in (("auroc", "Over all pairs of a fold"), ("per_drug_auroc", "Within each drug, then averaged")):
         if metric in table and table[metric].notna().any():
             reference = str(naive.iloc[0]) if len(naive) else None

@@ -16,7 +16,7 @@ from cellixir.figures.regression import (
     residuals_by_group,
     residuals_vs_predicted,
 )
-from cellixir.figures.style import KIND_COLOURS, new_axes
+from cellixir.figures.style import KIND_COLOURS, kinds_legend, new_axes
 from cellixir.report import Estimate, Report
 from cellixir.response.coverage_report import write_coverage
 from cellixir.response.summary import (
@@ -59,12 +59,6 @@ HEADERS = {
     "normalised_rmse": "Normalised RMSE",
 }  # fmt: skip
 SECONDS = "{:,.1f}"
-KIND_WORDS = {
-    "network": "blue circles are networks",
-    "tree": "orange squares trees",
-    "linear": "green triangles linear models",
-    "baseline": "grey diamonds naive baselines",
-}
 
 
 def write_response_report(path: str | Path, summary: BenchmarkSummary) -> Path:
@@ -117,10 +111,10 @@ def _headline(report: Report, summary: BenchmarkSummary, drugs: pd.DataFrame) ->
 
 def _leaderboard(report: Report, summary: BenchmarkSummary) -> None:
     table, naive = summary.ranked, summary.best_of("baseline")
-    kinds = _legend(table["kind"])
+    kinds = kinds_legend(table["kind"])
     report.section("Leaderboard")
     if naive is not None:
-        report.text(f"Dashed: the strongest naive baseline, {naive}, which a model has to beat.{kinds}")
+        report.text(f"Dashed: the strongest naive baseline, {naive}, which a model has to beat. {kinds}")
     for metric, lower in (("rmse", True), ("normalised_pearson", False)):
         if metric in table and table[metric].notna().any():
             axes = forest(table, metric=metric, label=HEADERS[metric], lower_is_better=lower, reference=naive)
@@ -158,11 +152,6 @@ def _leaderboard_table(table: pd.DataFrame) -> pd.DataFrame:
 
 def _dots(table: pd.DataFrame) -> dict[str, str]:
     return {str(m): KIND_COLOURS.get(k, "") for m, k in zip(table["model"], table["kind"], strict=True)}
-
-
-def _legend(kinds: pd.Series) -> str:
-    text = ", ".join(words for kind, words in KIND_WORDS.items() if (kinds == kind).any())
-    return f" {text[:1].upper()}{text[1:]}." if text else ""
 
 
 def _formats(table: pd.DataFrame) -> dict[str, str]:

@@ -22,7 +22,7 @@ from cellixir.figures.curves import learning_curves
 from cellixir.figures.leaderboard import forest
 from cellixir.figures.missing import missing_map
 from cellixir.figures.regression import observed_vs_predicted, residuals_by_group, residuals_vs_predicted
-from cellixir.figures.style import KIND_COLOURS, KIND_MARKERS, new_axes, shortened
+from cellixir.figures.style import KIND_COLOURS, KIND_MARKERS, kinds_legend, new_axes, shortened
 from cellixir.metrics import class_intervals
 from cellixir.metrics import classification as class_metrics
 from cellixir.metrics.conformal import OVERALL, Conformal, coverage
@@ -45,7 +45,6 @@ HEADERS = {
     "calibration_error": "Calibration error", "covered": "Covered", "width": "Width",
 }  # fmt: skip
 MANY_ROWS, MOST_CLASSES, MOST_CURVES = 20_000, 12, 6
-KINDS = "Blue circles are networks, orange squares trees, green triangles linear models, grey diamonds naive baselines."
 
 
 @dataclass(frozen=True)
@@ -304,8 +303,8 @@ def write_table_report(path: Path, run: Run, tables: Tables) -> str:
 
 def _leaderboard(report: Report, run: Run, tables: Tables) -> None:
     table, lower = tables.overall, not run.goal.classes
-    reference = str(table["reference"].iloc[0])
-    report.section("Leaderboard", f"Dashed: the best naive baseline, {reference}, which a model has to beat. {KINDS}")
+    reference, kinds = str(table["reference"].iloc[0]), kinds_legend(table["kind"])
+    report.section("Leaderboard", f"Dashed: the best naive baseline, {reference}, which a model has to beat. {kinds}")
     if run.goal.classes:
         report.text(_meaning(run.goal.classes))
     for metric, down in ((run.metric, lower), ("spearman" if lower else "f1", False)):
