@@ -10,16 +10,18 @@ from torch.nn import functional
 from cellixir.nn import DenseEncoder, Side, Tower, TwoTower
 
 N_SAMPLES, N_DRUGS, N_PAIRS, LATENT = 5, 4, 30, 6
+WIDTHS = {"sample": (9, 4), "drug": (3,)}  # of the blocks of each side
 
 
 def make_network(*, hidden: int = 8, features: bool = True, known: bool = True, dropout: float = 0.0) -> TwoTower:
-    def tower(n_features: int, n_known: int) -> Tower:
-        encoder = DenseEncoder(n_features, 7, LATENT + 1, dropout=dropout, input_dropout=dropout) if features else None
-        return Tower(encoder, n_known if known else 0, LATENT)
+    def tower(side: str, n_known: int) -> Tower:
+        widths = WIDTHS[side] if features else ()
+        encoders = [DenseEncoder(n, 7, LATENT + 1, dropout=dropout, input_dropout=dropout) for n in widths]
+        return Tower(encoders, n_known if known else 0, LATENT)
 
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = TwoTower(tower(9, N_SAMPLES), tower(3, N_DRUGS), hidden=hidden, dropout=dropout)
+        network = TwoTower(tower("sample", N_SAMPLES), tower("drug", N_DRUGS), hidden=hidden, dropout=dropout)
         for parameter in network.parameters():  # biases start at zero, which would hide what they do
             parameter.data += 0.1 * torch.randn_like(parameter)
         for table in embeddings(network):
@@ -34,13 +36,16 @@ def embeddings(network: TwoTower) -> list[nn.Embedding]:
 def make_batch() -> tuple[Side, Side]:
     generator = torch.Generator().manual_seed(1)
 
-    def side(n: int, n_features: int) -> Side:
+    def side(n: int, widths: tuple[int, ...]) -> Side:
         identity = torch.arange(1, n + 1)
         identity[1] = 0  # the second one is unknown
         position = torch.randint(n, (N_PAIRS,), generator=generator)
-        return Side(torch.randn(n, n_features, generator=generator), identity, position)
+        blocks = tuple(torch.randn(n, width, generator=generator) for width in widths)
+        present = torch.ones(n, len(widths))
+        present[2, 0] = 0  # the third one lacks its first block
+        return Side(blocks, present, identity, position)
 
-    return side(N_SAMPLES, 9), side(N_DRUGS, 3)
+    return side(N_SAMPLES, WIDTHS["sample"]), side(N_DRUGS, WIDTHS["drug"])
 
 
 def one_pair(network: TwoTower, sample: Side, drug: Side, pair: int) -> torch.Tensor:
@@ -49,9 +54,9 @@ def one_pair(network: TwoTower, sample: Side, drug: Side, pair: int) -> torch.Te
     def encode(tower: Tower, side: Side) -> tuple[torch.Tensor, torch.Tensor]:
         row = side.position[pair]
         latent, bias = torch.zeros(LATENT), torch.zeros(())
-        if tower.encoder is not None:
-            encoded = tower.encoder(side.features[row])
-            latent, bias = encoded[:LATENT], encoded[LATENT]
+        for i, encoder in enumerate(tower.encoders):
+            encoded = encoder(side.blocks[i][row]) if side.present[row, i] else tower.absent[i]
+            latent, bias = latent + encoded[:LATENT], bias + encoded[LATENT]
         identity = int(side.identity[row])
         if tower.embedding is not None and identity:
             latent, bias = latent + tower.embedding.weight[identity], bias + tower.bias.weight[identity, 0]
@@ -79,7 +84,7 @@ def test_output_is_that_of_each_pair_by_itself(hidden, features, known):
 
 
 def test_tower_that_knows_nothing_of_a_side_says_zero_of_it():
-    out = Tower(None, 0, LATENT)(make_batch()[0])
+    out = Tower([], 0, LATENT)(make_batch()[0])
     assert out.shape == (N_SAMPLES, LATENT + 1)  # the last column is the bias
     assert not out.any()
 
@@ -94,7 +99,9 @@ def test_permuted_pairs_give_permuted_outputs():
 def test_order_of_the_distinct_samples_does_not_matter():
     network, (sample, drug) = make_network(), make_batch()
     order = torch.tensor([3, 0, 4, 2, 1])
-    moved = Side(sample.features[order], sample.identity[order], torch.argsort(order)[sample.position])
+    blocks = tuple(block[order] for block in sample.blocks)
+    position = torch.argsort(order)[sample.position]
+    moved = Side(blocks, sample.present[order], sample.identity[order], position)
     torch.testing.assert_close(network(moved, drug), network(sample, drug))
 
 
@@ -123,7 +130,7 @@ def test_unknown_identity_stays_zero_in_training(kind):
 
 
 def test_fresh_embeddings_are_small_and_the_unknown_row_is_zero():
-    tower = Tower(None, 500, 16)
+    tower = Tower([], 500, 16)
     assert not tower.embedding.weight[0].any()
     assert not tower.bias.weight.any()
     assert 0.05 < tower.embedding.weight[1:].std() < 0.2
@@ -142,11 +149,33 @@ def test_gradients_reach_every_parameter_of_both_towers(hidden):
 
 def test_gradient_is_that_of_finite_differences():
     network, (sample, drug) = make_network().double(), make_batch()
-    sample = sample._replace(features=sample.features.double().requires_grad_())
-    drug = drug._replace(features=drug.features.double().requires_grad_())
+    sample, drug = (side._replace(present=side.present.double()) for side in (sample, drug))
+    inputs = tuple(block.double().requires_grad_() for block in (*sample.blocks, *drug.blocks))
     assert torch.autograd.gradcheck(
-        lambda x, z: network(sample._replace(features=x), drug._replace(features=z)), (sample.features, drug.features)
+        lambda x, y, z: network(sample._replace(blocks=(x, y)), drug._replace(blocks=(z,))), inputs
     )
+
+
+def test_what_an_absent_block_holds_does_not_matter():
+    network, (sample, drug) = make_network(), make_batch()
+    first = sample.blocks[0].clone()
+    first[2] = 1e3
+    torch.testing.assert_close(
+        network(sample._replace(blocks=(first, sample.blocks[1])), drug), network(sample, drug), rtol=0, atol=0
+    )
+    first[1] = 1e3
+    assert not torch.allclose(network(sample._replace(blocks=(first, sample.blocks[1])), drug), network(sample, drug))
+
+
+def test_blocks_are_masked_at_random_in_training_where_there_are_several():
+    encoders = [DenseEncoder(n, 7, LATENT + 1, dropout=0, input_dropout=0) for n in WIDTHS["sample"]]
+    side = make_batch()[0]
+    tower = Tower(encoders, 0, LATENT, block_dropout=0.5)
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        assert not torch.allclose(tower(side), tower(side))
+    torch.testing.assert_close(tower.eval()(side), tower(side), rtol=0, atol=0)
+    assert Tower(encoders[:1], 0, LATENT, block_dropout=0.5).block_dropout == 0
 
 
 def test_dropout_acts_in_training_only():
