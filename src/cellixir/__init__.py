@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cellixir.response.benchmark import run_benchmark
     from cellixir.response.cross_study import cross_study
     from cellixir.response.predictor import ResponsePredictor
-    from cellixir.response.table_benchmark import benchmark_table
+    from cellixir.response.table.benchmark import benchmark_table
     from cellixir.sources.gdsc import load_gdsc_v17
 
 __version__ = _version("cellixir")
@@ -36,7 +36,7 @@ _HOMES = {
     "ResponsePredictor": "cellixir.response.predictor",
     "anova": "cellixir.response.anova",
     "audit_table": "cellixir.data.table_audit",
-    "benchmark_table": "cellixir.response.table_benchmark",
+    "benchmark_table": "cellixir.response.table.benchmark",
     "cross_study": "cellixir.response.cross_study",
     "load_gdsc_v17": "cellixir.sources.gdsc",
     "run_benchmark": "cellixir.response.benchmark",

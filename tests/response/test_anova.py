@@ -17,9 +17,9 @@ from cellixir.data.responses import read_responses
 from cellixir.exceptions import ConfigurationError, DuplicateIds, InvalidValues, ReadError, UnknownIds, WriteError
 from cellixir.metrics.fdr import storey
 from cellixir.response.anova import AnovaResult, anova
-from cellixir.response.anova_design import read_medium
-from cellixir.response.anova_report import drug_labels, headline, write_anova
-from cellixir.response.anova_table import COLUMNS, described_drugs
+from cellixir.response.anova.design import read_medium
+from cellixir.response.anova.report import drug_labels, headline, write_anova
+from cellixir.response.anova.table import COLUMNS, described_drugs
 
 
 def screen(
@@ -154,7 +154,7 @@ def test_nothing_depends_on_order_of_lines_drugs_or_on_the_unit() -> None:
 def test_many_drugs_are_done_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     pairs, view = screen(seed=3)
     whole = anova(pairs, view).table
-    monkeypatch.setattr("cellixir.response.anova_scan._CHUNK", 7)
+    monkeypatch.setattr("cellixir.response.anova.scan._CHUNK", 7)
     pd.testing.assert_frame_equal(anova(pairs, view).table, whole, rtol=1e-12)
 
 

@@ -12,10 +12,10 @@ from sklearn.datasets import load_breast_cancer, load_wine
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
 from cellixir.exceptions import ConfigurationError, DataError, InvalidValues, Leakage
-from cellixir.response import table_benchmark
-from cellixir.response.table_benchmark import benchmark_table, prepare, read_target_table
-from cellixir.response.table_models import Goal, GroupMean, Network, Rows, TableFeatures, chosen_models, deal
-from cellixir.response.table_report import class_draws, macro
+from cellixir.response.table import benchmark as table_benchmark
+from cellixir.response.table.benchmark import benchmark_table, prepare, read_target_table
+from cellixir.response.table.models import Goal, GroupMean, Network, Rows, TableFeatures, chosen_models, deal
+from cellixir.response.table.report import class_draws, macro
 
 
 def planted(n: int = 240, seed: int = 0) -> pd.DataFrame:
@@ -393,7 +393,7 @@ def test_the_published_columns_leak_and_what_is_left_is_judged(data_dir: Path, t
     from cellixir.data.omics import read_view
     from cellixir.data.responses import read_responses
     from cellixir.response.anova import anova
-    from cellixir.response.anova_table import write_table
+    from cellixir.response.anova.table import write_table
 
     responses = read_responses(data_dir / "IC50_10drugs.tsv")
     features = read_view(data_dir / "genomic_features_10drugs.tsv.gz")

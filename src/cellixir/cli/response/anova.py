@@ -52,8 +52,8 @@ def anova(
     from cellixir.data.responses import read_responses
     from cellixir.metrics.fdr import method_named
     from cellixir.response.anova import anova as run
-    from cellixir.response.anova_design import read_medium
-    from cellixir.response.anova_report import PAGE, write_anova
+    from cellixir.response.anova.design import read_medium
+    from cellixir.response.anova.report import PAGE, write_anova
 
     method_named(fdr)
     table = read_responses(response)
@@ -87,7 +87,7 @@ def _note(text: str) -> None:
 
 
 def _print(result: AnovaResult, top: int, max_fdr: float, max_p: float) -> None:
-    from cellixir.response.anova_report import headline, top_hits
+    from cellixir.response.anova.report import headline, top_hits
 
     for note in result.notes:
         _note(note)

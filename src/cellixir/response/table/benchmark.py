@@ -26,8 +26,8 @@ from cellixir.data.tables import read_table, refuse_duplicates
 from cellixir.exceptions import ConfigurationError, InvalidValues, examples
 from cellixir.files import require_writable, whole
 from cellixir.metrics.conformal import units_needed
-from cellixir.response import table_report
-from cellixir.response.table_models import (
+from cellixir.response.table import report as table_report
+from cellixir.response.table.models import (
     MODELS,
     Codes,
     Floats,
@@ -303,7 +303,7 @@ def benchmark_table(
     group
         Column whose values come into one fold with all their rows; it is no feature.
     models
-        Names of ``cellixir.response.table_models.MODELS``; None for all that can run. The baselines always run.
+        Names of ``cellixir.response.table.models.MODELS``; None for all that can run. The baselines always run.
     drop, allow
         Columns to leave out, and findings of the audit to go on with (``KIND`` or ``KIND:column``).
     preprocess

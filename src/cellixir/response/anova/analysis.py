@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from cellixir.exceptions import ConfigurationError, InvalidValues, examples
 from cellixir.metrics.fdr import method_named
-from cellixir.response.anova_design import MIN_MSI, Design, make_design
-from cellixir.response.anova_scan import Scan, joined, scan
-from cellixir.response.anova_table import PANCANCER, anova_table, described_drugs
+from cellixir.response.anova.design import MIN_MSI, Design, make_design
+from cellixir.response.anova.scan import Scan, joined, scan
+from cellixir.response.anova.table import PANCANCER, anova_table, described_drugs
 
 #: Lines that a feature needs on each side, among those measured with a drug.
 MIN_LINES = 3

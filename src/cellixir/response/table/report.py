@@ -30,7 +30,7 @@ from cellixir.metrics.intervals import N_BOOTSTRAP
 from cellixir.metrics.ranked import Ranked
 from cellixir.report import Estimate, Report
 from cellixir.response.summary import between, estimate, spelled
-from cellixir.response.table_models import MODELS, Codes, Floats, Goal
+from cellixir.response.table.models import MODELS, Codes, Floats, Goal
 
 Draws = dict[str, Floats]  # by metric: the value, then its bootstrap replicates
 CLASS_METRICS = (

@@ -15,8 +15,8 @@ from cellixir.figures.style import shortened
 from cellixir.figures.volcano import volcano
 from cellixir.files import require_writable, whole
 from cellixir.report import Report
-from cellixir.response.anova import MAX_FDR, MAX_P, AnovaResult
-from cellixir.response.anova_table import write_table
+from cellixir.response.anova.analysis import MAX_FDR, MAX_P, AnovaResult
+from cellixir.response.anova.table import write_table
 
 TABLE, FIGURE, PAGE = "anova.csv", "volcano.png", "report.html"
 N_TOP = 40

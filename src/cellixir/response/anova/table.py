@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cellixir.exceptions import UnknownIds, examples
 from cellixir.files import whole
 from cellixir.metrics.fdr import method_named
-from cellixir.response.anova_scan import Scan
+from cellixir.response.anova.scan import Scan
 
 #: In the order of the export.
 COLUMNS = (

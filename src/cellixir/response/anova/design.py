@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cellixir.data.tables import as_text, id_index, read_table, refuse_duplicates
 from cellixir.exceptions import InvalidValues, ReadError, UnknownIds, examples
-from cellixir.response.anova_scan import Factor
+from cellixir.response.anova.scan import Factor
 
 #: Lines with and without MSI that a drug needs for MSI to stand in its model, as in gdsctools.
 MIN_MSI = 2

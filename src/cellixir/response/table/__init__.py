@@ -1,0 +1,1 @@
+"""Any table of numbers and categories: models, benchmark and report."""
