@@ -349,6 +349,25 @@ def test_few_values_repeat_by_nature() -> None:
 # ---- it does not cry wolf
 
 
+@pytest.mark.parametrize("r2", [0.5, 0.7, 0.9, 0.98])
+@pytest.mark.parametrize("n", [40, 80, 200])
+def test_a_mutation_that_moves_the_target_far_is_no_leak(n: int, r2: float) -> None:
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        mutated = (rng.random(n) < 0.2).astype(float)
+        if mutated.std() > 0:
+            y = np.sqrt(r2) * mutated / mutated.std() + np.sqrt(1 - r2) * rng.normal(size=n)
+            assert audit_table(pd.DataFrame({"mutated": mutated, "y": y}), "y").leaks() == [], seed
+
+
+def test_values_of_which_the_classes_were_cut_are_a_leak() -> None:
+    x = np.random.default_rng(0).normal(size=300)
+    table = pd.DataFrame({"ic50": x, "y": np.where(x < -0.8, "sensitive", "resistant")})
+    assert [f.ids for f in audit_table(table, "y").leaks()] == [("ic50",)]
+    cut = pd.DataFrame({"sensitive": (x < -0.8).astype(float), "y": x})
+    assert [f.ids for f in audit_table(cut, "y").leaks()] == [("sensitive",)]
+
+
 @settings(max_examples=15, deadline=None)
 @given(
     seed=st.integers(0, 10_000),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 NEARLY = 0.999  # explained variance from which the target counts as rebuilt
 MIN_ROWS = 40
+AROUND = 5  # values on each side of a cut
 SEARCH_ROWS = 4_000
 MAX_JOINT_COLUMNS, MAX_ROUNDS, MAX_STEPS = 800, 4, 15
 
@@ -92,10 +93,21 @@ def follows(x: Floats, y: Floats, n_columns: int) -> tuple[float, bool, int]:
     ranks = ranks_of(np.column_stack([x, y]))
     r2, most = _correlation(ranks) ** 2, 1.0
     if _tied(x) != _tied(y):
-        counts = np.unique(x if _tied(x) else y, return_counts=True)[1]
+        few, many = (x, y) if _tied(x) else (y, x)
+        counts = np.unique(few, return_counts=True)[1]
         orders = gammaln(len(y) + 1) - gammaln(counts + 1).sum()  # log number of ways to part the rows so
-        most = _correlation(np.sort(ranks, axis=0)) ** 2 if orders > np.log(1e6 * n_columns) else 1.0
+        evidence = 1e12 if _tied(x) else 1e6  # a mutation that moves the target far may part a few lines by itself
+        if orders > np.log(evidence * n_columns) and (_tied(y) or _is_cut(few, many)):
+            most = _correlation(np.sort(ranks, axis=0)) ** 2
     return float(r2 / most), False, len(y)
+
+
+def _is_cut(few: Floats, many: Floats) -> bool:
+    """Whether ``many`` is as dense where ``few`` changes as elsewhere, so that it was cut there, not moved apart."""
+    order = np.argsort(many)
+    steps, changes = np.diff(many[order]), np.flatnonzero(np.diff(few[order]))
+    near = [steps[max(at - AROUND, 0) : at + AROUND + 1].mean() for at in changes]
+    return bool(np.max(near, initial=0.0) <= 3 * np.median(steps))
 
 
 def _correlation(pair: Floats) -> float:
