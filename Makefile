@@ -33,7 +33,7 @@ install: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(PIP) install -c constraints.txt "$$(grep '^torch==' constraints.txt)"
-	$(PIP) install -c constraints.txt -e '.[boost,graph,dev]'
+	$(PIP) install -c constraints.txt -e '.[boost,graph,singlecell,dev]'
 	@touch $@
 
 clean:

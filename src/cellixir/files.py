@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from cellixir.exceptions import WriteError
+from cellixir.exceptions import ConfigurationError, WriteError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
 @contextmanager
@@ -46,6 +47,36 @@ def require_writable(path: Path) -> None:
         raise _cannot_write(path, error.strerror or str(error)) from error
     if not os.access(path.parent, os.W_OK):
         raise _cannot_write(path, "its folder cannot be written to")
+
+
+def claim(file: Path, facts: Mapping[str, Any], what: str, *, begun: bool = True) -> None:
+    """Mark the folder of ``file`` as that of the work that ``facts`` describe, so that it can go on there.
+
+    Parameters
+    ----------
+    file
+        Holds the facts; it is written where there is none.
+    what
+        What the folder holds if it is of other facts, for the message.
+    begun
+        False: what a ``file`` that is there marks left nothing worth keeping, and may be written over.
+
+    Raises
+    ------
+    ConfigurationError
+        If the folder holds other work of the kind, or other files.
+    """
+    folder, text = file.parent, json.dumps(facts)
+    if file.is_file() and begun:
+        if file.read_text() != text:
+            message = f"{folder} holds {what}; choose another --out"
+            raise ConfigurationError(message)
+        return
+    if not file.is_file() and folder.exists() and (folder.is_file() or any(folder.iterdir())):
+        message = f"{folder} exists and holds other things; choose another --out"
+        raise ConfigurationError(message)
+    with whole(file) as partial:
+        partial.write_text(text)
 
 
 def _cannot_write(path: Path, reason: str) -> WriteError:

@@ -6,23 +6,22 @@ and a model can be added later. Test responses are read here and by the metrics,
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from cellixir.data.audit import audit_response, check_allowed, require_clean
 from cellixir.data.splits import make_folds
 from cellixir.exceptions import ConfigurationError
-from cellixir.files import whole
+from cellixir.files import claim
 from cellixir.response.features import require_features
 from cellixir.response.labels import fold_labels
 from cellixir.response.models import Options, chosen_models
 from cellixir.response.option_checks import check_options
 from cellixir.response.output import BenchmarkResult, Run, write_classes, write_regression
-from cellixir.response.pieces import gather, make_pieces
+from cellixir.response.pieces import gather, make_pieces, run_pieces
 from cellixir.training import Bars
 
 if TYPE_CHECKING:
@@ -93,15 +92,12 @@ def run_benchmark(
     labels = fold_labels(data, folds, rule, sensitive=sensitive) if task == "classification" else None
     audit = audit_response(data, split, folds)
     require_clean(audit, allow)
-    _claim(folder, data, split, folds, seed, f"{task} {rule} {sensitive}" if task == "classification" else "")
+    facts = _facts(data, split, folds, seed, f"{task} {rule} {sensitive}" if labels else "")
+    claim(folder / "benchmark.json", facts, "a benchmark of other data, split, folds, labels or seed")
     audit.write(folder / "audit.json")
     pieces = make_pieces(folder, specs, folds, split, seed, options, labels[1] if labels else None)
     with Bars(f"{split} benchmark", len(pieces), quiet=quiet) as bars:
-        for piece in pieces:
-            bars.starts(f"{piece.spec.name}, fold {piece.fold.number + 1} of {len(folds)}")
-            if piece.read() is None:
-                piece.run(data, bars)
-            bars.done()
+        run_pieces(pieces, data, bars, lambda piece: f"{piece.spec.name}, fold {piece.fold.number + 1} of {len(folds)}")
     run = Run(folder, data, split, folds, seed, command, options, [*lacking, *(f.what for f in audit.findings)])
     found = gather(pieces, len(data))
     return write_classes(run, found, *labels) if labels else write_regression(run, found)
@@ -116,22 +112,11 @@ def _check_task(task: str, options: Options) -> None:
         raise ConfigurationError(message)
 
 
-def _claim(folder: Path, data: ResponseData, split: str, folds: list[Fold], seed: int, labels: str) -> None:
-    """Refuse a folder that holds another benchmark or other files; else mark it as this one's."""
-    facts = {
+def _facts(data: ResponseData, split: str, folds: list[Fold], seed: int, labels: str) -> dict[str, Any]:
+    """What makes two benchmarks the same, so that one can go on where the other was stopped."""
+    return {
         "split": split,
         "seed": seed,
         "fingerprint": data.fingerprint,
         "test_rows": [int(np.sum(fold.test * (fold.number + 1))) for fold in folds],
     } | ({"labels": labels} if labels else {})
-    file = folder / "benchmark.json"
-    if file.is_file():
-        if file.read_text() != json.dumps(facts):
-            message = f"{folder} holds a benchmark of other data, split, folds, labels or seed; choose another --out"
-            raise ConfigurationError(message)
-    elif folder.exists() and (folder.is_file() or any(folder.iterdir())):
-        message = f"{folder} exists and holds other things; choose another --out"
-        raise ConfigurationError(message)
-    else:
-        with whole(file) as partial:
-            partial.write_text(json.dumps(facts))

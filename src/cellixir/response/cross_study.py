@@ -23,7 +23,7 @@ from cellixir.data.matching import Matches, match_drugs, match_samples, shared_v
 from cellixir.data.response_data import ResponseData
 from cellixir.data.splits import Fold, split_off
 from cellixir.exceptions import ConfigurationError, DataError, UnknownIds, examples
-from cellixir.files import whole
+from cellixir.files import claim, whole
 from cellixir.response import evaluation
 from cellixir.response.cross_study_report import (
     MIN_PAIRS,
@@ -37,9 +37,9 @@ from cellixir.response.cross_study_report import (
 from cellixir.response.effects import group_means
 from cellixir.response.features import require_features
 from cellixir.response.model import Known
-from cellixir.response.models import Options, chosen_models, known_names, spec_of
+from cellixir.response.models import Options, chosen_models, spec_of
 from cellixir.response.option_checks import check_options
-from cellixir.response.pieces import Piece, Sides, gather
+from cellixir.response.pieces import Piece, Sides, gather, pieces_in, run_pieces
 from cellixir.training import Bars
 
 if TYPE_CHECKING:
@@ -168,16 +168,14 @@ def cross_study(
     options = options or Options()
     check_options(studies.train, specs, split, options)
     folder = Path(out)
-    _claim(folder, studies, {"split": split, "remove": remove, "genes": genes, "seed": seed})
+    facts = {"split": split, "remove": remove, "genes": genes, "seed": seed}
+    facts |= {"train": studies.train.fingerprint, "external": studies.external.fingerprint}
+    claim(folder / "cross_study.json", facts, "a cross-study evaluation of other data or options")
     if not studies.one_measure:  # a width in another unit says nothing
         options = replace(options, interval=None)
     pieces = _pieces(folder, studies, specs, split, seed, options)
     with Bars(f"{split} cross-study", len(pieces), quiet=quiet) as bars:
-        for piece in pieces:
-            bars.starts(piece.spec.name)
-            if piece.read() is None:
-                piece.run(studies.train, bars)
-            bars.done()
+        run_pieces(pieces, studies.train, bars, lambda piece: piece.spec.name)
     return _write(folder, studies, pieces, split, remove, seed, command)
 
 
@@ -428,36 +426,16 @@ def _agreement(train: ResponseData, external: ResponseData) -> dict[str, float] 
     return {"pairs": len(both)} | {k: v for k, v in numbers.items() if np.isfinite(v)}
 
 
-def _claim(folder: Path, studies: Studies, options: dict[str, Any]) -> None:
-    """Refuse a folder that holds another evaluation or other files; else mark it as this one's."""
-    facts = options | {"train": studies.train.fingerprint, "external": studies.external.fingerprint}
-    file = folder / "cross_study.json"
-    if file.is_file():
-        if file.read_text() != json.dumps(facts):
-            message = f"{folder} holds a cross-study evaluation of other data or options; choose another --out"
-            raise ConfigurationError(message)
-    elif folder.exists() and (folder.is_file() or any(folder.iterdir())):
-        message = f"{folder} exists and holds other things; choose another --out"
-        raise ConfigurationError(message)
-    else:
-        with whole(file) as partial:
-            partial.write_text(json.dumps(facts))
-
-
 def _pieces(
     folder: Path, studies: Studies, specs: list[ModelSpec], split: str, seed: int, options: Options
 ) -> list[StudyPiece]:
     """Pieces of the models that are wanted, and of those that an earlier run has finished in the same folder."""
     fold = Fold(0, *split_off(studies.train, split, seed=seed), np.arange(len(studies.external)))
-    wanted = {spec.name for spec in specs}
-    earlier = {place.name.replace("+", ":") for place in (folder / "pieces").glob("*")} & known_names()
-    found = []
-    for spec in specs + [spec_of(name) for name in sorted(earlier - wanted)]:
-        place = folder / "pieces" / spec.name.replace(":", "+")
-        piece = StudyPiece(spec, fold, split, seed, options, place, external=studies.external)
-        if spec.name in wanted or piece.read() is not None:
-            found.append(piece)
-    return found
+
+    def of(spec: ModelSpec, place: Path) -> list[StudyPiece]:
+        return [StudyPiece(spec, fold, split, seed, options, place, external=studies.external)]
+
+    return pieces_in(folder, specs, of)
 
 
 def _write(

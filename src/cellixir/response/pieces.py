@@ -7,7 +7,7 @@ import json
 import shutil
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from cellixir.response.models import ModelSpec, Options, known_names, spec_of
 from cellixir.response.predictor import ResponsePredictor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -89,13 +89,14 @@ class Piece:
 
     def read(self) -> Done | None:
         """What was found; None if the piece is still to be done."""
+        settings = self.settings
         try:
             facts = json.loads((self.folder / "piece.json").read_text())
             predicted = np.load(self.folder / "predicted.npy", allow_pickle=False)
             half = np.load(self.folder / "half_width.npy", allow_pickle=False) if facts.get("interval") else None
         except (OSError, ValueError, EOFError):  # not there, or damaged: to be done
             return None
-        if {k: facts.get(k) for k in self.settings} != self.settings or len(predicted) != len(self.fold.test):
+        if {k: facts.get(k) for k in settings} != settings or len(predicted) != len(self.fold.test):
             return None
         return Done(predicted, pd.DataFrame(facts["history"], columns=HISTORY), float(facts["seconds"]), half)
 
@@ -133,6 +134,9 @@ class Piece:
         shutil.rmtree(self.folder / "checkpoint", ignore_errors=True)
 
 
+P = TypeVar("P", bound=Piece)
+
+
 def make_pieces(
     folder: Path,
     specs: Sequence[ModelSpec],
@@ -143,18 +147,35 @@ def make_pieces(
     labels: Sequence[Labels] | None = None,
 ) -> list[Piece]:
     """Pieces of the models that are wanted, and of those that an earlier run has finished in the same folder."""
-    found: list[Piece] = []
-    wanted = {spec.name for spec in specs}
-    earlier = {place.name.replace("+", ":") for place in (folder / "pieces").glob("*")} & known_names()
-    for spec in [*specs, *(spec_of(name) for name in sorted(earlier - wanted))]:
-        place = folder / "pieces" / spec.name.replace(":", "+")
-        pieces = [
+
+    def of(spec: ModelSpec, place: Path) -> list[Piece]:
+        return [
             Piece(spec, fold, split, seed, options, place / f"fold-{fold.number}", labels[i] if labels else None)
             for i, fold in enumerate(folds)
         ]
+
+    return pieces_in(folder, specs, of)
+
+
+def pieces_in(folder: Path, specs: Sequence[ModelSpec], of: Callable[[ModelSpec, Path], list[P]]) -> list[P]:
+    """Pieces ``of`` each wanted model and of each that is finished in ``folder``; every model has a place there."""
+    found: list[P] = []
+    wanted = {spec.name for spec in specs}
+    earlier = {place.name.replace("+", ":") for place in (folder / "pieces").glob("*")} & known_names()
+    for spec in [*specs, *(spec_of(name) for name in sorted(earlier - wanted))]:
+        pieces = of(spec, folder / "pieces" / spec.name.replace(":", "+"))
         if spec.name in wanted or all(piece.read() is not None for piece in pieces):
             found += pieces
     return found
+
+
+def run_pieces(pieces: Sequence[P], data: ResponseData, bars: Bars, called: Callable[[P], str]) -> None:
+    """Run the pieces that are still to be done; ``called`` says which is at work."""
+    for piece in pieces:
+        bars.starts(called(piece))
+        if piece.read() is None:
+            piece.run(data, bars)
+        bars.done()
 
 
 def gather(pieces: Sequence[Piece], n_rows: int) -> Gathered:

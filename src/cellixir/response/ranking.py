@@ -84,7 +84,8 @@ def rank(
     notes = strangers + fill_notes(model, views, missing) + annotation_notes(model, question.samples)
     notes += model.drug_encoding_.notes(question.drugs)
     check_values(model, question)
-    outside = pd.unique(question.responses.loc[~model.in_domain(question, missing=missing), model.new_side])
+    inside = model.in_domain(question, missing=missing)
+    outside = pd.unique(question.responses.loc[~inside, model.new_side])
     if len(outside):
         notes.append(
             f"{len(outside):,} {model.new_side}s are unlike those of training (in_domain is False): {examples(outside)}"
@@ -98,7 +99,7 @@ def rank(
         low=predicted - half,
         high=predicted + half,
         typical_error=model.typical_error(question),
-        in_domain=model.in_domain(question, missing=missing),
+        in_domain=inside,
     )
     if len(model.sample_features_.views) > 1:
         table["views"] = np.array(model.sample_features_.views_used(question))[question.sample_index]

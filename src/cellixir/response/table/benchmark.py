@@ -24,7 +24,7 @@ from cellixir.data.audit import Audit, check_allowed, require_clean
 from cellixir.data.table_audit import audit_table
 from cellixir.data.tables import read_table, refuse_duplicates
 from cellixir.exceptions import ConfigurationError, InvalidValues, examples
-from cellixir.files import require_writable, whole
+from cellixir.files import claim, whole
 from cellixir.metrics.conformal import units_needed
 from cellixir.response.table import report as table_report
 from cellixir.response.table.models import (
@@ -326,7 +326,8 @@ def benchmark_table(
     _check(data, n_folds, seed, interval)
     settings = {"target": target, "task": data.goal.task, "group": group, "folds": n_folds, "seed": seed}
     facts = settings | {"preprocess": preprocess, "fingerprint": fingerprint(data)}
-    _claim(folder, facts)
+    begun = (folder / "pieces").is_dir()  # what stopped before a model was fitted, at a leak perhaps, may start anew
+    claim(folder / "benchmark.json", facts, "a benchmark of another table, target, seed or chain", begun=begun)
     audit = audit_table(_audited(data, group), target, groups=group)
     audit.write(folder / "audit.json")
     require_clean(audit, allow)
@@ -368,25 +369,6 @@ def fingerprint(data: Prepared) -> str:
         text = column if column.dtype.kind == "f" else column.astype(str)
         digest.update(pd.util.hash_pandas_object(text).to_numpy().tobytes())
     return digest.hexdigest()
-
-
-def _claim(folder: Path, facts: dict[str, Any]) -> None:
-    """Refuse a folder that holds another benchmark or other files; else mark it as this one's.
-
-    What stopped before a model was fitted, at a leak perhaps, is no other benchmark.
-    """
-    file = folder / "benchmark.json"
-    if file.is_file() and (folder / "pieces").is_dir():
-        if file.read_text() != json.dumps(facts):
-            message = f"{folder} holds a benchmark of another table, target, seed or chain; choose another --out"
-            raise ConfigurationError(message)
-        return
-    if not file.is_file() and (folder.is_file() or (folder.is_dir() and any(folder.iterdir()))):
-        message = f"{folder} exists and holds other things; choose another --out"
-        raise ConfigurationError(message)
-    require_writable(file)
-    with whole(file) as partial:
-        partial.write_text(json.dumps(facts))
 
 
 def _audited(data: Prepared, group: str | None) -> pd.DataFrame:
