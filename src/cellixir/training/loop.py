@@ -70,6 +70,9 @@ class Task(ABC):
     def validation_loss(self) -> float:
         """Loss on the inner validation rows; the network is in evaluation mode."""
 
+    def begins(self, epoch: int, config: TrainingConfig) -> None:  # noqa: B027
+        """Take what depends on the epoch's number, such as the weight of a term; nothing for most models."""
+
     def optimisers(self, config: TrainingConfig) -> list[Optimizer]:
         """One optimiser over the whole network."""
         return [make_optimiser(self.network, config)]
@@ -209,6 +212,7 @@ def _one_epoch(run: _Run, config: TrainingConfig, number: int, seed: int) -> Epo
     order = torch.Generator().manual_seed(epoch_seed)
     n = run.task.n_batches(config)
     run.task.network.train()
+    run.task.begins(number, config)
     total: Tensor | float = 0.0
     rate = config.learning_rate
     for i, batch in enumerate(run.task.batches(config, order)):

@@ -1,0 +1,142 @@
+"""Batches of cells for the network, from memory or from disk, without ever writing out the whole matrix.
+
+The order is shuffled as follows. In memory: all cells. On disk: runs of ``RUN`` consecutive cells in random order are
+read into a pool of about ``POOL`` cells, and the pool is shuffled; so cells that stand together in the file meet in a
+batch a little more often than by chance, as in one sixteenth of it at most.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+
+from cellixir.embedding.genes import Aligned
+from cellixir.nn.likelihoods import Counts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from cellixir.data.expression.matrix import Rows
+
+RUN = 1024
+POOL = 16 * RUN
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Some cells: their values dense, and for counts those above zero on their own.
+
+    Attributes
+    ----------
+    x
+        Shape ``(n, n_genes)``.
+    counts
+        Values above zero; for data that are counts.
+    cells
+        Number of each cell in the data.
+    """
+
+    x: Tensor
+    counts: Counts
+    cells: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Cells of one matrix that a network may see.
+
+    Attributes
+    ----------
+    matrix
+        All cells, in the model's order of genes.
+    rows
+        Numbers of the cells that are meant, ascending.
+    on_disk
+        Whether reading in any order is dear.
+    numbers
+        Number in the data of each row of the matrix, where that holds some of the data only.
+    """
+
+    matrix: Aligned
+    rows: NDArray[np.int64]
+    on_disk: bool
+    numbers: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def kept(self) -> Cells:
+        """The same cells in memory."""
+        matrix = Aligned(self.matrix.take(self.rows), np.arange(self.matrix.shape[1]))
+        return Cells(matrix, np.arange(len(self)), on_disk=False, numbers=self.rows)
+
+    def n_batches(self, size: int) -> int:
+        """Batches of one pass; a last one that is less than a quarter full is left out."""
+        full, rest = divmod(len(self), size)
+        return full + (rest >= max(size // 4, 2) or not full)
+
+    def shuffled(self, size: int, rng: np.random.Generator, device: torch.device) -> Iterator[Batch]:
+        """Batches of one pass in random order."""
+        left = self.n_batches(size)
+        for pool in self._pools(size, rng):
+            for batch in _cut(self.matrix.take(pool), self._numbers(pool), size, device):
+                if left:
+                    left -= 1
+                    yield batch
+
+    def in_order(self, size: int, device: torch.device) -> Iterator[Batch]:
+        """All cells in their order."""
+        for start in range(0, len(self), POOL):
+            pool = self.rows[start : start + POOL]
+            yield from _cut(self.matrix.take(pool), self._numbers(pool), size, device)
+
+    def _numbers(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        return rows if self.numbers is None else self.numbers[rows]
+
+    def _pools(self, size: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+        """Numbers of cells by pool, each but the last a whole number of batches."""
+        room = max(POOL // size, 1) * size
+        if not self.on_disk:
+            order = rng.permutation(self.rows)
+            yield from (order[start : start + room] for start in range(0, len(order), room))
+            return
+        bounds = np.searchsorted(self.rows, np.arange(0, self.matrix.shape[0] + RUN, RUN))
+        waiting = np.empty(0, dtype=np.int64)
+        for run in rng.permutation(len(bounds) - 1):
+            waiting = np.concatenate([waiting, self.rows[bounds[run] : bounds[run + 1]]])
+            if len(waiting) >= room:
+                waiting = rng.permutation(waiting)
+                yield waiting[:room]
+                waiting = waiting[room:]
+        yield rng.permutation(waiting)
+
+
+def _cut(rows: Rows, cells: NDArray[np.int64], size: int, device: torch.device) -> Iterator[Batch]:
+    for start in range(0, rows.shape[0], size):
+        stop = min(start + size, rows.shape[0])
+        part = _sparse_part(rows, start, stop) if sp.issparse(rows) else _dense_part(rows, start, stop)
+        x, counts = part
+        yield Batch(x.to(device), Counts(*(c.to(device) for c in counts)), cells[start:stop])
+
+
+def _sparse_part(rows: sp.csr_matrix, start: int, stop: int) -> tuple[Tensor, Counts]:
+    low, high = rows.indptr[start], rows.indptr[stop]
+    gene = torch.from_numpy(rows.indices[low:high]).long()
+    value = torch.from_numpy(rows.data[low:high])
+    row = torch.repeat_interleave(torch.from_numpy(np.diff(rows.indptr[start : stop + 1]).astype(np.int64)))
+    x = torch.zeros(stop - start, rows.shape[1])
+    x.view(-1)[row * rows.shape[1] + gene] = value
+    return x, Counts(row, gene, value)
+
+
+def _dense_part(rows: NDArray[np.float32], start: int, stop: int) -> tuple[Tensor, Counts]:
+    x = torch.from_numpy(rows[start:stop])
+    row, gene = x.nonzero(as_tuple=True)
+    return x, Counts(row, gene, x[row, gene])

@@ -1,0 +1,119 @@
+"""The genes of a query put in the order of a model's, by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from cellixir.data.expression.matrix import blocks, take
+from cellixir.exceptions import ConfigurationError, DuplicateIds, GeneMismatch, examples
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import anndata as ad
+    from numpy.typing import NDArray
+
+    from cellixir.data.expression.matrix import Rows
+
+Missing = Literal["refuse", "fill"]
+#: More genes than this share are never filled in: the latents would be about what is not there.
+MAX_FILLED = 0.2
+
+
+class Aligned:
+    """The matrix of some cells with a model's genes in a model's order.
+
+    Parameters
+    ----------
+    x
+        Cells x genes, dense, sparse or on disk.
+    columns
+        Column of ``x`` for each gene of the model; -1 where there is none.
+    fill
+        What stands for genes that are not there, shape ``(n_genes,)``.
+    """
+
+    def __init__(self, x: Any, columns: NDArray[np.int64], fill: NDArray[np.float32] | None = None) -> None:
+        self._x, self._columns, self._fill = x, columns, fill
+        self._as_is = x.shape[1] == len(columns) and bool(np.all(columns == np.arange(len(columns))))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Cells and genes."""
+        return self._x.shape[0], len(self._columns)
+
+    def blocks(self, size: int) -> Iterator[tuple[int, Rows]]:
+        """Consecutive rows, by block."""
+        for start, block in blocks(self._x, size):
+            yield start, self._ordered(block)
+
+    def take(self, rows: NDArray[np.integer[Any]]) -> Rows:
+        """Rows in the order asked for."""
+        return self._ordered(take(self._x, rows))
+
+    def _ordered(self, block: Rows) -> Rows:
+        if self._as_is:
+            return block
+        lacking = np.flatnonzero(self._columns < 0)
+        if not len(lacking):
+            return sp.csr_matrix(block[:, self._columns]) if sp.issparse(block) else block[:, self._columns]
+        there = np.flatnonzero(self._columns >= 0)
+        found = np.zeros((block.shape[0], len(self._columns)), dtype=np.float32)
+        part = block[:, self._columns[there]]
+        found[:, there] = part.toarray() if sp.issparse(part) else part
+        if self._fill is not None:
+            found[:, lacking] = self._fill[lacking]
+        return sp.csr_matrix(found) if sp.issparse(block) else found
+
+
+def align(
+    cells: ad.AnnData, genes: Sequence[str], *, missing: Missing = "refuse", fill: NDArray[np.float32] | None = None
+) -> tuple[Aligned, list[str]]:
+    """Matrix of the cells with ``genes`` in their order, and a sentence for each thing that was done.
+
+    Parameters
+    ----------
+    missing
+        ``refuse`` a query that lacks genes, or ``fill`` up to a fifth of them.
+    fill
+        What stands for genes that are not there; zero by default.
+
+    Raises
+    ------
+    GeneMismatch
+        If genes are missing and may not be filled.
+    DuplicateIds
+        If the query names a gene twice.
+    """
+    if missing not in get_args(Missing):
+        message = f"missing must be one of {', '.join(get_args(Missing))}, not '{missing}'"
+        raise ConfigurationError(message)
+    refuse_repeated_genes(cells)
+    columns = cells.var_names.get_indexer(pd.Index(genes)).astype(np.int64)
+    lost = [gene for gene, column in zip(genes, columns, strict=True) if column < 0]
+    if not lost:
+        return Aligned(cells.X, columns), []
+    share = len(lost) / len(genes)
+    what = f"{len(lost):,} of the model's {len(genes):,} genes ({share:.0%}) are not in the data ({examples(lost)})"
+    if missing == "refuse" or share > MAX_FILLED:
+        way_out = f'pass missing="fill" (up to {MAX_FILLED:.0%})' if share <= MAX_FILLED else "too many to fill in"
+        message = (
+            f"{what}; {way_out}, or name genes as the model does: {examples(genes)}, not {examples(cells.var_names)}"
+        )
+        raise GeneMismatch(message)
+    return Aligned(cells.X, columns, fill), [f"{what}; they were filled in"]
+
+
+def refuse_repeated_genes(cells: ad.AnnData) -> None:
+    """Refuse data in which a gene stands twice."""
+    if not cells.var_names.is_unique:
+        repeated = pd.unique(cells.var_names[cells.var_names.duplicated()])
+        message = (
+            f"{len(repeated):,} genes stand more than once ({examples(repeated)}); keep one column each, or read the "
+            "file with cellixir.data.expression.read_expression, which merges them"
+        )
+        raise DuplicateIds(message)

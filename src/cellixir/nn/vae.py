@@ -1,0 +1,145 @@
+"""The variational autoencoder of cells (Kingma and Welling, arXiv 1312.6114; for counts: Lopez et al. 2018)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
+
+import torch
+from torch import nn
+
+from cellixir.nn.dropout import Dropout
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Activation = Literal["relu", "gelu", "elu", "silu", "tanh"]
+_ACTIVATIONS: dict[str, type[nn.Module]] = dict(
+    zip(get_args(Activation), (nn.ReLU, nn.GELU, nn.ELU, nn.SiLU, nn.Tanh), strict=True)
+)
+#: Log variances outside are steps that went wrong, not beliefs.
+LOG_VARIANCE = (-12.0, 8.0)
+
+
+@dataclass(frozen=True)
+class VAEShape:
+    """Sizes of a network.
+
+    Parameters
+    ----------
+    n_genes, latent
+        Width of the data and of the latent space.
+    hidden, n_layers
+        Width and number of the hidden layers, the same in encoder and decoder.
+    n_batches
+        Batches that the decoder tells apart; 1 for none.
+    n_classes
+        Classes of the head; 0 for no head.
+    zero_inflated
+        Whether a second output says where counts were lost.
+    learned_library
+        Whether an encoder of its own says how large a cell's library is.
+    """
+
+    n_genes: int
+    latent: int = 10
+    hidden: int = 128
+    n_layers: int = 1
+    dropout: float = 0.1
+    activation: Activation = "relu"
+    n_batches: int = 1
+    n_classes: int = 0
+    zero_inflated: bool = False
+    learned_library: bool = False
+    masked: bool = False
+
+
+class Posterior(NamedTuple):
+    """Mean and log variance of the latent space, each ``(n, latent)``."""
+
+    mean: Tensor
+    log_variance: Tensor
+
+    def draw(self) -> Tensor:
+        """One draw a cell, from torch's generator (the reparametrisation trick)."""
+        return self.mean + torch.randn_like(self.mean) * (0.5 * self.log_variance).exp()
+
+
+class VAENetwork(nn.Module):
+    """Encoder, decoder, dispersion of each gene, and where asked for a library encoder and a head of classes.
+
+    Parameters
+    ----------
+    shape
+        Sizes.
+    mask
+        For a masked decoder: which gene may follow which latent, shape ``(n_genes, latent)``, of zeros and ones.
+    """
+
+    mask: Tensor
+
+    def __init__(self, shape: VAEShape, mask: Tensor | None = None) -> None:
+        super().__init__()
+        self.shape = shape
+        self.encoder = _layers(shape.n_genes, shape)
+        self.posterior = nn.Linear(shape.hidden, 2 * shape.latent)
+        if shape.learned_library:
+            self.library = nn.Sequential(_layers(shape.n_genes, shape), nn.Linear(shape.hidden, 2))
+        if shape.masked:
+            given = torch.ones(shape.n_genes, shape.latent) if mask is None else mask
+            self.register_buffer("mask", given)
+            self.weight = nn.Parameter(0.1 * torch.randn(shape.n_genes, shape.latent) * given)
+            self.batch_effect = nn.Parameter(torch.zeros(shape.n_batches, shape.n_genes))
+            self.bias = nn.Parameter(torch.zeros(shape.n_genes))
+        else:
+            self.decoder = _layers(shape.latent, shape, first_batches=shape.n_batches, dropout=0.0)
+            self.output = nn.Linear(shape.hidden, shape.n_genes)
+        if shape.zero_inflated:
+            width = shape.latent if shape.masked else shape.hidden
+            self.lost = nn.Linear(width, shape.n_genes)
+        self.log_scale = nn.Parameter(torch.zeros(shape.n_genes))  # log theta of counts, log sd of values
+        if shape.n_classes:
+            self.head = nn.Linear(shape.latent, shape.n_classes)
+
+    def encode(self, x: Tensor) -> Posterior:
+        """Posterior of the latent space given the encoder's input ``(n, n_genes)``."""
+        mean, log_variance = self.posterior(self.encoder(x)).chunk(2, dim=1)
+        return Posterior(mean, log_variance.clamp(*LOG_VARIANCE))
+
+    def encode_library(self, x: Tensor) -> Posterior:
+        """Posterior of the log library size, each ``(n, 1)``."""
+        mean, log_variance = self.library(x).chunk(2, dim=1)
+        return Posterior(mean, log_variance.clamp(*LOG_VARIANCE))
+
+    def decode(self, z: Tensor, batch: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Output of each gene ``(n, n_genes)``, and the logits of lost counts where they are modelled.
+
+        Parameters
+        ----------
+        z
+            Shape ``(n, latent)``.
+        batch
+            Shares of the batches, shape ``(n, n_batches)``: one-hot, or equal shares for no batch in particular.
+        """
+        if self.shape.masked:
+            out = nn.functional.linear(z, self.weight * self.mask, self.bias)
+            out = out + batch @ self.batch_effect if self.shape.n_batches > 1 else out
+            return out, self.lost(z) if self.shape.zero_inflated else None
+        hidden = self.decoder(torch.cat([z, batch], dim=1) if self.shape.n_batches > 1 else z)
+        return self.output(hidden), self.lost(hidden) if self.shape.zero_inflated else None
+
+    def loadings(self) -> Tensor:
+        """Change of each gene's output with each latent, shape ``(n_genes, latent)``; only of a masked decoder."""
+        return self.weight * self.mask
+
+
+def _layers(n_inputs: int, shape: VAEShape, *, first_batches: int = 1, dropout: float | None = None) -> nn.Sequential:
+    """Hidden layers: linear, batch normalisation, activation, dropout."""
+    rate = shape.dropout if dropout is None else dropout
+    width = n_inputs + (first_batches if first_batches > 1 else 0)
+    parts: list[nn.Module] = []
+    for _ in range(shape.n_layers):
+        parts += [nn.Linear(width, shape.hidden), nn.BatchNorm1d(shape.hidden, eps=1e-3, momentum=0.01)]
+        parts += [_ACTIVATIONS[shape.activation](), *([Dropout(rate)] if rate else [])]
+        width = shape.hidden
+    return nn.Sequential(*parts)
