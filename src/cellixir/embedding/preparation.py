@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 VALIDATION = 0.1
 MOST_VALIDATION = 10_000
 #: Steps after which a network of the default size has converged on the data it was tried on.
-STEPS = 4000
-EPOCHS = (20, 400)
+STEPS = 20_000
+EPOCHS = (20, 60)
 
 
 def column_of(cells: ad.AnnData, key: str) -> pd.Series:
@@ -123,7 +123,7 @@ def _floored(sd: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def default_epochs(n_cells: int, batch_size: int) -> int:
-    """Epochs that make about ``STEPS`` steps, from 20 to 400."""
+    """Epochs that make about ``STEPS`` steps, from 20 to 60."""
     steps = max(n_cells // batch_size, 1)
     return int(np.clip(round(STEPS / steps), *EPOCHS))
 

@@ -136,7 +136,10 @@ class Objective:
             return zero_inflated(out, log_library, scale, lost, batch.counts)
         if self.likelihood == "nb":
             return negative_binomial(out, log_library, scale, batch.counts)
-        return bernoulli(out, batch.x) if self.likelihood == "bernoulli" else gaussian(out, scale, batch.x)
+        if self.likelihood == "bernoulli":
+            return bernoulli(out, batch.x)
+        # a gene that hardly varies in training would make one odd cell of a query impossible
+        return gaussian(out, scale.clamp_min(math.log(float(self.scaling.sd.min()))), batch.x)
 
 
 class VAETask(Task):

@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 
 from cellixir.data.expression.matrix import is_backed, profile
+from cellixir.embedding.axes import learn_axes
 from cellixir.embedding.batches import Batch, Cells
 from cellixir.embedding.checks import chosen_likelihood, require_same_scale
 from cellixir.embedding.genes import Missing, align, refuse_repeated_genes
@@ -25,6 +26,7 @@ from cellixir.embedding.preparation import (
     names_of,
     split_validation,
 )
+from cellixir.embedding.start import linear_start, start_at_data, start_linear
 from cellixir.embedding.task import COUNTS, WIDE, Annotation, Objective, Scaling, VAETask
 from cellixir.estimator import Estimator
 from cellixir.exceptions import ConfigurationError, NotFitted
@@ -38,13 +40,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cellixir.data.expression.matrix import Profile
+    from cellixir.embedding.genes import Aligned
 
 Likelihood = Literal["auto", "nb", "zinb", "gaussian", "bernoulli"]
 Library = Literal["observed", "learned"]
 TRAINING = TrainingConfig(
     max_epochs=100,
     batch_size=128,
-    learning_rate=4e-3,
+    learning_rate=2e-3,
     weight_decay=1e-6,
     patience=1000,
     clip_norm=0.0,
@@ -76,7 +79,7 @@ class VAE(Estimator):
     head_weight
         Weight of the head's cross-entropy beside the evidence lower bound of a cell.
     max_epochs
-        Default: as many as make about 4,000 steps.
+        Default: 60, and fewer (20 or more) where that makes more than 20,000 steps.
     training
         All other settings of the loop.
     seed, device
@@ -99,7 +102,7 @@ class VAE(Estimator):
         dropout: float = 0.1,
         activation: str = "relu",
         beta: float = 1.0,
-        kl_warmup: float = 0.25,
+        kl_warmup: float = 0.0,
         batch_key: str | None = None,
         label_key: str | None = None,
         group_key: str | None = None,
@@ -173,7 +176,7 @@ class VAE(Estimator):
         self.scaling_ = learn_scaling(matrix, train_rows, seen, self.likelihood_)
         annotation = self._annotation(cells, seen)
         config = self._config(len(train_rows))
-        objective = Objective(self._new_network(seen), self.scaling_, self.likelihood_, annotation)
+        objective = Objective(self._new_network(seen, matrix, train_rows), self.scaling_, self.likelihood_, annotation)
         on_disk = is_backed(cells.X)
         task = VAETask(
             objective,
@@ -193,6 +196,7 @@ class VAE(Estimator):
         )
         self.history_ = pd.DataFrame([asdict(epoch) for epoch in history])
         self.network_ = objective.network
+        self.axes_, self.loadings_ = learn_axes(objective, task.train, derived_seed(self.seed, 4))
         self.n_cells_ = {"train": len(train_rows), "validation": len(validation_rows)}
         return self
 
@@ -208,7 +212,7 @@ class VAE(Estimator):
         InvalidValues
             If the values are not what the model was fitted on.
         """
-        found = [o.encode(batch)[0].mean.cpu().numpy() for o, batch in self._pass(cells, missing)]
+        found = [o.encode(batch)[0].mean.cpu().numpy() @ self.axes_ for o, batch in self._pass(cells, missing)]
         return np.concatenate(found)
 
     def embed(self, cells: ad.AnnData, *, missing: Missing = "refuse") -> pd.DataFrame:
@@ -256,15 +260,12 @@ class VAE(Estimator):
         return np.concatenate(found)
 
     def loadings(self) -> pd.DataFrame:
-        """How each gene's output changes with each latent, shape ``(n_genes, n_latent)``.
+        """Change of each gene's log expression with each latent, shape ``(n_genes, n_latent)``, columns of length 1.
 
-        Of a masked decoder its weights; of any other the change of the output from one training standard deviation
-        (of the prior) below zero to one above it, halved.
+        Of a masked decoder its weights; of any other the linear part of what the decoder does over training cells.
         """
         self._require_fitted()
-        with torch.no_grad():
-            found = self.network_.loadings() if self.network_.shape.masked else self._slopes()
-        return pd.DataFrame(found.cpu().numpy(), index=self.genes_, columns=self.latent_names_)
+        return pd.DataFrame(self.loadings_, index=self.genes_, columns=self.latent_names_)
 
     # -- bundle --------------------------------------------------------------------------------------------------------
 
@@ -273,7 +274,7 @@ class VAE(Estimator):
         self._require_fitted()
         arrays = {f"network/{n}": t.cpu().numpy() for n, t in self.network_.state_dict().items()}
         arrays |= {"scaling/mean": self.scaling_.mean.cpu().numpy(), "scaling/sd": self.scaling_.sd.cpu().numpy()}
-        arrays["library_prior"] = self.library_prior_
+        arrays |= {"library_prior": self.library_prior_, "axes": self.axes_, "loadings": self.loadings_}
         facts = {
             "parameters": self._settings(),
             "likelihood": self.likelihood_,
@@ -302,6 +303,7 @@ class VAE(Estimator):
         model.fingerprint_, model.n_cells_, model.notes_ = facts["fingerprint"], facts["n_cells"], list(facts["notes"])
         model.history_ = pd.DataFrame(facts["history"])
         model.library_prior_ = arrays["library_prior"]
+        model.axes_, model.loadings_ = arrays["axes"], arrays["loadings"]
         device = pick_device(model.device)
         model.network_ = VAENetwork(VAEShape(**facts["shape"])).to(device)
         weights = {n.removeprefix("network/"): torch.from_numpy(a.copy()) for n, a in arrays.items() if "network/" in n}
@@ -359,7 +361,7 @@ class VAE(Estimator):
             self.library_prior_ = library_prior(log_library, np.maximum(batch, 0), max(len(self.batches_), 1))
         return Annotation(batch, label, self.library_prior_)
 
-    def _new_network(self, seen: Profile) -> VAENetwork:
+    def _new_network(self, seen: Profile, matrix: Aligned, rows: NDArray[np.int64]) -> VAENetwork:
         mask, names = None, [f"z{i + 1}" for i in range(self.latent)]
         if self.gene_sets is not None:
             from cellixir.data.gene_sets import pathway_mask
@@ -385,7 +387,12 @@ class VAE(Estimator):
         with torch.random.fork_rng():
             torch.manual_seed(derived_seed(self.seed, 0))
             network = VAENetwork(shape, mask)
-        _start_at_data(network, self.likelihood_, seen)
+        start = None
+        if not shape.masked:
+            seed = derived_seed(self.seed, 3)
+            start = linear_start(matrix, rows, self.scaling_, self.likelihood_, self.latent, seed)
+            start_linear(network, start, self.scaling_)
+        start_at_data(network, self.likelihood_, seen, start.residual if start else None)
         device = pick_device(self.device)
         self.scaling_ = Scaling(self.scaling_.library_size, self.scaling_.mean.to(device), self.scaling_.sd.to(device))
         return network.to(device)
@@ -409,14 +416,6 @@ class VAE(Estimator):
             return out.softmax(dim=1) * self.scaling_.library_size
         return out.sigmoid() if self.likelihood_ == "bernoulli" else out
 
-    def _slopes(self) -> torch.Tensor:
-        n_latent, n_batches = self.network_.shape.latent, self.network_.shape.n_batches
-        device = next(self.network_.parameters()).device
-        steps = torch.eye(n_latent, device=device)
-        shares = steps.new_full((n_latent, n_batches), 1 / n_batches)
-        up, down = (self.network_.decode(sign * steps, shares)[0] for sign in (1, -1))
-        return ((up - down) / 2).t()
-
     def _settings(self) -> dict[str, Any]:
         names = (
             "likelihood latent hidden n_layers dropout activation beta kl_warmup batch_key label_key group_key library "
@@ -430,24 +429,6 @@ class VAE(Estimator):
         if not hasattr(self, "network_"):
             message = "this VAE has not been fitted; call fit(cells) first, or VAE.load(bundle)"
             raise NotFitted(message)
-
-
-def _start_at_data(network: VAENetwork, likelihood: str, seen: Profile) -> None:
-    """Let the output start at the mean of the data, so that training begins with what makes cells differ."""
-    mean = np.maximum(seen.mean, 1e-4 * max(seen.mean.mean(), 1e-12)) if likelihood in COUNTS else seen.mean
-    if likelihood in COUNTS:
-        start = np.log(mean / mean.sum())
-        excess = np.maximum(seen.variance - mean, 1e-3 * mean)
-        scale = np.log(np.clip(mean**2 / excess, 0.05, 50))
-    elif likelihood == "gaussian":
-        start, scale = mean, np.log(np.sqrt(np.maximum(seen.variance, 1e-4)))
-    else:
-        share = np.clip(mean, 1e-4, 1 - 1e-4)
-        start, scale = np.log(share / (1 - share)), np.zeros_like(mean)
-    bias = network.bias if network.shape.masked else network.output.bias
-    with torch.no_grad():
-        bias.copy_(torch.from_numpy(start))
-        network.log_scale.copy_(torch.from_numpy(scale))
 
 
 def _check(given: Mapping[str, Any]) -> None:

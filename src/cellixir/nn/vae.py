@@ -94,6 +94,8 @@ class VAENetwork(nn.Module):
         else:
             self.decoder = _layers(shape.latent, shape, first_batches=shape.n_batches, dropout=0.0)
             self.output = nn.Linear(shape.hidden, shape.n_genes)
+            self.linear_in = nn.Linear(shape.n_genes, shape.latent, bias=False)
+            self.linear_out = nn.Linear(shape.latent, shape.n_genes, bias=False)
         if shape.zero_inflated:
             width = shape.latent if shape.masked else shape.hidden
             self.lost = nn.Linear(width, shape.n_genes)
@@ -104,6 +106,7 @@ class VAENetwork(nn.Module):
     def encode(self, x: Tensor) -> Posterior:
         """Posterior of the latent space given the encoder's input ``(n, n_genes)``."""
         mean, log_variance = self.posterior(self.encoder(x)).chunk(2, dim=1)
+        mean = mean if self.shape.masked else mean + self.linear_in(x)
         return Posterior(mean, log_variance.clamp(*LOG_VARIANCE))
 
     def encode_library(self, x: Tensor) -> Posterior:
@@ -126,7 +129,7 @@ class VAENetwork(nn.Module):
             out = out + batch @ self.batch_effect if self.shape.n_batches > 1 else out
             return out, self.lost(z) if self.shape.zero_inflated else None
         hidden = self.decoder(torch.cat([z, batch], dim=1) if self.shape.n_batches > 1 else z)
-        return self.output(hidden), self.lost(hidden) if self.shape.zero_inflated else None
+        return self.output(hidden) + self.linear_out(z), self.lost(hidden) if self.shape.zero_inflated else None
 
     def loadings(self) -> Tensor:
         """Change of each gene's output with each latent, shape ``(n_genes, latent)``; only of a masked decoder."""

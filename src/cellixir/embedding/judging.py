@@ -1,0 +1,97 @@
+"""How an embedding does beside principal components: on labels that it has not seen, over the same cells."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+
+from cellixir.data.expression.matrix import profile, take
+from cellixir.embedding.preparation import column_of, split_validation
+from cellixir.embedding.task import COUNTS
+from cellixir.metrics.class_intervals import interval_of
+from cellixir.metrics.clustering import cell_draws, stratified_rows
+from cellixir.training import derived_seed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from cellixir.embedding.vae import VAE
+    from cellixir.metrics.intervals import Interval
+
+#: Cells above this number are drawn from for maps, metrics and cross-validation.
+MOST_CELLS = 20_000
+OF_LATENTS = ("ari", "nmi", "silhouette", "knn_purity")
+OF_CALLS = ("accuracy", "macro_f1")
+
+
+class Beside(NamedTuple):
+    """A metric of the VAE, of PCA, and the first less the second on the same drawn cells (or patients)."""
+
+    vae: Interval
+    pca: Interval
+    difference: Interval
+
+
+def judged_rows(cells: ad.AnnData, label_key: str | None, seed: int, most: int = MOST_CELLS) -> NDArray[np.int64]:
+    """Cells to judge by, ascending: all, or about ``most`` of them, each label with its share."""
+    labels = np.zeros(cells.n_obs) if label_key is None else column_of(cells, label_key)
+    return stratified_rows(labels, most, seed)
+
+
+def some_cells(cells: ad.AnnData, rows: NDArray[np.integer[Any]]) -> ad.AnnData:
+    """These cells in memory, also of a matrix on disk."""
+    if len(rows) == cells.n_obs and isinstance(cells.X, np.ndarray):
+        return cells
+    found = ad.AnnData(take(cells.X, rows), obs=cells.obs.iloc[rows].copy(), var=cells.var.copy())
+    found.uns.update({name: cells.uns[name] for name in ("scale", "scale_guessed") if name in cells.uns})
+    return found
+
+
+def clusters_of(latent: NDArray[Any], n_clusters: int, seed: int) -> NDArray[np.int64]:
+    """Cluster of each cell by k-means with as many clusters as there are types: the same for every embedding."""
+    from sklearn.cluster import KMeans
+
+    found = KMeans(min(n_clusters, len(latent)), n_init=10, random_state=seed).fit_predict(latent)
+    return np.asarray(found, dtype=np.int64)
+
+
+def latents_beside(
+    labels: ArrayLike, latents: Mapping[str, NDArray[Any]], groups: ArrayLike | None, seed: int
+) -> dict[str, Beside]:
+    """ARI and NMI of k-means clusters, silhouette and purity of neighbours, for ``latents['vae']`` and ``['pca']``."""
+    names = np.asarray(labels, dtype=object)
+    clusters = {name: clusters_of(z, len(pd.unique(names)), seed) for name, z in latents.items()}
+    return {
+        metric: _beside(metric, names, clusters if metric in ("ari", "nmi") else latents, groups, seed)
+        for metric in OF_LATENTS
+    }
+
+
+def calls_beside(
+    labels: ArrayLike, calls: Mapping[str, ArrayLike], groups: ArrayLike | None, seed: int
+) -> dict[str, Beside]:
+    """Accuracy and macro-F1 of the types called from ``calls['vae']`` and ``calls['pca']``."""
+    names = np.asarray(labels, dtype=object)
+    return {metric: _beside(metric, names, calls, groups, seed) for metric in OF_CALLS}
+
+
+def _beside(
+    metric: str, labels: NDArray[Any], seen: Mapping[str, ArrayLike], groups: ArrayLike | None, seed: int
+) -> Beside:
+    vae, pca = (cell_draws(metric, labels, seen[name], groups=groups, seed=seed) for name in ("vae", "pca"))
+    return Beside(interval_of(vae), interval_of(pca), interval_of(vae - pca))
+
+
+def validation_elbo(model: VAE, cells: ad.AnnData) -> float:
+    """Mean evidence lower bound of the cells that chose the epoch, which no weight was fitted to; nats a cell."""
+    rows = np.arange(cells.n_obs, dtype=np.int64)
+    if model.likelihood_ in COUNTS:
+        rows = np.flatnonzero(profile(cells).library_size > 0)
+    groups = None if model.group_key is None else column_of(cells, model.group_key)
+    held = split_validation(rows, groups, derived_seed(model.seed, 1))[1]
+    return float(np.mean(model.elbo(some_cells(cells, held))))

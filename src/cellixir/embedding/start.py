@@ -1,0 +1,102 @@
+"""Where a network starts: at the linear model of the same data, so that training adds to it instead of looking for it.
+
+The best linear VAE with Gaussian noise is probabilistic PCA (Tipping and Bishop 1999; Lucas et al., NeurIPS 2019). Its
+axes come from up to ``MOST`` values of training cells; encoder and decoder get them as a linear path beside their
+hidden layers, whose outputs start at zero. With few cells this is most of what can be learned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from sklearn.utils.extmath import randomized_svd
+
+from cellixir.embedding.task import COUNTS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cellixir.data.expression.matrix import Profile
+    from cellixir.embedding.genes import Aligned
+    from cellixir.embedding.task import Scaling
+    from cellixir.nn.vae import VAENetwork
+
+#: Values (cells x genes) that the axes are learned from: 80 MB.
+MOST = 20_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class LinearStart:
+    """Leading principal axes of what the encoder sees, before its genes are scaled.
+
+    Attributes
+    ----------
+    axes
+        Orthonormal, shape ``(n_genes, latent)``.
+    sd
+        Of the cells along each axis, shape ``(latent,)``.
+    residual
+        Variance of each gene that the axes leave, shape ``(n_genes,)``.
+    """
+
+    axes: NDArray[np.float32]
+    sd: NDArray[np.float32]
+    residual: NDArray[np.float32]
+
+
+def linear_start(
+    matrix: Aligned, rows: NDArray[np.int64], scaling: Scaling, likelihood: str, latent: int, seed: int
+) -> LinearStart:
+    """Principal axes of a sample of training cells (randomised SVD; Halko et al. 2011)."""
+    rng = np.random.default_rng(seed)
+    n = min(len(rows), max(MOST // matrix.shape[1], 100))
+    part = matrix.take(np.sort(rng.permutation(rows)[:n]))
+    x = part.toarray() if sp.issparse(part) else part.copy()
+    if likelihood in COUNTS:
+        np.log1p(x * (scaling.library_size / x.sum(axis=1, keepdims=True)), out=x)
+    x -= x.mean(axis=0)
+    k = min(latent, min(x.shape))
+    _, values, axes = randomized_svd(x, k, n_iter=4, random_state=seed)
+    found = np.zeros((matrix.shape[1], latent), dtype=np.float32)
+    sd = np.full(latent, 1e-3, dtype=np.float32)
+    found[:, :k], sd[:k] = axes.T, np.maximum(values / np.sqrt(max(n - 1, 1)), 1e-3)
+    residual = np.maximum(x.var(axis=0) - (found**2 * sd**2).sum(axis=1), 1e-3 * x.var(axis=0) + 1e-6)
+    return LinearStart(found, sd, residual.astype(np.float32))
+
+
+def start_linear(network: VAENetwork, start: LinearStart, scaling: Scaling) -> None:
+    """Give encoder and decoder the linear path, and their hidden layers nothing to say yet."""
+    latent = network.shape.latent
+    precision = (start.axes**2 * start.sd**2 / start.residual[:, None]).sum(axis=0)
+    shrink = precision / (1 + precision)  # mean of the posterior of probabilistic PCA
+    inwards = start.axes * (shrink / start.sd) * scaling.sd.cpu().numpy()[:, None]
+    with torch.no_grad():
+        network.linear_in.weight.copy_(torch.from_numpy(inwards.T.astype(np.float32)))
+        network.linear_out.weight.copy_(torch.from_numpy(start.axes * start.sd))
+        network.posterior.weight.zero_()
+        network.posterior.bias[:latent] = 0
+        network.posterior.bias[latent:] = torch.from_numpy(-np.log1p(precision).astype(np.float32)).clamp_min(-4)
+        network.output.weight.zero_()
+
+
+def start_at_data(network: VAENetwork, likelihood: str, seen: Profile, residual: NDArray[np.float32] | None) -> None:
+    """Let the output start at the mean of the data, so that training begins with what makes cells differ."""
+    mean = seen.mean
+    if likelihood in COUNTS:
+        mean = np.maximum(mean, 1e-4 * max(mean.mean(), 1e-12))
+        begin = np.log(mean / mean.sum())
+        excess = np.maximum(seen.variance - mean, 1e-3 * mean)
+        scale = np.log(np.clip(mean**2 / excess, 0.05, 50))
+    elif likelihood == "gaussian":
+        begin, scale = mean, 0.5 * np.log(np.maximum(seen.variance if residual is None else residual, 1e-4))
+    else:
+        share = np.clip(mean, 1e-4, 1 - 1e-4)
+        begin, scale = np.log(share / (1 - share)), np.zeros_like(mean)
+    bias = network.bias if network.shape.masked else network.output.bias
+    with torch.no_grad():
+        bias.copy_(torch.from_numpy(begin))
+        network.log_scale.copy_(torch.from_numpy(scale))
