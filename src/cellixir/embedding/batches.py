@@ -36,15 +36,21 @@ class Batch:
     Attributes
     ----------
     x
-        Shape ``(n, n_genes)``.
+        Shape ``(n, n_genes)``; empty where ``by_gene`` serves.
     counts
-        Values above zero; for data that are counts.
+        Values above zero.
+    library
+        Sum of each cell, 1 where it is zero, shape ``(n,)``.
+    by_gene
+        The last four parts of `SparseRows`, where the network takes the cells as they are stored.
     cells
         Number of each cell in the data.
     """
 
     x: Tensor
     counts: Counts
+    library: Tensor
+    by_gene: tuple[Tensor, ...] | None
     cells: NDArray[np.int64]
 
 
@@ -60,6 +66,8 @@ class Cells:
         Numbers of the cells that are meant, ascending.
     on_disk
         Whether reading in any order is dear.
+    sparse
+        Whether the network takes the cells as they are stored, without writing out zeros.
     numbers
         Number in the data of each row of the matrix, where that holds some of the data only.
     """
@@ -67,6 +75,7 @@ class Cells:
     matrix: Aligned
     rows: NDArray[np.int64]
     on_disk: bool
+    sparse: bool = False
     numbers: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
@@ -75,7 +84,7 @@ class Cells:
     def kept(self) -> Cells:
         """The same cells in memory."""
         matrix = Aligned(self.matrix.take(self.rows), np.arange(self.matrix.shape[1]))
-        return Cells(matrix, np.arange(len(self)), on_disk=False, numbers=self.rows)
+        return Cells(matrix, np.arange(len(self)), on_disk=False, sparse=self.sparse, numbers=self.rows)
 
     def n_batches(self, size: int) -> int:
         """Batches of one pass; a last one that is less than a quarter full is left out."""
@@ -86,7 +95,7 @@ class Cells:
         """Batches of one pass in random order."""
         left = self.n_batches(size)
         for pool in self._pools(size, rng):
-            for batch in _cut(self.matrix.take(pool), self._numbers(pool), size, device):
+            for batch in _cut(self.matrix.take(pool), self._numbers(pool), size, device, self.sparse):
                 if left:
                     left -= 1
                     yield batch
@@ -95,7 +104,7 @@ class Cells:
         """All cells in their order."""
         for start in range(0, len(self), POOL):
             pool = self.rows[start : start + POOL]
-            yield from _cut(self.matrix.take(pool), self._numbers(pool), size, device)
+            yield from _cut(self.matrix.take(pool), self._numbers(pool), size, device, self.sparse)
 
     def _numbers(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         return rows if self.numbers is None else self.numbers[rows]
@@ -118,22 +127,36 @@ class Cells:
         yield rng.permutation(waiting)
 
 
-def _cut(rows: Rows, cells: NDArray[np.int64], size: int, device: torch.device) -> Iterator[Batch]:
+def _cut(rows: Rows, cells: NDArray[np.int64], size: int, device: torch.device, sparse: bool) -> Iterator[Batch]:
     for start in range(0, rows.shape[0], size):
         stop = min(start + size, rows.shape[0])
-        part = _sparse_part(rows, start, stop) if sp.issparse(rows) else _dense_part(rows, start, stop)
-        x, counts = part
-        yield Batch(x.to(device), Counts(*(c.to(device) for c in counts)), cells[start:stop])
+        if sp.issparse(rows):
+            x, counts, by_gene = _sparse_part(rows, start, stop, sparse)
+        else:
+            x, counts, by_gene = *_dense_part(rows, start, stop), None
+        library = torch.zeros(stop - start).index_add_(0, counts.row, counts.value)
+        library[library <= 0] = 1
+        counts = Counts(*(c.to(device) for c in counts))
+        yield Batch(x.to(device), counts, library.to(device), by_gene, cells[start:stop])
 
 
-def _sparse_part(rows: sp.csr_matrix, start: int, stop: int) -> tuple[Tensor, Counts]:
+def _sparse_part(
+    rows: sp.csr_matrix, start: int, stop: int, sparse: bool
+) -> tuple[Tensor, Counts, tuple[Tensor, ...] | None]:
     low, high = rows.indptr[start], rows.indptr[stop]
     gene = torch.from_numpy(rows.indices[low:high]).long()
     value = torch.from_numpy(rows.data[low:high])
-    row = torch.repeat_interleave(torch.from_numpy(np.diff(rows.indptr[start : stop + 1]).astype(np.int64)))
+    begins = rows.indptr[start : stop + 1] - low
+    row = torch.from_numpy(np.repeat(np.arange(stop - start), np.diff(begins)))
+    if sparse:
+        shape = (stop - start, rows.shape[1])
+        turned = sp.csr_matrix((np.arange(high - low), rows.indices[low:high], begins), shape=shape).T.tocsr()
+        found = (begins[:-1], turned.data, turned.indices, turned.indptr)
+        by_gene = tuple(torch.from_numpy(part.astype(np.int64)) for part in found)
+        return torch.empty(0), Counts(row, gene, value), by_gene
     x = torch.zeros(stop - start, rows.shape[1])
     x.view(-1)[row * rows.shape[1] + gene] = value
-    return x, Counts(row, gene, value)
+    return x, Counts(row, gene, value), None
 
 
 def _dense_part(rows: NDArray[np.float32], start: int, stop: int) -> tuple[Tensor, Counts]:

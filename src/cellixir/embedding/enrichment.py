@@ -76,7 +76,7 @@ def over_representation(
     correct = method_named(method)
     tested = _Tested.of(sets, background, min_genes, max_genes, case)
     table = tested.over_representation(tested.rows(genes))
-    table.insert(table.columns.get_loc("p") + 1, "fdr", correct(table["p"]))
+    table = table.assign(fdr=correct(table["p"]), genes=table.pop("genes"))
     return table.sort_values("p", kind="stable", ignore_index=True)
 
 
@@ -132,8 +132,8 @@ def ranked_enrichment(
     by the same step; ``es`` is its farthest point from zero. Tied genes are taken in one stride, so their order does
     not matter, and where all scores of a set are zero its genes weigh the same. ``nes`` is ``es`` over the mean of
     the draws of that size and sign. ``p`` is the share of these that go as far, the set itself counted among them.
-    ``fdr`` is of all sets of that sign, on p-values from the ``nes`` of the draws of every size together, which
-    are as many times finer. Genes are drawn as if independent; genes of a pathway are not, so it is a screen.
+    ``fdr`` is over all sets, of p-values from the ``nes`` of the draws of every size together, which are as many
+    times finer, so it may be below ``p``. Genes are drawn as if independent; genes of a pathway are not, so it is a screen.
 
     A ranking in which most scores are zero, as of a masked decoder, orders few genes; over-representation is then
     the better test, as one gene of many makes the whole of a set's weight.
@@ -314,7 +314,8 @@ def _ranked_table(
 def _in_order(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Rows by these columns, equal ones by how strong they are."""
     strength = -table["nes"].abs()
-    return table.assign(_strength=strength).sort_values([*by, "_strength"], kind="stable", ignore_index=True)
+    ordered = table.assign(_strength=strength).sort_values([*by, "_strength"], kind="stable", ignore_index=True)
+    return ordered.drop(columns="_strength")
 
 
 def _finite(loadings: pd.DataFrame) -> Floats:

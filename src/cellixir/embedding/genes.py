@@ -46,6 +46,11 @@ class Aligned:
         """Cells and genes."""
         return self._x.shape[0], len(self._columns)
 
+    @property
+    def sparse(self) -> bool:
+        """Whether rows come as a sparse matrix."""
+        return not isinstance(self._x, np.ndarray) and hasattr(self._x, "format")
+
     def blocks(self, size: int) -> Iterator[tuple[int, Rows]]:
         """Consecutive rows, by block."""
         for start, block in blocks(self._x, size):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
-    Places = NDArray[np.int64]
+    Places = NDArray[np.integer[Any]]
 
 # What is equal but for the order of a sum is equal.
 _ROUNDING = 1e-12
 # Numbers in one matrix of draws x genes of a set, so that the ten or so that are held at a time stay in the cache.
 _CHUNK = 32_768
-# Largest sets that fit side by side into one random order.
-_WINDOWS = 4
+# Genes in one random order, from which the draws of all sizes are cut.
+_WIDTH = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,11 +70,13 @@ def enrichment(
     pool: list[tuple[Floats, int]] = []
     for size in np.unique(sizes):
         of_size = np.flatnonzero(sizes == size)
-        genes, null_places = np.stack([members[i] for i in of_size]), draws.places(int(size))
+        genes = np.stack([members[i] for i in of_size])
         for row, ranking in enumerate(rankings):
             places = np.sort(ranking.place[genes], axis=1)
             es[row, of_size], peaks = ranking.scores(places)
-            nes[row, of_size], p[row, of_size], null = _against(es[row, of_size], ranking.scores(null_places)[0])
+            nes[row, of_size], p[row, of_size], null = _against(
+                es[row, of_size], ranking.scores(draws.places(int(size)))[0]
+            )
             pool.append((null, len(of_size)))
             for i, at, peak in zip(of_size, places, peaks, strict=True):
                 leading[row, i] = ranking.leading(at, peak, es[row, i])
@@ -157,21 +159,21 @@ class Ranking:
 class Draws:
     """Genes in random order, as often as there are permutations.
 
-    A size takes as many neighbours from a starting point of its own, so that two sizes share few of them: the tail
-    of all draws together is as fine as they are independent.
+    A size takes as many neighbours, from a starting point of its own: all draws together tell of the far tail only as
+    far as they are independent, so two sizes, or two rankings, should share few of them.
     """
 
-    shuffled: NDArray[np.int32]
+    shuffled: Places
     rng: np.random.Generator
 
     @classmethod
     def of(cls, n_genes: int, largest: int, n_permutations: int, seed: int) -> Draws:
         """Draws from ``n_genes`` places for sets of up to ``largest`` genes."""
-        rng, width = np.random.default_rng(seed), min(n_genes, _WINDOWS * largest)
+        rng, width = np.random.default_rng(seed), min(n_genes, max(_WIDTH, largest))
         rows = [rng.choice(n_genes, width, replace=False).astype(np.int32) for _ in range(n_permutations)]
         return cls(np.stack(rows), rng)
 
-    def places(self, size: int) -> NDArray[np.int32]:
+    def places(self, size: int) -> Places:
         """Ascending places, shape ``(n_permutations, size)``; another call gives others."""
         width = self.shuffled.shape[1]
         columns = (self.rng.integers(width) + np.arange(size)) % width

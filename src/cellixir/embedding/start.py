@@ -74,13 +74,15 @@ def start_linear(network: VAENetwork, start: LinearStart, scaling: Scaling) -> N
     precision = (start.axes**2 * start.sd**2 / start.residual[:, None]).sum(axis=0)
     shrink = precision / (1 + precision)  # mean of the posterior of probabilistic PCA
     inwards = start.axes * (shrink / start.sd) * scaling.sd.cpu().numpy()[:, None]
+    hidden = network.shape.hidden
     with torch.no_grad():
-        network.linear_in.weight.copy_(torch.from_numpy(inwards.T.astype(np.float32)))
-        network.linear_out.weight.copy_(torch.from_numpy(start.axes * start.sd))
+        network.input.weight[:, hidden:] = torch.from_numpy(inwards.astype(np.float32))
+        network.input.bias[hidden:] = -(scaling.mean / scaling.sd) @ network.input.weight[:, hidden:]
+        network.output.weight[:, :hidden] = 0
+        network.output.weight[:, hidden:] = torch.from_numpy(start.axes * start.sd)
         network.posterior.weight.zero_()
         network.posterior.bias[:latent] = 0
         network.posterior.bias[latent:] = torch.from_numpy(-np.log1p(precision).astype(np.float32)).clamp_min(-4)
-        network.output.weight.zero_()
 
 
 def start_at_data(network: VAENetwork, likelihood: str, seen: Profile, residual: NDArray[np.float32] | None) -> None:

@@ -18,6 +18,7 @@ from cellixir.nn.likelihoods import (
     negative_binomial,
     zero_inflated,
 )
+from cellixir.nn.sparse import SparseRows
 from cellixir.training.loop import Task
 
 if TYPE_CHECKING:
@@ -44,18 +45,24 @@ class Scaling:
     library_size
         Median of the cells; counts are scaled to it before their logarithm is taken.
     mean, sd
-        Of what the encoder sees, by gene, shape ``(n_genes,)``.
+        Of each gene before it is divided by ``sd``, shape ``(n_genes,)``. The mean is left to the network's biases, so
+        that a zero stays a zero.
     """
 
     library_size: float
     mean: Tensor
     sd: Tensor
 
-    def of(self, x: Tensor, library: Tensor, likelihood: str) -> Tensor:
-        """Input of the encoder: log counts a cell of median size, or values in standard deviations."""
-        if likelihood in COUNTS:
-            x = torch.log1p(x * (self.library_size / library)[:, None])
-        return (x - self.mean) / self.sd
+    def of(self, batch: Batch, likelihood: str) -> Tensor | SparseRows:
+        """Input of the encoder: log counts a cell of median size, or values, in standard deviations of the gene."""
+        if likelihood not in COUNTS:
+            return batch.x / self.sd
+        factor = self.library_size / batch.library
+        if batch.by_gene is None:
+            return torch.log1p(batch.x * factor[:, None]) / self.sd
+        row, gene, value = batch.counts
+        scaled = torch.log1p(value * factor.index_select(0, row)) / self.sd.index_select(0, gene)
+        return SparseRows(gene, scaled, *batch.by_gene)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,13 +98,9 @@ class Objective:
     def __init__(self, network: VAENetwork, scaling: Scaling, likelihood: str, annotation: Annotation) -> None:
         self.network, self.scaling, self.likelihood, self.annotation = network, scaling, likelihood, annotation
 
-    def library(self, batch: Batch) -> Tensor:
-        """Sum of each cell; 1 where it is zero."""
-        return batch.x.sum(dim=1).clamp_min(1.0)
-
-    def encode(self, batch: Batch) -> tuple[Posterior, Tensor]:
+    def encode(self, batch: Batch) -> tuple[Posterior, Tensor | SparseRows]:
         """Posterior, and the encoder's input."""
-        x = self.scaling.of(batch.x, self.library(batch), self.likelihood)
+        x = self.scaling.of(batch, self.likelihood)
         return self.network.encode(x), x
 
     def terms(self, batch: Batch, *, draw: bool = True) -> tuple[Tensor, Tensor, Posterior]:
@@ -112,20 +115,20 @@ class Objective:
     def shares(self, batch: Batch) -> Tensor:
         """One-hot batches, shape ``(n, n_batches)``; equal shares for a batch that training did not have."""
         n_batches = self.network.shape.n_batches
-        code = torch.from_numpy(self.annotation.batch[batch.cells]).to(batch.x.device)
-        known = functional.one_hot(code.clamp_min(0), n_batches).to(batch.x.dtype)
+        code = torch.from_numpy(self.annotation.batch[batch.cells]).to(batch.library.device)
+        known = functional.one_hot(code.clamp_min(0), n_batches).to(batch.library.dtype)
         return torch.where(code[:, None] >= 0, known, torch.full_like(known, 1 / n_batches))
 
     def labels(self, batch: Batch) -> Tensor:
         """Classes of the cells, -1 where unknown."""
-        return torch.from_numpy(self.annotation.label[batch.cells]).to(batch.x.device)
+        return torch.from_numpy(self.annotation.label[batch.cells]).to(batch.library.device)
 
-    def _library(self, batch: Batch, x: Tensor) -> tuple[Tensor, Tensor | float]:
+    def _library(self, batch: Batch, x: Tensor | SparseRows) -> tuple[Tensor, Tensor | float]:
         if not self.network.shape.learned_library:
-            return self.library(batch).log(), 0.0
+            return batch.library.log(), 0.0
         posterior = self.network.encode_library(x)
         code = np.maximum(self.annotation.batch[batch.cells], 0)
-        prior = torch.from_numpy(self.annotation.library_prior[code]).to(x.device)
+        prior = torch.from_numpy(self.annotation.library_prior[code]).to(batch.library.device)
         kl = kl_of_gaussians(*posterior, prior[:, :1], prior[:, 1:].log()).sum(dim=1)
         drawn = posterior.draw() if self.network.training else posterior.mean
         return drawn[:, 0], kl

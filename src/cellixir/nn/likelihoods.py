@@ -58,12 +58,14 @@ class _NegativeBinomial(torch.autograd.Function):
         ratio.div_(theta)  # mean over theta
         log1p = ratio.log1p()
         place = row * logits.shape[1] + gene
-        share_x, ratio_x, log1p_x = share.view(-1)[place], ratio.view(-1)[place], log1p.view(-1)[place]
-        theta_x = theta[gene]
+        share_x, ratio_x, log1p_x = (table.view(-1).index_select(0, place) for table in (share, ratio, log1p))
+        theta_x = theta.index_select(0, gene)
         # x log(mean / (mean + theta)) = x (log mean - log theta - log(1 + ratio))
-        log_mean = share_x.clamp_min(TINY).log() + log_library[row]
-        seen = x * (log_mean - log_theta[gene] - log1p_x) + torch.lgamma(x + theta_x) - torch.lgamma(x + 1)
-        seen -= torch.lgamma(theta)[gene]
+        log_mean = share_x.clamp_min(TINY).log() + log_library.index_select(0, row)
+        seen = (
+            x * (log_mean - log_theta.index_select(0, gene) - log1p_x) + torch.lgamma(x + theta_x) - torch.lgamma(x + 1)
+        )
+        seen -= torch.lgamma(theta).index_select(0, gene)
         found = torch.mv(log1p, theta).neg_()
         found.index_add_(0, row, seen)
         ctx.save_for_backward(share, ratio, log1p, theta, row, gene, x, place, ratio_x)
@@ -72,10 +74,10 @@ class _NegativeBinomial(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         share, ratio, log1p, theta, row, gene, x, place, ratio_x = ctx.saved_tensors
-        theta_x, weight_x = theta[gene], grad[row]
+        theta_x, weight_x = theta.index_select(0, gene), grad.index_select(0, row)
         part = ratio / (ratio + 1)  # mean / (mean + theta)
         by_theta = torch.mv((part - log1p).t(), grad)
-        seen = torch.digamma(x + theta_x) - torch.digamma(theta)[gene] - x / (theta_x * (1 + ratio_x))
+        seen = torch.digamma(x + theta_x) - torch.digamma(theta).index_select(0, gene) - x / (theta_x * (1 + ratio_x))
         by_theta.index_add_(0, gene, seen * weight_x)
         by_log_mean = part.mul_(theta).neg_()
         by_log_mean.view(-1).index_add_(0, place, x / (1 + ratio_x))

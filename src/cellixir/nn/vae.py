@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from cellixir.nn.dropout import Dropout
+from cellixir.nn.sparse import InputLayer, SparseRows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,6 +69,9 @@ class Posterior(NamedTuple):
 class VAENetwork(nn.Module):
     """Encoder, decoder, dispersion of each gene, and where asked for a library encoder and a head of classes.
 
+    Beside the hidden layers, encoder and decoder have a linear path of their own, which shares a product with them: the
+    last ``latent`` outputs of ``input`` and the last ``latent`` inputs of ``output``. A masked decoder has none.
+
     Parameters
     ----------
     shape
@@ -81,10 +85,12 @@ class VAENetwork(nn.Module):
     def __init__(self, shape: VAEShape, mask: Tensor | None = None) -> None:
         super().__init__()
         self.shape = shape
-        self.encoder = _layers(shape.n_genes, shape)
+        self.input = InputLayer(shape.n_genes, shape.hidden + (0 if shape.masked else shape.latent))
+        self.encoder = _layers(shape, shape.dropout)
         self.posterior = nn.Linear(shape.hidden, 2 * shape.latent)
         if shape.learned_library:
-            self.library = nn.Sequential(_layers(shape.n_genes, shape), nn.Linear(shape.hidden, 2))
+            self.library_input = InputLayer(shape.n_genes, shape.hidden)
+            self.library = nn.Sequential(_layers(shape, shape.dropout), nn.Linear(shape.hidden, 2))
         if shape.masked:
             given = torch.ones(shape.n_genes, shape.latent) if mask is None else mask
             self.register_buffer("mask", given)
@@ -92,10 +98,9 @@ class VAENetwork(nn.Module):
             self.batch_effect = nn.Parameter(torch.zeros(shape.n_batches, shape.n_genes))
             self.bias = nn.Parameter(torch.zeros(shape.n_genes))
         else:
-            self.decoder = _layers(shape.latent, shape, first_batches=shape.n_batches, dropout=0.0)
-            self.output = nn.Linear(shape.hidden, shape.n_genes)
-            self.linear_in = nn.Linear(shape.n_genes, shape.latent, bias=False)
-            self.linear_out = nn.Linear(shape.latent, shape.n_genes, bias=False)
+            width = shape.latent + (shape.n_batches if shape.n_batches > 1 else 0)
+            self.decoder = nn.Sequential(nn.Linear(width, shape.hidden), _layers(shape, 0.0))
+            self.output = nn.Linear(shape.hidden + shape.latent, shape.n_genes)
         if shape.zero_inflated:
             width = shape.latent if shape.masked else shape.hidden
             self.lost = nn.Linear(width, shape.n_genes)
@@ -103,15 +108,17 @@ class VAENetwork(nn.Module):
         if shape.n_classes:
             self.head = nn.Linear(shape.latent, shape.n_classes)
 
-    def encode(self, x: Tensor) -> Posterior:
+    def encode(self, x: Tensor | SparseRows) -> Posterior:
         """Posterior of the latent space given the encoder's input ``(n, n_genes)``."""
-        mean, log_variance = self.posterior(self.encoder(x)).chunk(2, dim=1)
-        mean = mean if self.shape.masked else mean + self.linear_in(x)
+        first = self.input(x)
+        hidden = self.encoder(first[:, : self.shape.hidden])
+        mean, log_variance = self.posterior(hidden).chunk(2, dim=1)
+        mean = mean if self.shape.masked else mean + first[:, self.shape.hidden :]
         return Posterior(mean, log_variance.clamp(*LOG_VARIANCE))
 
-    def encode_library(self, x: Tensor) -> Posterior:
+    def encode_library(self, x: Tensor | SparseRows) -> Posterior:
         """Posterior of the log library size, each ``(n, 1)``."""
-        mean, log_variance = self.library(x).chunk(2, dim=1)
+        mean, log_variance = self.library(self.library_input(x)).chunk(2, dim=1)
         return Posterior(mean, log_variance.clamp(*LOG_VARIANCE))
 
     def decode(self, z: Tensor, batch: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -129,20 +136,18 @@ class VAENetwork(nn.Module):
             out = out + batch @ self.batch_effect if self.shape.n_batches > 1 else out
             return out, self.lost(z) if self.shape.zero_inflated else None
         hidden = self.decoder(torch.cat([z, batch], dim=1) if self.shape.n_batches > 1 else z)
-        return self.output(hidden) + self.linear_out(z), self.lost(hidden) if self.shape.zero_inflated else None
+        return self.output(torch.cat([hidden, z], dim=1)), self.lost(hidden) if self.shape.zero_inflated else None
 
     def loadings(self) -> Tensor:
         """Change of each gene's output with each latent, shape ``(n_genes, latent)``; only of a masked decoder."""
         return self.weight * self.mask
 
 
-def _layers(n_inputs: int, shape: VAEShape, *, first_batches: int = 1, dropout: float | None = None) -> nn.Sequential:
-    """Hidden layers: linear, batch normalisation, activation, dropout."""
-    rate = shape.dropout if dropout is None else dropout
-    width = n_inputs + (first_batches if first_batches > 1 else 0)
+def _layers(shape: VAEShape, dropout: float) -> nn.Sequential:
+    """All hidden layers after the first linear map: normalisation, activation, dropout, and the next map."""
     parts: list[nn.Module] = []
-    for _ in range(shape.n_layers):
-        parts += [nn.Linear(width, shape.hidden), nn.BatchNorm1d(shape.hidden, eps=1e-3, momentum=0.01)]
-        parts += [_ACTIVATIONS[shape.activation](), *([Dropout(rate)] if rate else [])]
-        width = shape.hidden
+    for layer in range(shape.n_layers):
+        parts += [nn.Linear(shape.hidden, shape.hidden)] if layer else []
+        parts += [nn.BatchNorm1d(shape.hidden, eps=1e-3, momentum=0.01), _ACTIVATIONS[shape.activation]()]
+        parts += [Dropout(dropout)] if dropout else []
     return nn.Sequential(*parts)

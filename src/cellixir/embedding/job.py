@@ -1,0 +1,385 @@
+"""One embedding from cells to page: fit, judge beside PCA, map, write."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from cellixir.data.expression.matrix import profile
+from cellixir.embedding.apply import MODEL, add_calls, embedded, write_cells
+from cellixir.embedding.cell_types import Calls, called_types, parts_of
+from cellixir.embedding.genes import refuse_repeated_genes
+from cellixir.embedding.judging import (
+    Beside,
+    calls_beside,
+    judged_rows,
+    latents_beside,
+    some_cells,
+    validation_elbo,
+)
+from cellixir.embedding.pca import PCA
+from cellixir.embedding.preparation import column_of
+from cellixir.embedding.settings import vae_of
+from cellixir.embedding.vae import VAE
+from cellixir.exceptions import ConfigurationError
+from cellixir.files import claim, require_writable, whole
+from cellixir.training import Bars
+
+if TYPE_CHECKING:
+    import anndata as ad
+
+FACTS = "embedding.json"
+CHECKPOINT = ".checkpoint"
+KEYS = ("batch_key", "label_key", "group_key")
+
+
+@dataclass
+class EmbeddingResult:
+    """What one embedding found, as the page and the terminal show it.
+
+    Attributes
+    ----------
+    folder
+        Where everything was written.
+    model
+        The fitted model; with a label key it has a head.
+    cells
+        The cells that are judged and mapped: all, or a sample. ``obsm`` holds X_vae, X_pca and the maps.
+    all_cells
+        Every cell, as ``cells.h5ad`` holds them.
+    scores
+        One row a metric: ``metric``, and ``vae``, ``pca``, ``difference`` each with ``_low`` and ``_high``.
+    calls
+        Types called in cross-validation, and the scores of each classifier.
+    metrics
+        What ``metrics.json`` holds.
+    """
+
+    folder: Path
+    model: VAE
+    cells: ad.AnnData
+    all_cells: ad.AnnData
+    scores: pd.DataFrame = field(default_factory=pd.DataFrame)
+    calls: Calls | None = None
+    enrichment: pd.DataFrame = field(default_factory=pd.DataFrame)
+    coverage: pd.DataFrame = field(default_factory=pd.DataFrame)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    facts: dict[str, object] = field(default_factory=dict)
+    headline: str = ""
+
+
+def run_embedding(
+    cells: ad.AnnData,
+    out: Path | str,
+    *,
+    maps: bool = True,
+    folds: int = 5,
+    source: str = "",
+    command: str = "",
+    quiet: bool = True,
+    **settings: Any,
+) -> EmbeddingResult:
+    """Fit a VAE, judge it beside PCA, and write bundle, cells, metrics, tables and report to ``out``.
+
+    Parameters
+    ----------
+    cells
+        Cells x genes, in memory or backed.
+    out
+        Folder; if a fit with the same settings and data was stopped there, it goes on.
+    maps
+        Whether t-SNE, UMAP and Leiden clusters are computed.
+    folds
+        Of the cross-validation of cell types; 0 for none.
+    source, command
+        Shown in the report.
+    settings
+        Parameters of `VAE` and of its training, as of `vae_of`.
+
+    Raises
+    ------
+    ConfigurationError
+        If a setting cannot work, or ``out`` holds other things.
+    UnknownIds
+        If the cells have no such column.
+    """
+    folder = Path(out)
+    model = vae_of(settings)
+    _check(cells, model, folds)
+    claim(folder / FACTS, _identity(cells, settings, maps, folds), "an embedding of other cells or settings")
+    require_writable(folder / "report.html")
+    result = _Run(cells, folder, dict(settings), maps=maps, folds=folds, quiet=quiet).result()
+    result.facts = _facts(result, source, command)
+    _write(result)
+    shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+    return result
+
+
+class _Run:
+    """The steps, each a piece of the progress bar; what they find gathers in ``found``."""
+
+    def __init__(
+        self, cells: ad.AnnData, folder: Path, settings: dict[str, Any], *, maps: bool, folds: int, quiet: bool
+    ) -> None:
+        self.cells, self.folder, self.settings = cells, folder, settings
+        self.maps, self.folds, self.quiet = maps, folds, quiet
+
+    def result(self) -> EmbeddingResult:
+        model = vae_of(self.settings)
+        labelled = model.label_key is not None
+        n_pieces = 2 + labelled * (1 + self.folds) + 3 * self.maps
+        with Bars("embed", n_pieces, quiet=self.quiet) as self.bars:
+            model = self._fitted(model, "fit", self.cells, self.folder / MODEL)
+            self.rows = judged_rows(self.cells, model.label_key, model.seed)
+            shown = some_cells(self.cells, self.rows)
+            found = EmbeddingResult(self.folder, model, shown, self.cells, notes=list(model.notes_))
+            self._embed(found)
+            if labelled:
+                self._judge(found)
+            else:
+                found.metrics["held_out_elbo"] = validation_elbo(model, self.cells)
+            if self.maps:
+                self._map(found)
+        if model.gene_sets is not None:
+            _enrich(found)
+        found.metrics |= _numbers(found)
+        found.headline = headline(found)
+        return found
+
+    def _fitted(self, model: VAE, name: str, cells: ad.AnnData, place: Path) -> VAE:
+        """The model fitted; one that an earlier run has finished is read."""
+        self.bars.starts(name)
+        if (place / "model.json").is_file():
+            return VAE.load(place)
+        file = place.with_name(f"{place.name}.safetensors")
+        if place == self.folder / MODEL:
+            file = self.folder / CHECKPOINT / "fit.safetensors"
+        model.fit(cells, checkpoint=file, on_epoch=lambda epoch, n: self.bars.epoch(0, epoch, n))
+        model.save(place)
+        return model
+
+    def _embed(self, found: EmbeddingResult) -> None:
+        """Latents and principal components of every cell, and those of the judged ones."""
+        model, shown = found.model, found.cells
+        self.bars.done()
+        self.bars.starts("PCA")
+        pca = PCA(min(len(model.latent_names_), min(self.cells.shape) - 1), seed=model.seed).fit(self.cells)
+        found.notes += pca.notes_
+        found.all_cells = embedded(
+            self.cells, {"X_vae": model.transform(self.cells), "X_pca": pca.transform(self.cells)}
+        )
+        if model.classes_:
+            add_calls(found.all_cells, model, self.cells)
+        for name in ("X_vae", "X_pca"):
+            shown.obsm[name] = np.asarray(found.all_cells.obsm[name])[self.rows]
+        if len(self.rows) < self.cells.n_obs:
+            found.notes.append(
+                f"maps, metrics and cross-validation are of {len(self.rows):,} of the {self.cells.n_obs:,} cells, drawn "
+                f"with seed {model.seed}"
+            )
+        self.bars.done()
+
+    def _judge(self, found: EmbeddingResult) -> None:
+        """Metrics on labels, of models that saw no label, or no label of the cell."""
+        model, shown = found.model, found.cells
+        labels = column_of(shown, str(model.label_key))
+        known = np.flatnonzero(labels.notna())
+        names, groups = labels.iloc[known].to_numpy(), None
+        if model.group_key is not None:
+            groups = column_of(shown, model.group_key).fillna("unknown").to_numpy()[known]
+        blind = self._fitted(self._like({"label_key": None}), "without labels", shown, self._place("blind"))
+        self.bars.done()
+        shown.obsm["X_blind"] = blind.transform(shown)
+        latents = {name: np.asarray(shown.obsm[key])[known] for name, key in (("vae", "X_blind"), ("pca", "X_pca"))}
+        beside = latents_beside(names, latents, groups, model.seed)
+        found.metrics["held_out_elbo"] = validation_elbo(blind, shown)
+        if self.folds:
+            found.calls = called_types(
+                some_cells(shown, known), names, groups, folds=self.folds, seed=model.seed, fit=self._fit_fold,
+                done=self.bars.done,
+            )  # fmt: skip
+            found.metrics["held_out_elbo"] = float(np.mean(found.calls.elbo))
+            beside |= calls_beside(names, {e: found.calls.of(e) for e in ("vae", "pca")}, groups, model.seed)
+        found.scores = _table(beside)
+        found.metrics |= _as_json(beside)
+
+    def _fit_fold(self, cells: ad.AnnData, head: bool, fold: int) -> VAE:
+        name = f"{'with' if head else 'without'} head"
+        model = self._like({} if head else {"label_key": None})
+        place = self._place(f"fold{fold}_{'head' if head else 'blind'}")
+        return self._fitted(model, f"fold {fold + 1} of {self.folds}, {name}", cells, place)
+
+    def _like(self, other: dict[str, Any]) -> VAE:
+        return vae_of(self.settings | other)
+
+    def _place(self, name: str) -> Path:
+        return self.folder / CHECKPOINT / name
+
+    def _map(self, found: EmbeddingResult) -> None:
+        from cellixir.embedding.maps import leiden, tsne, umap
+
+        latent, seed, n = np.asarray(found.cells.obsm["X_vae"]), found.model.seed, self.cells.n_obs
+        for name, key, draw in (("t-SNE", "X_tsne", tsne), ("UMAP", "X_umap", umap)):
+            self.bars.starts(name)
+            places = np.full((n, 2), np.nan, dtype=np.float32)
+            places[self.rows] = found.cells.obsm[key] = np.asarray(draw(latent, seed=seed), dtype=np.float32)
+            found.all_cells.obsm[key] = places
+            self.bars.done()
+        self.bars.starts("Leiden")
+        clusters = np.asarray(leiden(latent, seed=seed)).astype(str)
+        every = np.full(n, None, dtype=object)
+        every[self.rows] = clusters
+        found.cells.obs["leiden"] = pd.Categorical(clusters)
+        found.all_cells.obs["leiden"] = pd.Categorical(every)
+        self.bars.done()
+
+
+def headline(found: EmbeddingResult) -> str:
+    """One sentence: what was found, beside PCA, with the interval; no difference is said as such."""
+    n_latent = len(found.model.latent_names_)
+    if found.scores.empty:
+        elbo = found.metrics["held_out_elbo"]
+        clusters = f", in {found.cells.obs['leiden'].nunique()} Leiden clusters" if "leiden" in found.cells.obs else ""
+        return (
+            f"{found.metrics['cells']:,} cells in {n_latent} dimensions{clusters}; held-out evidence lower bound "
+            f"{elbo:,.1f} nats a cell."
+        ).replace("-", "−")
+    name = "accuracy" if "accuracy" in set(found.scores["metric"]) else "ari"
+    row = found.scores.set_index("metric").loc[name]
+    what = (
+        "Cell types are called with an accuracy of"
+        if name == "accuracy"
+        else "Clusters and cell types agree with an ARI of"
+    )
+    low, high = row["difference_low"], row["difference_high"]
+    verdict = "better than" if low > 0 else "worse than" if high < 0 else "no different from"
+    words = (
+        f"{what} {row['vae']:.3f} [{row['vae_low']:.3f}, {row['vae_high']:.3f}] from {n_latent} latents: {verdict} "
+        f"PCA of the same dimension, {row['pca']:.3f} (difference {row['difference']:+.3f} [{low:+.3f}, {high:+.3f}])."
+    )
+    return words.replace("-", "−").replace("a−", "a-")
+
+
+def _check(cells: ad.AnnData, model: VAE, folds: int) -> None:
+    refuse_repeated_genes(cells)
+    for key in KEYS:
+        if getattr(model, key) is not None:
+            column_of(cells, getattr(model, key))
+    if folds < 0 or folds == 1:
+        message = f"--folds {folds} is no number of parts; use 2 or more, or 0 for none"
+        raise ConfigurationError(message)
+    if model.label_key is not None and folds:
+        labels = column_of(cells, model.label_key)
+        known = labels.notna().to_numpy()
+        groups = None if model.group_key is None else column_of(cells, model.group_key).fillna("unknown").to_numpy()
+        if labels.nunique() > 1:
+            next(parts_of(labels[known].to_numpy(), None if groups is None else groups[known], folds, model.seed))
+
+
+def _identity(cells: ad.AnnData, settings: dict[str, Any], maps: bool, folds: int) -> dict[str, Any]:
+    """What makes two fits the same, so that one goes on where the other was stopped."""
+    sets = settings.get("gene_sets")
+    plain = {
+        name: value for name, value in settings.items() if name not in ("gene_sets", "device") and value is not None
+    }
+    sets = {} if sets is None else {"gene_sets": sha256(json.dumps(sorted(sets.items())).encode()).hexdigest()}
+    columns = {key: settings.get(key) for key in KEYS if settings.get(key) is not None}
+    seen = {key: sha256("\n".join(map(str, column_of(cells, c))).encode()).hexdigest() for key, c in columns.items()}
+    data = {"fingerprint": profile(cells).fingerprint, "columns": seen}
+    return {"settings": plain | sets, "maps": maps, "folds": folds} | data
+
+
+def _numbers(found: EmbeddingResult) -> dict[str, Any]:
+    model, history = found.model, found.model.history_
+    return {
+        "cells": found.all_cells.n_obs,
+        "genes": found.all_cells.n_vars,
+        "judged_cells": found.cells.n_obs,
+        "likelihood": model.likelihood_,
+        "latent": len(model.latent_names_),
+        "epochs": len(history),
+        "best_epoch": int(history["validation_loss"].argmin()) + 1,
+        "seconds": round(float(history["seconds"].sum()), 3),
+    }
+
+
+def _table(beside: dict[str, Beside]) -> pd.DataFrame:
+    rows = []
+    for metric, values in beside.items():
+        row: dict[str, Any] = {"metric": metric}
+        for name, (value, low, high) in values._asdict().items():
+            row |= {name: value, f"{name}_low": low, f"{name}_high": high}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _as_json(beside: dict[str, Beside]) -> dict[str, Any]:
+    """Metrics by embedding; a number that there is not is null."""
+
+    def plain(number: float) -> float | None:
+        return float(number) if np.isfinite(number) else None
+
+    return {
+        name: {
+            metric: dict(zip(("value", "low", "high"), map(plain, getattr(values, name)), strict=True))
+            for metric, values in beside.items()
+        }
+        for name in Beside._fields
+    }
+
+
+def _enrich(found: EmbeddingResult) -> None:
+    from cellixir.data.gene_sets import coverage_notes, coverage_report
+    from cellixir.embedding.enrichment import enrich_latents
+
+    sets, genes = found.model.gene_sets or {}, found.model.genes_
+    found.coverage = coverage_report(sets, genes, min_genes=found.model.min_genes)
+    found.notes += coverage_notes(sets, genes, min_genes=found.model.min_genes)
+    found.enrichment = enrich_latents(
+        found.model.loadings(), sets, seed=found.model.seed, min_genes=found.model.min_genes
+    )
+
+
+def _facts(found: EmbeddingResult, source: str, command: str) -> dict[str, object]:
+    model = found.model
+    facts: dict[str, object] = {"Data": source} if source else {}
+    facts |= {
+        "Cells": f"{found.all_cells.n_obs:,}",
+        "Genes": f"{found.all_cells.n_vars:,}",
+        "Scale": model.scale_,
+        "Likelihood": model.likelihood_,
+        "Network": f"{model.n_layers} hidden layers of {model.hidden}, dropout {model.dropout:g}",
+        "Latent dimensions": len(model.latent_names_),
+        "Cells that chose the epoch": f"{model.n_cells_['validation']:,}",
+        "Seed": model.seed,
+    }
+    return facts | ({"Command": command} if command else {})
+
+
+def _write(found: EmbeddingResult) -> None:
+    from cellixir.embedding.report import write_embedding_report
+
+    folder = found.folder
+    write_cells(found.all_cells, folder / "cells.h5ad")
+    tables = {
+        "history.csv": found.model.history_,
+        "loadings.csv": found.model.loadings().rename_axis("gene").reset_index(),
+    }
+    if len(found.enrichment):
+        tables["enrichment.csv"] = found.enrichment
+    if found.calls is not None:
+        tables["called.csv"] = found.calls.called.assign(label=found.calls.labels).rename_axis("cell").reset_index()
+    for name, table in tables.items():
+        with whole(folder / name) as partial:
+            table.to_csv(partial, index=False)
+    write_embedding_report(folder / "report.html", found)
+    with whole(folder / "metrics.json") as partial:
+        partial.write_text(json.dumps(found.metrics, indent=1))

@@ -1,0 +1,224 @@
+"""Report page of an embedding: what the cells look like, how well types are told, beside PCA."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from cellixir.data.expression.matrix import profile
+from cellixir.embedding.enrichment import top_genes
+from cellixir.embedding.markers import group_means, marker_genes
+from cellixir.embedding.preparation import column_of
+from cellixir.embedding.task import COUNTS
+from cellixir.figures.cells import latent_map, latent_maps
+from cellixir.figures.curves import learning_curves
+from cellixir.figures.embedding import beside_pca, confusion_of_types
+from cellixir.figures.heatmaps import latent_gene_heatmap, marker_heatmap
+from cellixir.metrics.clustering import accuracy, macro_f1
+from cellixir.report import Estimate, Report
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cellixir.embedding.job import EmbeddingResult
+
+WORDS = {
+    "ari": "ARI", "nmi": "NMI", "silhouette": "Silhouette", "knn_purity": "kNN purity", "accuracy": "Accuracy",
+    "macro_f1": "Macro-F1",
+}  # fmt: skip
+MAPS = {"X_tsne": "t-SNE", "X_umap": "UMAP"}
+MOST_LATENTS = 24  # of a page's heat map; a masked decoder has hundreds
+FDR = 0.05
+
+
+def write_embedding_report(path: Path, found: EmbeddingResult) -> Path:
+    """Write the page of an embedding whole or not at all, and return its path."""
+    keys = [key for key in (found.model.label_key, found.model.group_key, found.model.batch_key) if key]
+    subtitle = (
+        f"{found.all_cells.n_obs:,} cells, {found.all_cells.n_vars:,} genes, {found.model.likelihood_} likelihood"
+    )
+    report = Report("Embedding of cells", subtitle + (f"; {', '.join(keys)}" if keys else "") + ".")
+    _headline(report, found)
+    _maps(report, found)
+    if len(found.scores):
+        _scores(report, found)
+    _curves(report, found)
+    if found.calls is not None:
+        _types(report, found)
+    _genes(report, found)
+    if len(found.enrichment):
+        _pathways(report, found)
+    report.section("Data and reproducibility").facts(found.facts)
+    return report.write(path)
+
+
+def _headline(report: Report, found: EmbeddingResult) -> None:
+    numbers = {"Cells": f"{found.metrics['cells']:,}", "Held-out ELBO": f"{found.metrics['held_out_elbo']:,.1f}"}
+    for row in found.scores.to_dict("records"):
+        if row["metric"] in ("ari", "accuracy", "macro_f1"):
+            numbers[WORDS[str(row["metric"])]] = f"{row['vae']:.3f}"
+    numbers |= {"Epochs": f"{found.metrics['epochs']:,}", "Seconds": f"{found.metrics['seconds']:,.1f}"}
+    numbers = {name: text.replace("-", "−") for name, text in numbers.items()}
+    report.section("Headline").statement(found.headline).facts(numbers, large=True).notes(found.notes)
+
+
+def colourings(found: EmbeddingResult) -> dict[str, pd.Series]:
+    """What maps are coloured by: label, patient, batch, Leiden cluster and library size, where they are."""
+    cells, model = found.cells, found.model
+    keys = dict.fromkeys(k for k in (model.label_key, model.group_key, model.batch_key) if k)
+    columns = {key: column_of(cells, key) for key in keys}
+    if "leiden" in cells.obs:
+        columns["Leiden cluster"] = cells.obs["leiden"].astype(str)
+    if model.likelihood_ in COUNTS:
+        columns["log10 library size"] = pd.Series(
+            np.log10(np.maximum(profile(cells).library_size, 1)), index=cells.obs_names
+        )
+    return {name: column.rename(name) for name, column in columns.items()}
+
+
+def _maps(report: Report, found: EmbeddingResult) -> None:
+    cells, colours = found.cells, colourings(found)
+    there = {key: name for key, name in MAPS.items() if key in cells.obsm}
+    if not there or not colours:
+        return
+    report.section(
+        "The cells",
+        "Maps of the latent means. Neighbours on a map were near each other before; distances between islands, "
+        "and sizes of islands, mean nothing.",
+    )
+    for what, column in colours.items():
+        for key, name in there.items():
+            figure = latent_map(cells.obsm[key], column.to_numpy(), name=name, legend=what, kind=_kind(column))
+            report.figure(figure, f"{name} of the VAE's latents by {what}.", pair=True)
+    first = next(iter(colours.values()))
+    panels = {
+        "VAE, latents 1 and 2": np.asarray(cells.obsm["X_vae"])[:, :2],
+        "PCA, components 1 and 2": np.asarray(cells.obsm["X_pca"])[:, :2],
+    }
+    panels = {name: xy for name, xy in panels.items() if xy.shape[1] == 2}
+    if "X_tsne_pca" in cells.obsm:
+        panels = {"t-SNE of the VAE": cells.obsm["X_tsne"], "t-SNE of PCA": cells.obsm["X_tsne_pca"]}
+    if panels:
+        report.section("VAE beside PCA").figure(
+            latent_maps(panels, first.to_numpy(), legend=str(first.name), kind=_kind(first), ncols=2),
+            "The same cells; both embeddings have the same number of dimensions.",
+        )
+
+
+def _kind(column: pd.Series) -> Any:
+    return "numbers" if column.dtype.kind == "f" else "groups"
+
+
+def _scores(report: Report, found: EmbeddingResult) -> None:
+    report.section(
+        "Metrics",
+        "ARI and NMI compare the labels with k-means clusters, as many as there are types; the silhouette and the purity "
+        "of the 15 nearest neighbours ask for the same of the latents. They are of a VAE that was fitted without labels, "
+        "and of PCA. Accuracy and macro-F1 are of a logistic regression on embeddings of cells that neither the "
+        "embedding nor the classifier had seen. Intervals are of a bootstrap over "
+        + (f"{found.model.group_key}s." if found.model.group_key else "cells."),
+    )
+    report.figure(beside_pca(found.scores.assign(metric=found.scores["metric"].map(WORDS))),
+                  "Blue circles: VAE. Grey diamonds: PCA. Lines: 95 % intervals; 1 is best.")  # fmt: skip
+    rows = found.scores.to_dict("records")
+    table = pd.DataFrame({"Metric": [WORDS[str(row["metric"])] for row in rows]})
+    for name, word in (("vae", "VAE"), ("pca", "PCA"), ("difference", "VAE less PCA")):
+        table[word] = pd.Series([Estimate(r[name], r[f"{name}_low"], r[f"{name}_high"]) for r in rows], dtype=object)
+    table["Verdict"] = [verdict(row["difference_low"], row["difference_high"]) for row in rows]
+    report.table(table, "With 95 % intervals; differences are paired: the same drawn cells for both.")
+
+
+def verdict(low: float, high: float) -> str:
+    """Whether an interval of VAE less PCA says that one is better."""
+    return "VAE is better" if low > 0 else "PCA is better" if high < 0 else "no difference"
+
+
+def _curves(report: Report, found: EmbeddingResult) -> None:
+    history = found.model.history_
+    report.section("Loss").figure(
+        learning_curves(history, loss="Loss, nats a cell"),
+        "Negative evidence lower bound"
+        + (" and the head's cross-entropy" if found.model.classes_ else "")
+        + ". In training the KL divergence comes in gradually and units are dropped, so the curves are not on one "
+        "level; the weights of the lowest validation loss are kept.",
+    )
+
+
+def _types(report: Report, found: EmbeddingResult) -> None:
+    if found.calls is None:
+        return
+    labels, called = found.calls.labels.astype(str), found.calls.called
+    rows = [(name, accuracy(labels, called[name]), macro_f1(labels, called[name])) for name in called]
+    table = pd.DataFrame(rows, columns=["Embedding and classifier", "Accuracy", "Macro-F1"])
+    table["Embedding and classifier"] = (
+        table["Embedding and classifier"].str.replace("vae", "VAE").str.replace("pca", "PCA")
+    )
+    names = sorted(set(labels))
+    report.section(
+        "Cell types",
+        "Every cell is called by models fitted without it"
+        + (f", and without any cell of its {found.model.group_key}." if found.model.group_key else "."),
+    )
+    report.table(table.sort_values("Accuracy", ascending=False), "Cross-validated, all folds together. The head is the "
+                 "VAE's own, trained with the labels of the training cells.")  # fmt: skip
+    counts = pd.crosstab(pd.Categorical(labels, names), pd.Categorical(called["vae head"], names), dropna=False)
+    report.figure(confusion_of_types(counts.to_numpy(), names), "Types called by the head; rows are the labels.")
+
+
+def _genes(report: Report, found: EmbeddingResult) -> None:
+    colours = colourings(found)
+    groups = next((column for column in colours.values() if column.dtype.kind != "f"), None)
+    report.section("Genes")
+    if groups is not None and groups.nunique() > 1:
+        _markers(report, found, groups)
+    loadings = found.model.loadings()
+    latents = loadings.columns[: min(MOST_LATENTS, loadings.shape[1])]
+    report.figure(
+        latent_gene_heatmap(loadings[latents], n=4),
+        "Loadings: how a gene's output changes with each latent; the genes with the largest loadings of each.",
+        png=True,
+    )
+    table = top_genes(loadings, 10)
+    lists = table.groupby(["latent", "direction"], sort=False)["gene"].agg(", ".join).reset_index()
+    report.table(lists.set_axis(["Latent", "Direction", "Genes"], axis=1), "Top genes of every latent", collapsed=True)
+
+
+def _markers(report: Report, found: EmbeddingResult, groups: pd.Series) -> None:
+    counts = found.model.likelihood_ in COUNTS
+    table = marker_genes(found.cells, groups.to_numpy(), counts=counts, n=4)
+    if table.empty:
+        return
+    mean, _, _ = group_means(found.cells, groups.to_numpy(), counts=counts)
+    genes = {name: part["gene"].tolist() for name, part in table.groupby("group", sort=False)}
+    report.figure(
+        marker_heatmap(mean.loc[list(dict.fromkeys(table["gene"]))].T, genes),
+        f"Genes most raised in each {groups.name}; mean log expression of each group.",
+        png=True,
+    )
+    words = {"group": str(groups.name), "gene": "Gene", "mean": "Mean", "mean_others": "Mean of others",
+             "difference": "Difference", "t": "t"}  # fmt: skip
+    report.table(table.rename(columns=words), "Marker genes. t ranks them and is no test.", collapsed=True)
+
+
+def _pathways(report: Report, found: EmbeddingResult) -> None:
+    table = found.enrichment
+    hits = table[table["fdr"] < FDR]
+    report.section(
+        "Pathways",
+        f"{len(hits):,} of {len(table):,} tests have a false discovery rate below {FDR:.0%}. The background of every "
+        "test is the genes of the data. A latent of a masked decoder reads the genes of its own pathway, so that it is "
+        "enriched for it says only that the mask holds; the free latents are the ones to read.",
+    )
+    columns = {"latent": "Latent", "test": "Test", "direction": "Direction", "pathway": "Pathway", "size": "Genes",
+               "nes": "NES", "odds_ratio": "Odds ratio", "p": "p", "fdr": "FDR", "genes": "Found"}  # fmt: skip
+    best = hits.sort_values("fdr", kind="stable").groupby("latent", sort=False).head(3).head(60)
+    shown = best[list(columns)].assign(genes=best["genes"].str.split(";").str[:6].str.join(", "))
+    small = dict.fromkeys(("p", "FDR"), "{:.1e}")
+    report.table(shown.rename(columns=columns), "The three clearest pathways of each latent.", formats=small)
+    words = {"name": "Pathway", "id": "Id", "size": "Genes", "found": "In the data", "coverage": "Coverage",
+             "kept": "Kept", "why_not": "Why not"}  # fmt: skip
+    cover = found.coverage.sort_values("coverage", kind="stable").head(400)
+    report.table(cover.rename(columns=words), f"Coverage of {len(found.coverage):,} gene sets, the least covered first",
+                 collapsed=True)  # fmt: skip
