@@ -10,6 +10,7 @@ import pytest
 import cellixir
 
 PUBLIC = [
+    "VAE",
     "ResponseData",
     "ResponsePredictor",
     "__version__",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cellixir.data.response_data import ResponseData
     from cellixir.data.table_audit import audit_table
+    from cellixir.embedding.vae import VAE
     from cellixir.response.anova import anova
     from cellixir.response.benchmark import run_benchmark
     from cellixir.response.cross_study import cross_study
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __version__ = _version("cellixir")
 
 __all__ = [
+    "VAE",
     "ResponseData",
     "ResponsePredictor",
     "__version__",
@@ -32,6 +34,7 @@ __all__ = [
 
 # Imported on first use: torch alone takes over a second, and `cellixir --help` should not.
 _HOMES = {
+    "VAE": "cellixir.embedding.vae",
     "ResponseData": "cellixir.data.response_data",
     "ResponsePredictor": "cellixir.response.predictor",
     "anova": "cellixir.response.anova",

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cellixir.cli import data, demo, response
+from cellixir.cli import data, demo, embed, response
 from cellixir.exceptions import CellixirError
 
 INTERRUPTED = 130
@@ -21,6 +21,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 app.add_typer(response.app, name="response")
+app.add_typer(embed.app, name="embed")
 app.add_typer(data.app, name="data")
 app.command("demo", help=demo.HELP)(demo.demo)
 

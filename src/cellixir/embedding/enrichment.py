@@ -19,7 +19,7 @@ from scipy.stats import hypergeom
 
 from cellixir.data.gene_sets import MAX_GENES, MIN_GENES, Case, pathway_mask
 from cellixir.embedding.running_sum import enrichment
-from cellixir.exceptions import ConfigurationError, GeneMismatch, InvalidValues, examples
+from cellixir.exceptions import ConfigurationError, DuplicateIds, GeneMismatch, InvalidValues, examples
 from cellixir.metrics.fdr import method_named
 
 Floats = NDArray[np.float64]
@@ -133,7 +133,7 @@ def ranked_enrichment(
     not matter, and where all scores of a set are zero its genes weigh the same. ``nes`` is ``es`` over the mean of
     the draws of that size and sign. ``p`` is the share of these that go as far, the set itself counted among them.
     ``fdr`` is over all sets, of p-values from the ``nes`` of the draws of every size together, which are as many
-    times finer, so it may be below ``p``. Genes are drawn as if independent; genes of a pathway are not, so it is a screen.
+    times finer, so it may be below ``p``. Genes are drawn as if independent; those of a pathway are not: a screen.
 
     A ranking in which most scores are zero, as of a masked decoder, orders few genes; over-representation is then
     the better test, as one gene of many makes the whole of a set's weight.
@@ -179,7 +179,7 @@ def enrich_latents(
         As the two tests do.
     """
     correct = method_named(method)
-    ends = top_genes(loadings, top).groupby(["latent", "direction"], sort=False)["gene"]
+    ends: Any = top_genes(loadings, top).groupby(["latent", "direction"], sort=False)["gene"]
     ranked = _ranked_table(loadings, sets, n_permutations, seed, (min_genes, max_genes, case), method)
     tested = _Tested.of(sets, loadings.index, min_genes, max_genes, case)
     parts = [
@@ -319,7 +319,12 @@ def _in_order(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 
 def _finite(loadings: pd.DataFrame) -> Floats:
-    """Numbers of a table with at least one gene and one column."""
+    """Numbers of a table with at least one gene and one column, each column once."""
+    columns = loadings.columns
+    repeated = columns[columns.duplicated()].unique()
+    if len(repeated):
+        message = f"{len(repeated)} latents stand more than once ({examples(repeated)}); give each a name of its own"
+        raise DuplicateIds(message)
     if 0 in loadings.shape:
         message = f"{loadings.shape[0]} genes x {loadings.shape[1]} columns of scores; give at least one of each"
         raise ConfigurationError(message)

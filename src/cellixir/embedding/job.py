@@ -17,7 +17,6 @@ from cellixir.embedding.apply import MODEL, add_calls, embedded, write_cells
 from cellixir.embedding.cell_types import Calls, called_types, parts_of
 from cellixir.embedding.genes import refuse_repeated_genes
 from cellixir.embedding.judging import (
-    Beside,
     calls_beside,
     judged_rows,
     latents_beside,
@@ -27,6 +26,7 @@ from cellixir.embedding.judging import (
 from cellixir.embedding.pca import PCA
 from cellixir.embedding.preparation import column_of
 from cellixir.embedding.settings import vae_of
+from cellixir.embedding.summary import headline, score_table, scores_as_json
 from cellixir.embedding.vae import VAE
 from cellixir.exceptions import ConfigurationError
 from cellixir.files import claim, require_writable, whole
@@ -151,7 +151,8 @@ class _Run:
         if model.gene_sets is not None:
             _enrich(found)
         found.metrics |= _numbers(found)
-        found.headline = headline(found)
+        clusters = found.cells.obs["leiden"].nunique() if "leiden" in found.cells.obs else 0
+        found.headline = headline(found.scores, found.metrics, clusters)
         return found
 
     def _fitted(self, model: VAE, name: str, cells: ad.AnnData, place: Path) -> VAE:
@@ -182,8 +183,8 @@ class _Run:
             shown.obsm[name] = np.asarray(found.all_cells.obsm[name])[self.rows]
         if len(self.rows) < self.cells.n_obs:
             found.notes.append(
-                f"maps, metrics and cross-validation are of {len(self.rows):,} of the {self.cells.n_obs:,} cells, drawn "
-                f"with seed {model.seed}"
+                f"maps, metrics and cross-validation are of {len(self.rows):,} of the {self.cells.n_obs:,} cells, "
+                f"drawn with seed {model.seed}"
             )
         self.bars.done()
 
@@ -208,8 +209,8 @@ class _Run:
             )  # fmt: skip
             found.metrics["held_out_elbo"] = float(np.mean(found.calls.elbo))
             beside |= calls_beside(names, {e: found.calls.of(e) for e in ("vae", "pca")}, groups, model.seed)
-        found.scores = _table(beside)
-        found.metrics |= _as_json(beside)
+        found.scores = score_table(beside)
+        found.metrics |= scores_as_json(beside)
 
     def _fit_fold(self, cells: ad.AnnData, head: bool, fold: int) -> VAE:
         name = f"{'with' if head else 'without'} head"
@@ -240,32 +241,6 @@ class _Run:
         found.cells.obs["leiden"] = pd.Categorical(clusters)
         found.all_cells.obs["leiden"] = pd.Categorical(every)
         self.bars.done()
-
-
-def headline(found: EmbeddingResult) -> str:
-    """One sentence: what was found, beside PCA, with the interval; no difference is said as such."""
-    n_latent = len(found.model.latent_names_)
-    if found.scores.empty:
-        elbo = found.metrics["held_out_elbo"]
-        clusters = f", in {found.cells.obs['leiden'].nunique()} Leiden clusters" if "leiden" in found.cells.obs else ""
-        return (
-            f"{found.metrics['cells']:,} cells in {n_latent} dimensions{clusters}; held-out evidence lower bound "
-            f"{elbo:,.1f} nats a cell."
-        ).replace("-", "−")
-    name = "accuracy" if "accuracy" in set(found.scores["metric"]) else "ari"
-    row = found.scores.set_index("metric").loc[name]
-    what = (
-        "Cell types are called with an accuracy of"
-        if name == "accuracy"
-        else "Clusters and cell types agree with an ARI of"
-    )
-    low, high = row["difference_low"], row["difference_high"]
-    verdict = "better than" if low > 0 else "worse than" if high < 0 else "no different from"
-    words = (
-        f"{what} {row['vae']:.3f} [{row['vae_low']:.3f}, {row['vae_high']:.3f}] from {n_latent} latents: {verdict} "
-        f"PCA of the same dimension, {row['pca']:.3f} (difference {row['difference']:+.3f} [{low:+.3f}, {high:+.3f}])."
-    )
-    return words.replace("-", "−").replace("a−", "a-")
 
 
 def _check(cells: ad.AnnData, model: VAE, folds: int) -> None:
@@ -308,31 +283,6 @@ def _numbers(found: EmbeddingResult) -> dict[str, Any]:
         "epochs": len(history),
         "best_epoch": int(history["validation_loss"].argmin()) + 1,
         "seconds": round(float(history["seconds"].sum()), 3),
-    }
-
-
-def _table(beside: dict[str, Beside]) -> pd.DataFrame:
-    rows = []
-    for metric, values in beside.items():
-        row: dict[str, Any] = {"metric": metric}
-        for name, (value, low, high) in values._asdict().items():
-            row |= {name: value, f"{name}_low": low, f"{name}_high": high}
-        rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def _as_json(beside: dict[str, Beside]) -> dict[str, Any]:
-    """Metrics by embedding; a number that there is not is null."""
-
-    def plain(number: float) -> float | None:
-        return float(number) if np.isfinite(number) else None
-
-    return {
-        name: {
-            metric: dict(zip(("value", "low", "high"), map(plain, getattr(values, name)), strict=True))
-            for metric, values in beside.items()
-        }
-        for name in Beside._fields
     }
 
 

@@ -114,9 +114,9 @@ def _kind(column: pd.Series) -> Any:
 def _scores(report: Report, found: EmbeddingResult) -> None:
     report.section(
         "Metrics",
-        "ARI and NMI compare the labels with k-means clusters, as many as there are types; the silhouette and the purity "
-        "of the 15 nearest neighbours ask for the same of the latents. They are of a VAE that was fitted without labels, "
-        "and of PCA. Accuracy and macro-F1 are of a logistic regression on embeddings of cells that neither the "
+        "ARI and NMI compare the labels with k-means clusters, as many as there are types; the silhouette and the "
+        "purity of the 15 nearest neighbours ask for the same of the latents. These four are of a VAE that was fitted "
+        "without labels, and of PCA. Accuracy and macro-F1 are of a logistic regression on embeddings of cells that neither the "
         "embedding nor the classifier had seen. Intervals are of a bootstrap over "
         + (f"{found.model.group_key}s." if found.model.group_key else "cells."),
     )

@@ -85,6 +85,23 @@ def start_linear(network: VAENetwork, start: LinearStart, scaling: Scaling) -> N
         network.posterior.bias[latent:] = torch.from_numpy(-np.log1p(precision).astype(np.float32)).clamp_min(-4)
 
 
+def start_at_pathways(network: VAENetwork, scaling: Scaling) -> None:
+    """Let each latent of a masked decoder start as the mean of its genes, and its genes rise with it."""
+    hidden, latent = network.shape.hidden, network.shape.latent
+    with torch.no_grad():
+        size = network.mask.sum(dim=0).clamp_min(1)
+        network.input.weight[:, hidden:] = network.mask / size.sqrt()
+        network.weight.copy_(0.1 * network.mask)
+        free = network.mask.all(dim=0)
+        noise = torch.randn(len(network.mask), int(free.sum())) / np.sqrt(len(network.mask))
+        network.input.weight[:, hidden:][:, free] = noise
+        network.weight[:, free] = 0.1 * noise
+        network.input.bias[hidden:] = -(scaling.mean / scaling.sd) @ network.input.weight[:, hidden:]
+        network.posterior.weight.zero_()
+        network.posterior.bias.zero_()
+        network.posterior.bias[latent:] = -1.0
+
+
 def start_at_data(network: VAENetwork, likelihood: str, seen: Profile, residual: NDArray[np.float32] | None) -> None:
     """Let the output start at the mean of the data, so that training begins with what makes cells differ."""
     mean = seen.mean

@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 import torch
 
+from cellixir.data.expression.checks import require_scale
 from cellixir.data.expression.matrix import is_backed, profile
 from cellixir.embedding.axes import learn_axes
 from cellixir.embedding.batches import Batch, Cells
-from cellixir.embedding.checks import chosen_likelihood, require_same_scale
+from cellixir.embedding.checks import require_same_scale, require_values
 from cellixir.embedding.genes import Missing, align, refuse_repeated_genes
 from cellixir.embedding.preparation import (
     codes,
@@ -26,7 +27,7 @@ from cellixir.embedding.preparation import (
     names_of,
     split_validation,
 )
-from cellixir.embedding.start import linear_start, start_at_data, start_linear
+from cellixir.embedding.start import linear_start, start_at_data, start_at_pathways, start_linear
 from cellixir.embedding.task import COUNTS, WIDE, Annotation, Objective, Scaling, VAETask
 from cellixir.estimator import Estimator
 from cellixir.exceptions import ConfigurationError, NotFitted
@@ -157,7 +158,7 @@ class VAE(Estimator):
         """
         refuse_repeated_genes(cells)
         seen = profile(cells)
-        self.likelihood_ = chosen_likelihood(self.likelihood, cells, seen)
+        self.likelihood_ = require_scale(cells, self.likelihood, seen)
         self.scale_ = str(cells.uns.get("scale", "counts" if self.likelihood_ in COUNTS else "unknown"))
         self.notes_: list[str] = []
         self.genes_ = list(cells.var_names)
@@ -388,6 +389,8 @@ class VAE(Estimator):
         with torch.random.fork_rng():
             torch.manual_seed(derived_seed(self.seed, 0))
             network = VAENetwork(shape, mask)
+            if mask is not None:
+                start_at_pathways(network, self.scaling_)
         start = None
         if not shape.masked:
             seed = derived_seed(self.seed, 3)
@@ -401,7 +404,7 @@ class VAE(Estimator):
     def _pass(self, cells: ad.AnnData, missing: Missing) -> Iterator[tuple[Objective, Batch]]:
         """Batches of a query in its order, in evaluation mode and without gradients."""
         self._require_fitted()
-        require_same_scale(self.likelihood_, self.scale_, cells)
+        require_same_scale(self.scale_, cells)
         fill = None if self.likelihood_ in COUNTS else self.scaling_.mean.cpu().numpy()
         matrix, self.query_notes_ = align(cells, self.genes_, missing=missing, fill=fill)
         objective = Objective(self.network_, self.scaling_, self.likelihood_, self._annotation(cells))
@@ -409,6 +412,7 @@ class VAE(Estimator):
         rows = np.arange(cells.n_obs, dtype=np.int64)
         self.network_.eval()
         for batch in Cells(matrix, rows, is_backed(cells.X), sparse=self._sparse(matrix)).in_order(WIDE, device):
+            require_values(self.likelihood_, batch, cells, self.genes_)
             with torch.no_grad():
                 yield objective, batch
 

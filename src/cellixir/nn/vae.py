@@ -85,7 +85,7 @@ class VAENetwork(nn.Module):
     def __init__(self, shape: VAEShape, mask: Tensor | None = None) -> None:
         super().__init__()
         self.shape = shape
-        self.input = InputLayer(shape.n_genes, shape.hidden + (0 if shape.masked else shape.latent))
+        self.input = InputLayer(shape.n_genes, shape.hidden + shape.latent)
         self.encoder = _layers(shape, shape.dropout)
         self.posterior = nn.Linear(shape.hidden, 2 * shape.latent)
         if shape.learned_library:
@@ -113,8 +113,7 @@ class VAENetwork(nn.Module):
         first = self.input(x)
         hidden = self.encoder(first[:, : self.shape.hidden])
         mean, log_variance = self.posterior(hidden).chunk(2, dim=1)
-        mean = mean if self.shape.masked else mean + first[:, self.shape.hidden :]
-        return Posterior(mean, log_variance.clamp(*LOG_VARIANCE))
+        return Posterior(mean + first[:, self.shape.hidden :], log_variance.clamp(*LOG_VARIANCE))
 
     def encode_library(self, x: Tensor | SparseRows) -> Posterior:
         """Posterior of the log library size, each ``(n, 1)``."""

@@ -21,8 +21,8 @@ from cellixir.exceptions import ConfigurationError, DataError, InvalidValues
 #: Rows of a matrix in memory, float32.
 Rows: TypeAlias = "sp.csr_matrix | NDArray[np.float32]"
 BLOCK = 2048
-#: Counts above this are no longer exact in float32.
-EXACT = 2**24
+#: Values of a block that is written out dense in double precision.
+DENSE_VALUES = 2**24
 
 
 def is_backed(x: Any) -> bool:
@@ -39,6 +39,8 @@ def blocks(x: Any, size: int = BLOCK) -> Iterator[tuple[int, Rows]]:
         If the matrix is on disk by column, so that reading a row means reading all of it.
     """
     _check_by_row(x)
+    if sp.issparse(x) and x.format != "csr":  # cutting rows out of columns would pass the matrix for each block
+        x = x.tocsr()
     for start in range(0, x.shape[0], size):
         yield start, _in_memory(x[start : start + size])
 
@@ -69,7 +71,7 @@ class Profile:
     whole
         Whether all values are whole numbers.
     fingerprint
-        SHA-256 of the values, the cells and the genes.
+        SHA-256 of the values, the cells and the genes; the same for a matrix that is dense, sparse or on disk.
     """
 
     library_size: NDArray[np.float64]
@@ -103,12 +105,12 @@ def profile(cells: ad.AnnData) -> Profile:
     Raises
     ------
     DataError
-        If there is no cell or no gene.
+        If there is no cell, no gene or no matrix.
     InvalidValues
         If a value is not a finite number, with its cell and gene.
     """
-    if 0 in cells.shape:
-        message = f"the matrix is empty ({cells.n_obs} cells x {cells.n_vars} genes); give at least one of each"
+    if 0 in cells.shape or cells.X is None:
+        message = f"the matrix is empty ({cells.n_obs} cells x {cells.n_vars} genes); give at least one of each, and X"
         raise DataError(message)
     sums, moments = np.zeros(cells.n_obs), np.zeros((2, cells.n_vars))
     detected = np.zeros(cells.n_vars, dtype=np.int64)
@@ -116,55 +118,82 @@ def profile(cells: ad.AnnData) -> Profile:
     digest = hashlib.sha256("\n".join([*cells.obs_names, "", *cells.var_names]).encode())
     # moments about the first block's mean: squares of large values would cancel
     shift: NDArray[np.float64] | None = None
-    for start, block in blocks(cells.X):
-        values = block.data if sp.issparse(block) else block
+    for start, block in blocks(cells.X, min(BLOCK, max(DENSE_VALUES // cells.n_vars, 1))):
+        values = stored_values(block)
         _refuse_not_finite(block, values, start, cells)
         sums[start : start + block.shape[0]] = np.asarray(block.sum(axis=1, dtype=np.float64)).ravel()
         shift = _column_means(block) if shift is None else shift
         moments += _moments(block, shift)
-        detected += np.asarray((block != 0).sum(axis=0)).ravel()
-        implied = sp.issparse(block) and values.size < block.shape[0] * block.shape[1]
+        present = _present(block)
+        detected += np.count_nonzero(present, axis=0)
+        implied = sp.issparse(block) and values.size < present.size
         low = min(low, float(values.min(initial=0 if implied else np.inf)))
         high = max(high, float(values.max(initial=0 if implied else -np.inf)))
         whole = whole and bool(np.all(values == np.rint(values)))
-        for part in (block.indptr, block.indices, block.data) if sp.issparse(block) else (block,):
-            digest.update(np.ascontiguousarray(part).data)
-    assert shift is not None
+        digest.update(np.packbits(present).data)
+        digest.update(values[present].data if values.ndim == 2 else values.data)
     first, second = moments / cells.n_obs
-    return Profile(
-        sums, first + shift, np.maximum(second - first**2, 0), detected, low, high, whole, digest.hexdigest()
-    )
+    mean = first if shift is None else first + shift
+    return Profile(sums, mean, np.maximum(second - first**2, 0), detected, low, high, whole, digest.hexdigest())
 
 
-def _moments(block: Rows, shift: NDArray[np.float64]) -> NDArray[np.float64]:
+def stored_values(block: Any) -> NDArray[np.float32]:
+    """All values of a dense block, those above and below zero of a sparse one."""
+    values: NDArray[np.float32] = block.data if sp.issparse(block) else block
+    return values
+
+
+def place_of(block: Any, at: int) -> tuple[int, int]:
+    """Row and column in the block of number ``at`` of its `stored_values`."""
+    if not sp.issparse(block):
+        return divmod(at, int(block.shape[1]))
+    return int(np.searchsorted(np.asarray(block.indptr), at, side="right")) - 1, int(block.indices[at])
+
+
+def _present(block: Any) -> NDArray[np.bool_]:
+    """Which values are not zero, written out."""
+    if not sp.issparse(block):
+        return np.asarray(block != 0)
+    present = np.zeros(block.shape, dtype=bool)
+    present[np.repeat(np.arange(block.shape[0]), np.diff(block.indptr)), block.indices] = True
+    return present
+
+
+def _moments(block: Any, shift: NDArray[np.float64]) -> NDArray[np.float64]:
     """Sum and sum of squares of ``block - shift`` by gene; implied zeros are counted, not written out."""
     if not sp.issparse(block):
         centred = block - shift
-        return np.stack([centred.sum(axis=0), np.square(centred).sum(axis=0)])
+        return np.stack([centred.sum(axis=0), np.einsum("ij,ij->j", centred, centred)])
     n, n_genes = block.shape
-    values = block.data.astype(np.float64)
-    total = np.bincount(block.indices, values, n_genes)
-    squares = np.bincount(block.indices, values**2, n_genes)
-    return np.stack([total - n * shift, squares - 2 * shift * total + n * shift**2])
+    centred = block.data - shift[block.indices]
+    zeros = n - np.bincount(block.indices, minlength=n_genes)
+    total = np.bincount(block.indices, centred, n_genes)
+    squares = np.bincount(block.indices, centred**2, n_genes)
+    return np.stack([total - zeros * shift, squares + zeros * shift**2])
 
 
 def _column_means(block: Rows) -> NDArray[np.float64]:
     return np.asarray(block.mean(axis=0, dtype=np.float64)).ravel()
 
 
-def _refuse_not_finite(block: Rows, values: NDArray[np.float32], start: int, cells: ad.AnnData) -> None:
+def _refuse_not_finite(block: Any, values: NDArray[np.float32], start: int, cells: ad.AnnData) -> None:
     if np.isfinite(values).all():
         return
-    dense = block.toarray() if sp.issparse(block) else block
-    row, column = np.argwhere(~np.isfinite(dense))[0]
+    at = int(np.argmin(np.isfinite(values)))
+    row, column = place_of(block, at)
     message = (
         f"the value of gene '{cells.var_names[column]}' in cell '{cells.obs_names[start + row]}' is "
-        f"{dense[row, column]}; leave such cells or genes out, or fill the gaps"
+        f"{values.flat[at]}; leave such cells or genes out, or fill the gaps"
     )
     raise InvalidValues(message)
 
 
 def _in_memory(rows: Any) -> Rows:
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused as that
+        return _as_float32(rows)
+
+
+def _as_float32(rows: Any) -> Rows:
     if sp.issparse(rows):
         found = sp.csr_matrix(rows, dtype=np.float32)
         found.sum_duplicates()
@@ -182,4 +211,4 @@ def _check_by_row(x: Any) -> None:
         raise ConfigurationError(message)
 
 
-__all__ = ["BLOCK", "Profile", "Rows", "blocks", "is_backed", "profile", "take"]
+__all__ = ["BLOCK", "Profile", "Rows", "blocks", "is_backed", "place_of", "profile", "stored_values", "take"]

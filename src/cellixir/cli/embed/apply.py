@@ -1,0 +1,44 @@
+"""``cellixir embed apply``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cellixir.cli.embed.options import Backed, Data, Device, Layer, cells_of, say
+
+APPLY_HELP = """Embed other cells with a bundle: latents, and the types that its head calls.
+
+Genes are matched by name, in any order. Writes the cells with obsm["X_vae"] and, where the model has a head, the
+columns predicted and probability (that of the called type).
+
+\b
+Examples:
+  cellixir embed apply runs/pbmc new_cells.h5ad --out new_embedded.h5ad
+  cellixir embed apply runs/pbmc/model counts.csv.gz --missing fill --out embedded.h5ad
+"""
+
+
+def apply(
+    bundle: Annotated[Path, typer.Argument(help="Folder that 'fit' wrote, or the model in it.")],
+    data: Data,
+    out: Annotated[Path, typer.Option(help="File to write, .h5ad.")],
+    missing: Annotated[
+        str, typer.Option(help="Genes of the model that the data lack: refuse, or fill up to a fifth of them.")
+    ] = "refuse",
+    layer: Layer = None,
+    backed: Backed = False,
+    device: Device = "auto",
+) -> None:
+    """Load, embed, write."""
+    from cellixir.embedding.apply import apply_bundle, check_apply
+
+    check_apply(bundle, data, out, missing)
+    cells = cells_of(data, layer, backed=backed)
+    done = apply_bundle(bundle, cells, out, missing=missing, device=device)
+    for note in done.notes:
+        say(note)
+    called = f", types called by the head: {done.called}" if done.called else ""
+    typer.echo(f"{done.n_cells:,} cells in {done.n_latents} dimensions{called}: {out}")

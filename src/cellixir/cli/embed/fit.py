@@ -1,0 +1,110 @@
+"""``cellixir embed fit``."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cellixir.cli.embed.options import (
+    Backed,
+    BatchKey,
+    Data,
+    Device,
+    GeneSets,
+    GroupKey,
+    LabelKey,
+    Layer,
+    Maps,
+    Seed,
+    cells_of,
+    say,
+)
+
+if TYPE_CHECKING:
+    from cellixir.embedding.job import EmbeddingResult
+
+FIT_HELP = """Fit a variational autoencoder to cells, and show what it sees beside PCA.
+
+Writes to --out: model (a bundle), cells.h5ad (latents, PCA, t-SNE, UMAP, clusters, called types), metrics.json,
+report.html, history.csv, loadings.csv and, with --gene-sets, enrichment.csv. With --label-key a head calls the types;
+the metrics come from models that saw no labels, or not those of the cells. A fit that was stopped goes on when the
+command is given again.
+
+\b
+Examples:
+  cellixir embed fit pbmc.h5ad --label-key cell_type --out runs/pbmc
+  cellixir embed fit melanoma.h5ad --likelihood gaussian --label-key cell_type --group-key patient --out runs/melanoma
+  cellixir embed fit counts.h5ad --layer counts --batch-key donor --backed --out runs/large
+  cellixir embed fit pbmc.h5ad --gene-sets reactome.gmt --label-key cell_type --out runs/pathways
+"""
+
+
+def fit(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder for the bundle, the tables and the report.")],
+    likelihood: Annotated[
+        str, typer.Option(help="nb or zinb (counts), gaussian (log values), bernoulli (0 and 1), or auto.")
+    ] = "auto",
+    latent: Annotated[int, typer.Option(help="Latent dimensions.")] = 10,
+    hidden: Annotated[int, typer.Option(help="Units of a hidden layer.")] = 128,
+    layers: Annotated[int, typer.Option(help="Hidden layers of encoder and decoder.")] = 1,
+    dropout: Annotated[float, typer.Option(help="Share of units dropped in training.")] = 0.1,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the cells. Default: about 4,000 steps.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate. Default: 0.004.")] = None,
+    beta: Annotated[float, typer.Option(help="Weight of the KL divergence.")] = 1.0,
+    library: Annotated[str, typer.Option(help="Library size: observed, or learned.")] = "observed",
+    batch_key: BatchKey = None,
+    label_key: LabelKey = None,
+    group_key: GroupKey = None,
+    gene_sets: GeneSets = None,
+    layer: Layer = None,
+    backed: Backed = False,
+    no_maps: Maps = False,
+    folds: Annotated[int, typer.Option(help="Folds of the cross-validation of cell types; 0 for none.")] = 5,
+    seed: Seed = 0,
+    device: Device = "auto",
+) -> None:
+    """Read, fit, judge, write, and print what was found."""
+    from cellixir.data.gene_sets import read_gene_sets
+    from cellixir.embedding.job import run_embedding
+    from cellixir.embedding.settings import vae_of
+
+    settings: dict[str, Any] = {
+        "likelihood": likelihood, "latent": latent, "hidden": hidden, "n_layers": layers, "dropout": dropout,
+        "max_epochs": epochs, "learning_rate": learning_rate, "beta": beta, "library": library,
+        "batch_key": batch_key, "label_key": label_key, "group_key": group_key,
+        "gene_sets": read_gene_sets(gene_sets) if gene_sets else None, "seed": seed, "device": device,
+    }  # fmt: skip
+    vae_of(settings)
+    cells = cells_of(data, layer, backed=backed)
+    command = shlex.join(["cellixir", *sys.argv[1:]])
+    result = run_embedding(
+        cells, out, maps=not no_maps, folds=folds, source=data.name, command=command, quiet=False, **settings
+    )
+    for note in result.notes:
+        say(note)
+    _print(result)
+    typer.echo(result.headline)
+    typer.echo(f"report: {result.folder / 'report.html'}")
+
+
+def _print(result: EmbeddingResult) -> None:
+    if result.scores.empty:
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="VAE beside PCA of the same dimension", title_justify="left")
+    for column in ("metric", "VAE [95 %]", "PCA [95 %]", "VAE less PCA [95 %]"):
+        table.add_column(column, justify="left" if column == "metric" else "right")
+    for row in result.scores.to_dict(orient="records"):
+        numbers = (
+            f"{row[name]:.3f} [{row[f'{name}_low']:.3f}, {row[f'{name}_high']:.3f}]"
+            for name in ("vae", "pca", "difference")
+        )
+        table.add_row(str(row["metric"]), *numbers)
+    Console(width=None if sys.stdout.isatty() else 120).print(table)

@@ -1,0 +1,71 @@
+"""Report page of a comparison: losses, maps and numbers of several experiments."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cellixir.figures.cells import latent_maps
+from cellixir.figures.embedding import loss_curves
+from cellixir.report import Report
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+    from cellixir.embedding.compare import Comparison
+
+HEADERS = {
+    "experiment": "Experiment", "likelihood": "Likelihood", "latent": "Latent", "hidden": "Hidden",
+    "n_layers": "Layers", "dropout": "Dropout", "beta": "Beta", "learning_rate": "Learning rate",
+    "batch_size": "Batch", "held_out_elbo": "Held-out ELBO", "ari": "ARI", "nmi": "NMI", "silhouette": "Silhouette",
+    "knn_purity": "kNN purity", "accuracy": "Accuracy", "macro_f1": "Macro-F1", "best_epoch": "Best epoch",
+    "epochs": "Epochs", "seconds": "Seconds", "loss_spread": "Spread of last losses", "converged": "Converged",
+}  # fmt: skip
+METRICS = ("ari", "nmi", "silhouette", "knn_purity", "accuracy", "macro_f1")
+
+
+def write_comparison_report(path: Path, found: Comparison) -> Path:
+    """Write the page of a comparison whole or not at all, and return its path."""
+    table = found.table
+    report = Report("Experiments side by side", f"{len(table)} variational autoencoders on the same cells.")
+    report.section("Headline").statement(found.headline).notes(found.notes)
+    best = [] if table["likelihood"].nunique() > 1 else [table["held_out_elbo"].idxmax()]
+    formats = {"Held-out ELBO": "{:,.2f}", "Seconds": "{:,.1f}", "Learning rate": "{:g}", "Dropout": "{:g}",
+               "Beta": "{:g}"}  # fmt: skip
+    settings = ["experiment", "likelihood", "latent", "hidden", "n_layers", "dropout", "beta", "learning_rate"]
+    run = ["experiment", "held_out_elbo", "best_epoch", "epochs", "seconds", "loss_spread", "converged"]
+    report.section("Experiments")
+    for columns, caption in (
+        (run, "Held-out evidence lower bound in nats a cell (higher is better), and how the training went. Converged: "
+         "the last tenth of the validation losses is not better than the tenth before it by more than a thousandth."),
+        (settings, "Settings."),
+    ):  # fmt: skip
+        shown = table[columns].rename(columns=HEADERS)
+        own = {name: form for name, form in formats.items() if name in shown}
+        report.table(shown, caption, formats=own, highlight=best)
+    if "ari" in table:
+        report.table(_metrics(table), "On held-out cells: the VAE, and in brackets PCA of the same dimension. No model "
+                     "has seen a label.")  # fmt: skip
+    report.section("Losses").figure(
+        loss_curves(found.histories),
+        "Validation loss in nats a cell (negative evidence lower bound); dots mark the lowest. It is not comparable "
+        "between likelihoods or values of beta.",
+    )
+    if found.maps and found.colour is not None:
+        report.section("Maps").figure(
+            latent_maps(
+                found.maps, found.colour.to_numpy(), legend=str(found.colour.name), kind="groups", name="t-SNE"
+            ),
+            "t-SNE of the latent means of each experiment, the same cells on each.",
+        )
+    report.section("Data and reproducibility").facts({k: v for k, v in found.facts.items() if v != ""})
+    return report.write(path)
+
+
+def _metrics(table: pd.DataFrame) -> pd.DataFrame:
+    shown = table[["experiment"]].copy()
+    for metric in METRICS:
+        pairs = zip(table[metric], table[f"pca_{metric}"], strict=True)
+        shown[metric] = [f"{vae:.3f} ({pca:.3f})".replace("-", "−") for vae, pca in pairs]
+    return shown.rename(columns=HEADERS)

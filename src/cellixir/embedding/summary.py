@@ -1,0 +1,58 @@
+"""An embedding's numbers as a sentence, a table and JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cellixir.embedding.judging import Beside
+
+
+def headline(scores: pd.DataFrame, metrics: Mapping[str, Any], n_clusters: int) -> str:
+    """One sentence: what was found, beside PCA, with the interval; no difference is said as such."""
+    if scores.empty:
+        clusters = f", in {n_clusters} Leiden clusters" if n_clusters else ""
+        elbo = f"{metrics['held_out_elbo']:,.1f}".replace("-", "−")
+        return (
+            f"{metrics['cells']:,} cells in {metrics['latent']} dimensions{clusters}; held-out evidence lower bound "
+            f"{elbo} nats a cell."
+        )
+    name = "accuracy" if "accuracy" in set(scores["metric"]) else "ari"
+    row = scores.set_index("metric").loc[name]
+    what = {"accuracy": "Cell types are called with an accuracy of", "ari": "Clusters and types agree, with an ARI of"}
+    low, high = row["difference_low"], row["difference_high"]
+    verdict = "better than" if low > 0 else "worse than" if high < 0 else "no different from"
+    numbers = f"difference {row['difference']:+.3f} [{low:+.3f}, {high:+.3f}]".replace("-", "−")
+    return (
+        f"{what[name]} {row['vae']:.3f} [{row['vae_low']:.3f}, {row['vae_high']:.3f}] from {metrics['latent']} latents: "
+        f"{verdict} PCA of the same dimension, {row['pca']:.3f} ({numbers})."
+    )
+
+
+def score_table(beside: dict[str, Beside]) -> pd.DataFrame:
+    """One row a metric: ``metric``, then ``vae``, ``pca`` and ``difference``, each with ``_low`` and ``_high``."""
+    rows = []
+    for metric, values in beside.items():
+        row: dict[str, Any] = {"metric": metric}
+        for name, (value, low, high) in values._asdict().items():
+            row |= {name: value, f"{name}_low": low, f"{name}_high": high}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def scores_as_json(beside: dict[str, Beside]) -> dict[str, Any]:
+    """Metrics by embedding; a number that there is not is null."""
+
+    def plain(number: float) -> float | None:
+        return float(number) if np.isfinite(number) else None
+
+    return {
+        name: {
+            metric: dict(zip(("value", "low", "high"), map(plain, getattr(values, name)), strict=True))
+            for metric, values in beside.items()
+        }
+        for name in Beside._fields
+    }
