@@ -37,7 +37,7 @@ def seen_expression(objective: Objective, out: Tensor) -> Tensor:
 
 @torch.no_grad()
 def learn_axes(objective: Objective, cells: Cells, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Map from the posterior mean to the axes handed out, ``(latent, latent)``, and the loadings ``(n_genes, latent)``."""
+    """Map from posterior means to the axes handed out, ``(latent, latent)``, and the loadings ``(n_genes, latent)``."""
     network = objective.network
     rng = np.random.default_rng(seed)
     latents, decoded = [], []

@@ -7,8 +7,9 @@ batch a little more often than by chance, as in one sixteenth of it at most.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from cellixir.data.expression.matrix import Rows
 
+T = TypeVar("T")
 RUN = 1024
 POOL = 16 * RUN
 
@@ -92,7 +94,10 @@ class Cells:
         return full + (rest >= max(size // 4, 2) or not full)
 
     def shuffled(self, size: int, rng: np.random.Generator, device: torch.device) -> Iterator[Batch]:
-        """Batches of one pass in random order."""
+        """Batches of one pass in random order, made ready while the network is at work on the one before."""
+        return ahead(self._shuffled(size, rng, device))
+
+    def _shuffled(self, size: int, rng: np.random.Generator, device: torch.device) -> Iterator[Batch]:
         left = self.n_batches(size)
         for pool in self._pools(size, rng):
             for batch in _cut(self.matrix.take(pool), self._numbers(pool), size, device, self.sparse):
@@ -125,6 +130,16 @@ class Cells:
                 yield waiting[:room]
                 waiting = waiting[room:]
         yield rng.permutation(waiting)
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """The same items, each fetched in a thread of its own while the one before is in use."""
+    nothing = object()
+    with ThreadPoolExecutor(1) as fetcher:
+        waiting = fetcher.submit(next, items, nothing)
+        while (item := waiting.result()) is not nothing:
+            waiting = fetcher.submit(next, items, nothing)
+            yield item  # type: ignore[misc]
 
 
 def _cut(rows: Rows, cells: NDArray[np.int64], size: int, device: torch.device, sparse: bool) -> Iterator[Batch]:

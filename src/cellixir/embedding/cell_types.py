@@ -1,14 +1,15 @@
-"""Cell types called in cross-validation: embeddings and classifiers that have not seen the cells they call."""
+"""Cell types called in cross-validation by models that have not seen the cells, and the parts that are held out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from cellixir.embedding.classification import Classified, cross_validate
 from cellixir.embedding.judging import some_cells
 from cellixir.embedding.pca import PCA
 from cellixir.exceptions import ConfigurationError
@@ -21,10 +22,13 @@ if TYPE_CHECKING:
 
     from cellixir.embedding.vae import VAE
 
-    Fitted = Callable[[ad.AnnData, bool, int], VAE]
-
 #: Classifier that the comparison with PCA is about; the others stand beside it.
 MAIN = "logistic"
+#: Columns of calls, in words.
+CLASSIFIERS = {
+    "vae/logistic": "VAE, logistic regression", "vae/knn": "VAE, nearest neighbours", "head/head": "VAE, its own head",
+    "pca/logistic": "PCA, logistic regression", "pca/knn": "PCA, nearest neighbours", "majority": "most frequent type",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,40 +37,41 @@ class Calls:
 
     Attributes
     ----------
-    labels
-        Type of each cell.
-    called
-        One column a classifier: ``vae logistic``, ``vae kNN``, ``vae head``, ``pca logistic``, ``pca kNN``.
+    found
+        Calls and scores of each classifier.
     elbo
-        Mean held-out evidence lower bound of each fold, nats a cell.
+        Mean held-out evidence lower bound of each fold, nats a cell, of models without a head.
     """
 
-    labels: NDArray[Any]
-    called: pd.DataFrame
+    found: Classified
     elbo: list[float]
-    notes: list[str] = field(default_factory=list)
+
+    @property
+    def labels(self) -> NDArray[Any]:
+        """Type of each cell."""
+        return self.found.predictions["label"].to_numpy()
 
     def of(self, embedding: str) -> NDArray[Any]:
         """Calls of the main classifier from ``vae`` or ``pca``."""
-        return self.called[f"{embedding} {MAIN}"].to_numpy()
+        return self.found.predictions[f"{embedding}/{MAIN}"].to_numpy()
 
 
 def called_types(
     cells: ad.AnnData,
-    labels: NDArray[Any],
-    groups: NDArray[Any] | None,
+    label_key: str,
+    group_key: str | None,
     *,
     folds: int,
     seed: int,
-    fit: Fitted,
+    fit: Callable[[ad.AnnData, bool, int], VAE],
     done: Callable[[], None],
 ) -> Calls:
     """Call each cell's type from embeddings fitted without it.
 
     Parameters
     ----------
-    cells, labels, groups
-        Labelled cells, their types, and their patients: no patient is on both sides.
+    cells, label_key, group_key
+        Cells, and the columns of their types and of their patients: no patient is on both sides.
     folds, seed
         Of the parts.
     fit
@@ -74,21 +79,28 @@ def called_types(
     done
         Called after each fold.
     """
-    parts = list(parts_of(labels, groups, folds, seed))
-    called = pd.DataFrame(index=cells.obs_names, dtype=object)
-    elbo = []
-    for number, (train, test) in enumerate(parts):
-        learn, judge = some_cells(cells, train), some_cells(cells, test)
-        blind, headed = fit(learn, False, number), fit(learn, True, number)
-        elbo.append(blind.score(judge))
-        pca = PCA(min(len(blind.latent_names_), min(learn.shape) - 1), seed=seed).fit(learn)
-        for name, model in (("vae", blind), ("pca", pca)):
-            points = model.transform(learn), model.transform(judge)
-            for kind, calls in calls_from(*points, labels[train]).items():
-                called.loc[judge.obs_names, f"{name} {kind}"] = calls
-        called.loc[judge.obs_names, "vae head"] = headed.predict(judge).idxmax(axis=1)
+    blind: list[VAE] = []
+    headed: list[VAE] = []
+
+    def without(learn: ad.AnnData) -> VAE:
+        blind.append(fit(learn, False, len(blind)))
+        return blind[-1]
+
+    def with_head(learn: ad.AnnData) -> VAE:
+        headed.append(fit(learn, True, len(headed)))
         done()
-    return Calls(labels, called, elbo)
+        return headed[-1]
+
+    def components(learn: ad.AnnData) -> PCA:
+        return PCA(min(len(blind[-1].latent_names_), min(learn.shape) - 1), seed=seed).fit(learn)
+
+    embedders = {"vae": without, "pca": components, "head": with_head}
+    found = cross_validate(cells, label_key, embedders, group_key=group_key, n_folds=folds, seed=seed)
+    rows = cells.obs_names.get_indexer(found.predictions["cell"])
+    tested = [np.sort(rows[found.predictions["fold"] == fold]) for fold in pd.unique(found.predictions["fold"])]
+    order = np.argsort([int(fold) for fold in pd.unique(found.predictions["fold"])])
+    elbo = [model.score(some_cells(cells, tested[at])) for model, at in zip(blind, order, strict=True)]
+    return Calls(found, elbo)
 
 
 def parts_of(
@@ -122,17 +134,14 @@ def _rare_together(code: NDArray[np.int64], folds: int) -> NDArray[np.int64]:
     return np.where(sizes[code] < folds, int(sizes.argmax()), code)
 
 
-def calls_from(train: NDArray[Any], test: NDArray[Any], labels: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    """Types of test cells by logistic regression and by their 15 nearest training cells, from coordinates alone."""
+def logistic_calls(train: NDArray[Any], test: NDArray[Any], labels: NDArray[Any]) -> NDArray[Any]:
+    """Types of test cells by logistic regression on standardised coordinates of training cells."""
     from sklearn.linear_model import LogisticRegression
-    from sklearn.neighbors import KNeighborsClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     names = labels.astype(str)
     if len(np.unique(names)) == 1:
-        alone = np.full(len(test), names[0], dtype=object)
-        return {MAIN: alone, "kNN": alone}
-    logistic = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
-    near = KNeighborsClassifier(min(15, len(names)))
-    return {MAIN: logistic.fit(train, names).predict(test), "kNN": near.fit(train, names).predict(test)}
+        return np.full(len(test), names[0], dtype=object)
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+    return np.asarray(model.fit(train, names).predict(test), dtype=object)

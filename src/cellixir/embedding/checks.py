@@ -44,19 +44,22 @@ def require_values(likelihood: str, batch: Batch, cells: ad.AnnData, genes: Sequ
     Raises
     ------
     InvalidValues
-        If a value is not finite, or for counts not whole or below zero.
+        If a value is not finite, for counts not whole or below zero, or else not zero or one where that is meant.
     """
     row, gene, value = batch.counts
     wrong = ~torch.isfinite(value)
     if likelihood in COUNTS:
         wrong |= (value < 0) | (value != value.round())
+    elif likelihood == "bernoulli":  # what stands for a gene that is missing lies between
+        wrong |= (value < 0) | (value > 1)
     if not bool(wrong.any()):
         return
     first = int(wrong.nonzero()[0])
     cell, name = cells.obs_names[batch.cells[int(row[first])]], genes[int(gene[first])]
-    what = "counts, which are whole" if likelihood in COUNTS else "finite values"
+    kinds = {"gaussian": "finite values", "bernoulli": "zeros and ones"}
+    what = kinds.get(likelihood, "counts, which are whole")
     message = (
-        f"the value of gene '{name}' in cell '{cell}' is {np.float32(value[first].item())}, and the model knows {what}; "
-        "give the values it was fitted on"
+        f"the value of gene '{name}' in cell '{cell}' is {np.float32(value[first].item())}, and the model knows "
+        f"{what}; give the values it was fitted on"
     )
     raise InvalidValues(message)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from cellixir.data.expression.matrix import profile
-from cellixir.embedding.cell_types import MAIN, calls_from, parts_of
+from cellixir.embedding.cell_types import logistic_calls, parts_of
 from cellixir.embedding.genes import refuse_repeated_genes
 from cellixir.embedding.judging import MOST_CELLS, clusters_of, judged_rows, some_cells
 from cellixir.embedding.pca import PCA
@@ -173,7 +173,8 @@ class _Judge:
         best = int(history["validation_loss"].argmin()) + 1
         seconds = float(history["seconds"].sum())
         return found | {
-            "best_epoch": best, "epochs": len(history), "seconds": seconds, "loss_spread": spread, "converged": converged,
+            "best_epoch": best, "epochs": len(history), "seconds": seconds, "loss_spread": spread,
+            "converged": converged,
         }  # fmt: skip
 
     def metrics(self, model: VAE | PCA) -> dict[str, float]:
@@ -183,7 +184,7 @@ class _Judge:
         names = held[judged].to_numpy()
         train, test = model.transform(self.seen)[known], model.transform(self.held)[judged]
         clusters = clusters_of(test, len(set(names)), self.seed)
-        called = calls_from(train, test, learn[known].to_numpy())[MAIN]
+        called = logistic_calls(train, test, learn[known].to_numpy())
         return {
             "ari": ari(names, clusters), "nmi": nmi(names, clusters), "silhouette": silhouette(test, names),
             "knn_purity": knn_purity(test, names), "accuracy": accuracy(names, called),
@@ -217,12 +218,10 @@ def headline(table: pd.DataFrame) -> str:
         return "The experiments have different likelihoods, so their evidence lower bounds cannot be compared."
     ranked = table.sort_values("held_out_elbo", ascending=False, kind="stable").reset_index(drop=True)
     best = ranked.iloc[0]
-    words = (
-        f"{best['experiment']} has the highest held-out evidence lower bound, {best['held_out_elbo']:,.1f} nats a cell"
-    )
+    elbo = f"{best['held_out_elbo']:,.1f} nats a cell".replace("-", "−")
+    words = f"{best['experiment']} has the highest held-out evidence lower bound, {elbo}"
     if len(ranked) > 1:
         words += f", {best['held_out_elbo'] - ranked['held_out_elbo'][1]:,.1f} above {ranked['experiment'][1]}"
-    words = words.replace(", -", ", −")
     if "accuracy" in table:
         words += f"; accuracy on held-out cells {best['accuracy']:.3f} (PCA: {best['pca_accuracy']:.3f})"
     return f"{words}. One fit each: differences as small as those between seeds say nothing."

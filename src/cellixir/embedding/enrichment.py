@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.stats import hypergeom
 
 from cellixir.data.gene_sets import MAX_GENES, MIN_GENES, Case, pathway_mask
+from cellixir.data.tables import numeric_block
 from cellixir.embedding.running_sum import enrichment
 from cellixir.exceptions import ConfigurationError, DuplicateIds, GeneMismatch, InvalidValues, examples
 from cellixir.metrics.fdr import method_named
@@ -64,7 +65,8 @@ def over_representation(
     DataFrame
         Columns ``pathway``, ``id``, ``size`` (genes of the background in the set), ``overlap``, ``expected`` (overlap
         by chance), ``odds_ratio`` (of the sample; infinite where the list or the set lies wholly in the other, NaN
-        where the set is the background), ``p``, ``fdr``, ``genes`` (the overlap, joined by ``;``, in the order given).
+        where either is the whole background), ``p``, ``fdr``, ``genes`` (the overlap, joined by ``;``, in the order
+        given).
 
     Raises
     ------
@@ -118,7 +120,7 @@ def ranked_enrichment(
     Raises
     ------
     InvalidValues
-        If a score is missing or infinite.
+        If a score is missing, infinite or text.
     GeneMismatch
         If no set is of such a size.
     DuplicateIds
@@ -138,7 +140,8 @@ def ranked_enrichment(
     A ranking in which most scores are zero, as of a masked decoder, orders few genes; over-representation is then
     the better test, as one gene of many makes the whole of a set's weight.
     """
-    table = _ranked_table(scores.to_frame(), sets, n_permutations, seed, (min_genes, max_genes, case), method)
+    tested = _Tested.of(sets, scores.index, min_genes, max_genes, case)
+    table = _ranked(scores.to_frame(), tested, n_permutations, seed, method)
     return _in_order(table.drop(columns=["latent", "direction"]), ["fdr"])
 
 
@@ -180,8 +183,8 @@ def enrich_latents(
     """
     correct = method_named(method)
     ends: Any = top_genes(loadings, top).groupby(["latent", "direction"], sort=False)["gene"]
-    ranked = _ranked_table(loadings, sets, n_permutations, seed, (min_genes, max_genes, case), method)
     tested = _Tested.of(sets, loadings.index, min_genes, max_genes, case)
+    ranked = _ranked(loadings, tested, n_permutations, seed, method)
     parts = [
         tested.over_representation(tested.rows(genes)).assign(latent=latent, direction=direction)
         for (latent, direction), genes in ends
@@ -213,7 +216,7 @@ def top_genes(loadings: pd.DataFrame, n: int = 20) -> pd.DataFrame:
     ConfigurationError
         If ``n`` is below 1.
     InvalidValues
-        If a loading is missing or infinite.
+        If a loading is missing, infinite or text.
     """
     if n < 1:
         message = f"the top {n} genes are none; give at least 1"
@@ -286,20 +289,12 @@ def _joined(genes: NDArray[Any], held: NDArray[np.bool_]) -> list[str]:
     return [";".join(names) for names in found]
 
 
-def _ranked_table(
-    loadings: pd.DataFrame,
-    sets: Mapping[str, Sequence[str]],
-    n_permutations: int,
-    seed: int,
-    fit: tuple[int, int, Case],
-    method: str,
-) -> pd.DataFrame:
+def _ranked(loadings: pd.DataFrame, tested: _Tested, n_permutations: int, seed: int, method: str) -> pd.DataFrame:
     """Ranked test of every set in every column, in their order."""
     correct = method_named(method)
     if n_permutations < 1:
         message = f"n_permutations={n_permutations} leaves no draws to compare with; give 1000, or at least 1"
         raise ConfigurationError(message)
-    tested = _Tested.of(sets, loadings.index, *fit)
     found = enrichment(_finite(loadings), tested.mask, n_permutations=n_permutations, seed=seed, correct=correct)
     genes = tested.genes.to_numpy()
     parts = []
@@ -328,13 +323,12 @@ def _finite(loadings: pd.DataFrame) -> Floats:
     if 0 in loadings.shape:
         message = f"{loadings.shape[0]} genes x {loadings.shape[1]} columns of scores; give at least one of each"
         raise ConfigurationError(message)
-    values = loadings.to_numpy(dtype=np.float64)
-    bad = np.argwhere(~np.isfinite(values))
-    if len(bad):
-        gene, column = (index[at] for index, at in zip((loadings.index, loadings.columns), bad[0], strict=True))
+    values = numeric_block(loadings, source="scores").to_numpy()
+    missing = np.argwhere(np.isnan(values))
+    if len(missing):
+        gene, column = loadings.index[missing[0, 0]], columns[missing[0, 1]]
         message = (
-            f"the score of gene {gene!r} in {column!r} is {values[tuple(bad[0])]} ({len(bad)} such scores in all); "
-            "leave such genes out"
+            f"gene {gene!r} has no score in {column!r} ({len(missing)} scores are missing in all); leave such genes out"
         )
         raise InvalidValues(message)
     return values

@@ -65,14 +65,20 @@ class Aligned:
             return block
         lacking = np.flatnonzero(self._columns < 0)
         if not len(lacking):
-            return sp.csr_matrix(block[:, self._columns]) if sp.issparse(block) else block[:, self._columns]
+            part = block[:, self._columns]
+            return sp.csr_matrix(part) if sp.issparse(part) else part
         there = np.flatnonzero(self._columns >= 0)
         found = np.zeros((block.shape[0], len(self._columns)), dtype=np.float32)
-        part = block[:, self._columns[there]]
-        found[:, there] = part.toarray() if sp.issparse(part) else part
+        found[:, there] = dense(block[:, self._columns[there]])
         if self._fill is not None:
             found[:, lacking] = self._fill[lacking]
         return sp.csr_matrix(found) if sp.issparse(block) else found
+
+
+def dense(rows: Any) -> NDArray[np.float32]:
+    """Rows written out; those that are dense as they are."""
+    found: NDArray[np.float32] = rows.toarray() if sp.issparse(rows) else rows
+    return found
 
 
 def align(

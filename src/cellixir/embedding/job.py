@@ -266,7 +266,7 @@ def _identity(cells: ad.AnnData, settings: dict[str, Any], maps: bool, folds: in
         name: value for name, value in settings.items() if name not in ("gene_sets", "device") and value is not None
     }
     sets = {} if sets is None else {"gene_sets": sha256(json.dumps(sorted(sets.items())).encode()).hexdigest()}
-    columns = {key: settings.get(key) for key in KEYS if settings.get(key) is not None}
+    columns = {key: str(settings[key]) for key in KEYS if settings.get(key) is not None}
     seen = {key: sha256("\n".join(map(str, column_of(cells, c))).encode()).hexdigest() for key, c in columns.items()}
     data = {"fingerprint": profile(cells).fingerprint, "columns": seen}
     return {"settings": plain | sets, "maps": maps, "folds": folds} | data

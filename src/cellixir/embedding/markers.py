@@ -40,8 +40,8 @@ def group_means(cells: ad.AnnData, groups: ArrayLike, *, counts: bool) -> tuple[
     n = np.bincount(code[code >= 0], minlength=len(names))
     mean = total / n[:, None]
     variance = np.maximum(squares / n[:, None] - mean**2, 0)
-    frames = (pd.DataFrame(v.T, index=cells.var_names, columns=names) for v in (mean, variance))
-    return *frames, pd.Series(n, index=names)
+    first, second = (pd.DataFrame(v.T, index=cells.var_names, columns=names) for v in (mean, variance))
+    return first, second, pd.Series(n, index=names)
 
 
 def marker_genes(cells: ad.AnnData, groups: ArrayLike, *, counts: bool, n: int = 5) -> pd.DataFrame:
@@ -80,6 +80,19 @@ def marker_genes(cells: ad.AnnData, groups: ArrayLike, *, counts: bool, n: int =
         )
     columns = ["group", "gene", "mean", "mean_others", "difference", "t"]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def log_expression(cells: ad.AnnData, genes: list[str], *, counts: bool) -> pd.DataFrame:
+    """Cells x genes: log(1 + x) of counts scaled to the median library size, other values as they are."""
+    columns = cells.var_names.get_indexer(pd.Index(genes))
+    factor = _factors(cells) if counts else np.ones(cells.n_obs)
+    found = np.empty((cells.n_obs, len(genes)), dtype=np.float32)
+    for start, block in blocks(cells.X):
+        rows = slice(start, start + block.shape[0])
+        part = block[:, columns]
+        values = (part.toarray() if sp.issparse(part) else part) * factor[rows, None]
+        found[rows] = np.log1p(values) if counts else values
+    return pd.DataFrame(found, index=cells.obs_names, columns=genes)
 
 
 def _factors(cells: ad.AnnData) -> NDArray[np.float64]:

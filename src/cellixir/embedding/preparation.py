@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -38,13 +38,16 @@ def column_of(cells: ad.AnnData, key: str) -> pd.Series:
     if key not in cells.obs:
         message = f"there is no column '{key}' about the cells; there are {examples(cells.obs.columns, 12)}"
         raise UnknownIds(message)
-    column = cells.obs[key]
-    return column.astype("object").where(column.notna(), None).map(lambda v: v if v is None else str(v))
+    column: pd.Series = cells.obs[key]
+    texts = [None if lacks else str(v) for v, lacks in zip(column, column.isna(), strict=True)]
+    return pd.Series(texts, index=column.index, dtype=object)
 
 
 def codes(values: pd.Series, names: list[str]) -> NDArray[np.int64]:
     """Number of each value in ``names``, -1 where it is missing or not there."""
-    return pd.Index(names).get_indexer(values).astype(np.int64) if names else np.full(len(values), -1, dtype=np.int64)
+    if not names:
+        return np.full(len(values), -1, dtype=np.int64)
+    return pd.Index(names).get_indexer(pd.Index(values)).astype(np.int64)
 
 
 def names_of(values: pd.Series) -> list[str]:
@@ -70,13 +73,16 @@ def split_validation(rows: NDArray[np.int64], groups: pd.Series | None, seed: in
     else:
         chosen = _whole_groups(rows, groups, wanted, rng)
     held = np.isin(rows, chosen)
-    return rows[~held], rows[held]
+    validation = rows[held]
+    if len(validation) > MOST_VALIDATION:  # of large groups some: the others must not train either
+        validation = np.sort(rng.permutation(validation)[:MOST_VALIDATION])
+    return rows[~held], validation
 
 
 def _whole_groups(
     rows: NDArray[np.int64], groups: pd.Series, wanted: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Cells of whole groups, about as many as wanted, and never more than a third."""
+    """Cells of whole groups, about as many as wanted, and never more than a third where groups are small enough."""
     named = groups.iloc[rows].fillna("unknown").to_numpy()
     names = rng.permutation(np.unique(named.astype(str)))
     if len(names) < 3:
@@ -92,7 +98,7 @@ def _whole_groups(
     if not chosen:  # every group is large: the smallest serves
         sizes = pd.Series(named).value_counts()
         chosen = [rows[named == sizes.index[-1]]]
-    return np.concatenate(chosen)[:MOST_VALIDATION]
+    return np.concatenate(chosen)
 
 
 def learn_scaling(matrix: Aligned, rows: NDArray[np.int64], profile: Profile, likelihood: str) -> Scaling:
@@ -104,7 +110,7 @@ def learn_scaling(matrix: Aligned, rows: NDArray[np.int64], profile: Profile, li
     wanted[rows] = True
     for start, block in matrix.blocks(2048):
         keep = wanted[start : start + block.shape[0]]
-        part = block[keep]
+        part: Any = block[keep]
         if likelihood in COUNTS:
             factor = size / profile.library_size[start : start + block.shape[0]][keep]
             part = sp.csr_matrix(part).multiply(factor[:, None]).tocsr().log1p()

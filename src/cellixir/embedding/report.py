@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 
 from cellixir.data.expression.matrix import profile
+from cellixir.embedding.cell_types import CLASSIFIERS
 from cellixir.embedding.enrichment import top_genes
-from cellixir.embedding.markers import group_means, marker_genes
+from cellixir.embedding.markers import log_expression, marker_genes
 from cellixir.embedding.preparation import column_of
 from cellixir.embedding.task import COUNTS
 from cellixir.figures.cells import latent_map, latent_maps
 from cellixir.figures.curves import learning_curves
 from cellixir.figures.embedding import beside_pca, confusion_of_types
-from cellixir.figures.heatmaps import latent_gene_heatmap, marker_heatmap
-from cellixir.metrics.clustering import accuracy, macro_f1
+from cellixir.figures.heatmaps import latent_gene_heat_map, marker_heat_map
 from cellixir.report import Estimate, Report
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ WORDS = {
     "macro_f1": "Macro-F1",
 }  # fmt: skip
 MAPS = {"X_tsne": "t-SNE", "X_umap": "UMAP"}
-MOST_LATENTS = 24  # of a page's heat map; a masked decoder has hundreds
 FDR = 0.05
 
 
@@ -116,8 +115,8 @@ def _scores(report: Report, found: EmbeddingResult) -> None:
         "Metrics",
         "ARI and NMI compare the labels with k-means clusters, as many as there are types; the silhouette and the "
         "purity of the 15 nearest neighbours ask for the same of the latents. These four are of a VAE that was fitted "
-        "without labels, and of PCA. Accuracy and macro-F1 are of a logistic regression on embeddings of cells that neither the "
-        "embedding nor the classifier had seen. Intervals are of a bootstrap over "
+        "without labels, and of PCA. Accuracy and macro-F1 are of a logistic regression on embeddings of "
+        "cells that neither the embedding nor the classifier had seen. Intervals are of a bootstrap over "
         + (f"{found.model.group_key}s." if found.model.group_key else "cells."),
     )
     report.figure(beside_pca(found.scores.assign(metric=found.scores["metric"].map(WORDS))),
@@ -149,22 +148,26 @@ def _curves(report: Report, found: EmbeddingResult) -> None:
 def _types(report: Report, found: EmbeddingResult) -> None:
     if found.calls is None:
         return
-    labels, called = found.calls.labels.astype(str), found.calls.called
-    rows = [(name, accuracy(labels, called[name]), macro_f1(labels, called[name])) for name in called]
-    table = pd.DataFrame(rows, columns=["Embedding and classifier", "Accuracy", "Macro-F1"])
-    table["Embedding and classifier"] = (
-        table["Embedding and classifier"].str.replace("vae", "VAE").str.replace("pca", "PCA")
-    )
+    labels, called = found.calls.labels.astype(str), found.calls.found.predictions
+    table = pd.DataFrame([_called(name, found.calls.found.table) for name in CLASSIFIERS])
     names = sorted(set(labels))
     report.section(
         "Cell types",
         "Every cell is called by models fitted without it"
         + (f", and without any cell of its {found.model.group_key}." if found.model.group_key else "."),
     )
-    report.table(table.sort_values("Accuracy", ascending=False), "Cross-validated, all folds together. The head is the "
+    report.table(table, "Cross-validated, all folds together. The head is the "
                  "VAE's own, trained with the labels of the training cells.")  # fmt: skip
-    counts = pd.crosstab(pd.Categorical(labels, names), pd.Categorical(called["vae head"], names), dropna=False)
+    counts = pd.crosstab(pd.Categorical(labels, names), pd.Categorical(called["head/head"], names), dropna=False)
     report.figure(confusion_of_types(counts.to_numpy(), names), "Types called by the head; rows are the labels.")
+
+
+def _called(name: str, table: pd.DataFrame) -> dict[str, object]:
+    """One classifier with its intervals."""
+    model, _, classifier = name.partition("/")
+    mine = table[(table["model"] == model) & (table["classifier"] == classifier)].set_index("metric")
+    scores = {WORDS[m]: Estimate(*mine.loc[m, ["value", "low", "high"]]) for m in ("accuracy", "macro_f1")}
+    return {"Embedding and classifier": CLASSIFIERS[name], **scores}
 
 
 def _genes(report: Report, found: EmbeddingResult) -> None:
@@ -174,9 +177,8 @@ def _genes(report: Report, found: EmbeddingResult) -> None:
     if groups is not None and groups.nunique() > 1:
         _markers(report, found, groups)
     loadings = found.model.loadings()
-    latents = loadings.columns[: min(MOST_LATENTS, loadings.shape[1])]
     report.figure(
-        latent_gene_heatmap(loadings[latents], n=4),
+        latent_gene_heat_map(loadings, top=4),
         "Loadings: how a gene's output changes with each latent; the genes with the largest loadings of each.",
         png=True,
     )
@@ -190,11 +192,10 @@ def _markers(report: Report, found: EmbeddingResult, groups: pd.Series) -> None:
     table = marker_genes(found.cells, groups.to_numpy(), counts=counts, n=4)
     if table.empty:
         return
-    mean, _, _ = group_means(found.cells, groups.to_numpy(), counts=counts)
     genes = {name: part["gene"].tolist() for name, part in table.groupby("group", sort=False)}
     report.figure(
-        marker_heatmap(mean.loc[list(dict.fromkeys(table["gene"]))].T, genes),
-        f"Genes most raised in each {groups.name}; mean log expression of each group.",
+        marker_heat_map(log_expression(found.cells, list(dict.fromkeys(table["gene"])), counts=counts), groups, genes),
+        f"Genes most raised in the cells of each {groups.name}, and their mean expression in all of them.",
         png=True,
     )
     words = {"group": str(groups.name), "gene": "Gene", "mean": "Mean", "mean_others": "Mean of others",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -103,6 +104,11 @@ class Ranking:
     starts: Places
     ends: Places
 
+    @cached_property
+    def tied(self) -> bool:
+        """Whether two genes have the same score."""
+        return len(np.unique(self.starts)) < len(self.starts)
+
     @classmethod
     def of(cls, scores: Floats) -> Ranking:
         """Ranking by finite scores, one a gene."""
@@ -133,17 +139,19 @@ class Ranking:
         and after, the genes of the tie have let it rise.
         """
         n_rows, size = places.shape
-        starts, ends, hits = self.starts[places], self.ends[places], np.arange(size + 1)
-        risen = self._risen(places)
-        fall = 1 / max(len(self.order) - size, 1)
-        turns = np.ones((n_rows, size + 1), dtype=bool)
-        np.not_equal(starts[:, 1:], starts[:, :-1], out=turns[:, 1:-1])
-        after = np.where(turns[:, 1:], risen[:, 1:] - (ends - hits[1:]) * fall, 0.0)
-        before = np.where(turns[:, :-1], risen[:, :-1] - (starts - hits[:-1]) * fall, 0.0)
+        starts, ends = (self.starts[places], self.ends[places]) if self.tied else (places, places + 1)
+        risen, hits, fall = self._risen(places), np.arange(size + 1), 1 / max(len(self.order) - size, 1)
+        after = risen[:, 1:] - (ends - hits[1:]) * fall
+        before = risen[:, :-1] - (starts - hits[:-1]) * fall
+        if self.tied:
+            inside = starts[:, 1:] == starts[:, :-1]
+            after[:, :-1][inside] = before[:, 1:][inside] = 0
         rows, top, bottom = np.arange(n_rows), after.argmax(axis=1), before.argmin(axis=1)
         high, low = after[rows, top], before[rows, bottom]
         rises = high >= -low - _ROUNDING
-        return np.where(rises, high, low), np.where(rises, ends[rows, top], starts[rows, bottom])
+        es = np.where(rises, high, low)
+        es[np.abs(es) < _ROUNDING] = 0
+        return es, np.where(rises, ends[rows, top], starts[rows, bottom])
 
     def _risen(self, places: Places) -> Floats:
         """Rise of the running sum before each gene of a set and after its last, from 0 to 1."""

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from sklearn.utils.extmath import randomized_svd
 
+from cellixir.embedding.genes import dense
 from cellixir.embedding.task import COUNTS
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def linear_start(
     rng = np.random.default_rng(seed)
     n = min(len(rows), max(MOST // matrix.shape[1], 100))
     part = matrix.take(np.sort(rng.permutation(rows)[:n]))
-    x = part.toarray() if sp.issparse(part) else part.copy()
+    x = dense(part).copy()
     if likelihood in COUNTS:
         np.log1p(x * (scaling.library_size / x.sum(axis=1, keepdims=True)), out=x)
     x -= x.mean(axis=0)

@@ -27,8 +27,8 @@ def headline(scores: pd.DataFrame, metrics: Mapping[str, Any], n_clusters: int) 
     verdict = "better than" if low > 0 else "worse than" if high < 0 else "no different from"
     numbers = f"difference {row['difference']:+.3f} [{low:+.3f}, {high:+.3f}]".replace("-", "−")
     return (
-        f"{what[name]} {row['vae']:.3f} [{row['vae_low']:.3f}, {row['vae_high']:.3f}] from {metrics['latent']} latents: "
-        f"{verdict} PCA of the same dimension, {row['pca']:.3f} ({numbers})."
+        f"{what[name]} {row['vae']:.3f} [{row['vae_low']:.3f}, {row['vae_high']:.3f}] from {metrics['latent']} "
+        f"latents: {verdict} PCA of the same dimension, {row['pca']:.3f} ({numbers})."
     )
 
 

@@ -130,8 +130,7 @@ class Objective:
         code = np.maximum(self.annotation.batch[batch.cells], 0)
         prior = torch.from_numpy(self.annotation.library_prior[code]).to(batch.library.device)
         kl = kl_of_gaussians(*posterior, prior[:, :1], prior[:, 1:].log()).sum(dim=1)
-        drawn = posterior.draw() if self.network.training else posterior.mean
-        return drawn[:, 0], kl
+        return posterior.draw()[:, 0], kl  # also where it is judged: at the mean there would be no bound
 
     def _log_likelihood(self, out: Tensor, lost: Tensor | None, log_library: Tensor, batch: Batch) -> Tensor:
         scale = self.network.log_scale
@@ -218,4 +217,4 @@ class VAETask(Task):
         if not bool(known.any()):
             return posterior.mean.sum() * 0
         z = posterior.draw() if self.network.training else posterior.mean
-        return functional.cross_entropy(self.network.head(z[known]), labels[known])
+        return functional.cross_entropy(self.objective.network.head(z[known]), labels[known])

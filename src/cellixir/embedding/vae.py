@@ -30,7 +30,7 @@ from cellixir.embedding.preparation import (
 from cellixir.embedding.start import linear_start, start_at_data, start_at_pathways, start_linear
 from cellixir.embedding.task import COUNTS, WIDE, Annotation, Objective, Scaling, VAETask
 from cellixir.estimator import Estimator
-from cellixir.exceptions import ConfigurationError, NotFitted
+from cellixir.exceptions import ConfigurationError, DataError, NotFitted
 from cellixir.nn.vae import VAENetwork, VAEShape
 from cellixir.training import Epoch, TrainingConfig, derived_seed, pick_device, train
 
@@ -175,7 +175,7 @@ class VAE(Estimator):
         matrix, _ = align(cells, self.genes_)
         train_rows, validation_rows = split_validation(rows, groups, derived_seed(self.seed, 1))
         self.scaling_ = learn_scaling(matrix, train_rows, seen, self.likelihood_)
-        annotation = self._annotation(cells, seen)
+        annotation = self._annotation(cells, seen, train_rows)
         config = self._config(len(train_rows))
         self.network_ = self._new_network(seen, matrix, train_rows)
         objective = Objective(self.network_, self.scaling_, self.likelihood_, annotation)
@@ -240,7 +240,7 @@ class VAE(Estimator):
             found = []
             for objective, batch in self._pass(cells, "refuse"):
                 draws = [objective.terms(batch)[:2] for _ in range(n_draws)]
-                found.append(sum((a - b).double() for a, b in draws) / n_draws)
+                found.append(torch.stack([(likelihood - kl).double() for likelihood, kl in draws]).mean(dim=0))
         return torch.cat(found).cpu().numpy()
 
     def score(self, cells: ad.AnnData) -> float:
@@ -322,7 +322,8 @@ class VAE(Estimator):
         lines = [
             "# VAE of cells",
             "",
-            f"* {self.likelihood_} likelihood on {self.scale_}; {len(self.genes_):,} genes; {latent}; hidden {shape.hidden}",
+            f"* {self.likelihood_} likelihood on {self.scale_}; {len(self.genes_):,} genes; {latent}; "
+            f"hidden {shape.hidden}",
             f"* fitted on {self.n_cells_['train']:,} cells, stopped by {self.n_cells_['validation']:,} others"
             + (f" of other {self.group_key}s" if self.group_key else ""),
             f"* loss of the validation cells {best:.3f} nats a cell (negative evidence lower bound"
@@ -350,7 +351,9 @@ class VAE(Estimator):
         epochs = self.max_epochs or default_epochs(n_train, self.training.batch_size)
         return replace(self.training, max_epochs=epochs)
 
-    def _annotation(self, cells: ad.AnnData, seen: Profile | None = None) -> Annotation:
+    def _annotation(
+        self, cells: ad.AnnData, seen: Profile | None = None, train_rows: NDArray[np.int64] | None = None
+    ) -> Annotation:
         """Codes of batch and class of each cell; in a query, columns may be lacking."""
         nothing = np.full(cells.n_obs, -1, dtype=np.int64)
         batch, label = nothing, nothing
@@ -359,8 +362,9 @@ class VAE(Estimator):
         if seen is not None:
             if self.classes_:
                 label = codes(column_of(cells, str(self.label_key)), self.classes_)
-            log_library = np.log(np.maximum(seen.library_size, 1))
-            self.library_prior_ = library_prior(log_library, np.maximum(batch, 0), max(len(self.batches_), 1))
+            log_library = np.log(np.maximum(seen.library_size, 1))[train_rows]
+            n_batches = max(len(self.batches_), 1)
+            self.library_prior_ = library_prior(log_library, np.maximum(batch, 0)[train_rows], n_batches)
         return Annotation(batch, label, self.library_prior_)
 
     def _new_network(self, seen: Profile, matrix: Aligned, rows: NDArray[np.int64]) -> VAENetwork:
@@ -373,6 +377,9 @@ class VAE(Estimator):
             free = np.ones((len(self.genes_), self.n_free), dtype=np.float32)
             mask = torch.from_numpy(np.concatenate([found.astype(np.float32), free], axis=1))
         self.latent_names_ = names
+        if mask is None and self.latent > len(self.genes_):
+            message = f"latent={self.latent} is more than the {len(self.genes_)} genes of the data; take a smaller one"
+            raise ConfigurationError(message)
         shape = VAEShape(
             len(self.genes_),
             latent=len(names),
@@ -404,6 +411,9 @@ class VAE(Estimator):
     def _pass(self, cells: ad.AnnData, missing: Missing) -> Iterator[tuple[Objective, Batch]]:
         """Batches of a query in its order, in evaluation mode and without gradients."""
         self._require_fitted()
+        if not cells.n_obs:
+            message = "there are no cells in these data; give at least one"
+            raise DataError(message)
         require_same_scale(self.scale_, cells)
         fill = None if self.likelihood_ in COUNTS else self.scaling_.mean.cpu().numpy()
         matrix, self.query_notes_ = align(cells, self.genes_, missing=missing, fill=fill)

@@ -76,8 +76,9 @@ def marker_heat_map(
         ax.imshow(table.z, cmap=DIVERGING, norm=norm, aspect="auto", gid="cells")
     rows = [f"{name} ({n:,})" for name, n in zip(shortened_apart(table.groups, 30), table.counts, strict=True)]
     _axes_of_map(ax, shortened_apart(table.genes, 18), rows)
-    _blocks(ax, table)
-    ax.set(title=title, xlabel=_notes(table), ylim=(n_groups - 0.5, -0.5), xlim=(-0.5, n_genes - 0.5))
+    ax.set_title(title, pad=8 + _blocks(ax, table))
+    ax.set(ylim=(n_groups - 0.5, -0.5), xlim=(-0.5, n_genes - 0.5))
+    ax.set_xlabel(_notes(table), fontsize=7.5, color=MUTED)
     _bar(ax, norm, "z-score of the mean", beyond=bool(np.nanmax(np.abs(table.z)) > MOST_Z))
     return ax
 
@@ -108,16 +109,18 @@ def latent_gene_heat_map(
     shown, per_latent = strongest_genes(loadings, top, most_latents=MOST_LATENTS, most_genes=MOST_ROWS)
     values = shown.to_numpy(np.float64)
     n_genes, n_latents = values.shape
-    ax = new_axes(2.1 + max(0.24 * n_latents, 1.2), 1.3 + max(0.145 * n_genes, 1.0)) if ax is None else ax
+    columns = shortened_apart(shown.columns, 24)
+    margin = 0.8 + 0.075 * max(len(name) for name in columns)
+    ax = new_axes(2.1 + max(0.24 * n_latents, 1.2), margin + max(0.145 * n_genes, 1.5)) if ax is None else ax
     norm = Normalize(-_limit(values), _limit(values))
     ax.imshow(values, cmap=DIVERGING, norm=norm, aspect="auto", interpolation="nearest", gid="cells")
-    _axes_of_map(ax, shortened_apart(shown.columns, 24), shortened_apart(shown.index, 18))
+    _axes_of_map(ax, columns, shortened_apart(shown.index, 18))
     ax.tick_params(axis="y", labelsize=7.0)
     words = f"{per_latent} strongest gene{'s' * (per_latent > 1)} of each latent"
     if n_latents < loadings.shape[1]:
         words += f"\n{n_latents} strongest of {loadings.shape[1]} latents"
-    ax.set(title=title, xlabel=words)
-    ax.xaxis.label.set(fontsize=7.5, color=MUTED)
+    ax.set_title(title)
+    ax.set_xlabel(words, fontsize=7.5, color=MUTED)
     _bar(ax, norm, label, beyond=bool(np.abs(values).max() > norm.vmax))
     return ax
 
@@ -151,8 +154,8 @@ def _axes_of_map(ax: Axes, columns: list[str], rows: list[str]) -> None:
     ax.spines[:].set_visible(False)
 
 
-def _blocks(ax: Axes, table: MarkerMeans) -> None:
-    """A bracket with its name over each block of genes, and a frame where it meets its own group."""
+def _blocks(ax: Axes, table: MarkerMeans) -> float:
+    """Points that the names need over the map: one a block of genes, with a bracket and a frame at its own group."""
     names = shortened_apart((name for name, _ in table.blocks), 24)
     flat = all(len(name) <= 2.6 * n for name, (_, n) in zip(names, table.blocks, strict=True))
     start = 0
@@ -172,6 +175,7 @@ def _blocks(ax: Axes, table: MarkerMeans) -> None:
                 Rectangle((first, row), n, 1, fill=False, edgecolor=INK, linewidth=0.9, zorder=4, gid=f"own-{i}")
             )
         start += n
+    return 12.0 if flat else 12.0 + 3.4 * max(len(name) for name in names)
 
 
 def _dots(ax: Axes, table: MarkerMeans, norm: Normalize) -> None:
@@ -204,9 +208,9 @@ def _notes(table: MarkerMeans) -> str:
 def _bar(ax: Axes, norm: Normalize, label: str, *, beyond: bool) -> None:
     """Colour bar of a fixed length, with arrows where values lie beyond its ends."""
     figure = cast(Figure, ax.get_figure(root=True))
-    height = float(figure.get_size_inches()[1])
-    bar = figure.colorbar(ScalarMappable(norm, DIVERGING), ax=ax, shrink=float(np.clip(1.5 / height, 0.1, 0.8)), aspect=14,
-                          pad=0.02, anchor=(0.0, 1.0), extend="both" if beyond else "neither", extendfrac=0.07)  # fmt: skip
+    shrink = float(np.clip(1.5 / figure.get_size_inches()[1], 0.1, 0.8))
+    bar = figure.colorbar(ScalarMappable(norm, DIVERGING), ax=ax, shrink=shrink, aspect=14, pad=0.02, anchor=(0.0, 1.0),
+                          extend="both" if beyond else "neither", extendfrac=0.07)  # fmt: skip
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=0, labelsize=7.5)
     bar.ax.locator_params(nbins=5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -80,7 +81,8 @@ def z_scores(means: Floats) -> Floats:
     centred = means - np.nanmean(means, axis=0)
     spread = np.sqrt(np.nanmean(centred**2, axis=0))
     small = spread <= 1e-9 * np.maximum(1.0, np.abs(means).max(axis=0, initial=0.0))
-    return centred / np.where(small, np.nan, spread)
+    z: Floats = centred / np.where(small, np.nan, spread)
+    return z
 
 
 def _axes(expression: Any) -> tuple[list[str], pd.Index, int]:
@@ -137,8 +139,6 @@ def _order(names: list[str], blocks: list[tuple[str, int]], z: Floats) -> list[i
     """Rows in the order of the blocks that bear their names; the others by the block that is highest in them."""
     titles = [title for title, _ in blocks]
     edges = np.cumsum([0, *(n for _, n in blocks)])
-    height = np.column_stack(
-        [np.nan_to_num(z[:, a:b]).mean(axis=1) for a, b in zip(edges[:-1], edges[1:], strict=True)]
-    )
+    height = np.column_stack([np.nan_to_num(z[:, a:b]).mean(axis=1) for a, b in pairwise(edges)])
     own = [titles.index(name) if name in titles else len(titles) for name in names]
     return sorted(range(len(names)), key=lambda i: (own[i], int(height[i].argmax())))

@@ -1,9 +1,9 @@
-"""How likely the data of a cell are, given what a decoder says.
+r"""How likely the data of a cell are, given what a decoder says.
 
 Counts are 90 to 95 % zeros, and a zero needs neither of the two gamma functions of the negative binomial: with mean
-:math:`\\mu` and inverse dispersion :math:`\\theta` its log probability is :math:`-\\theta\\log(1 + \\mu/\\theta)`. So that
-term is taken over the whole table and everything else over the counts that are there, with gradients written out by
-hand: two passes over the table a step where automatic differentiation makes dozens.
+:math:`\mu` and inverse dispersion :math:`\theta` its log probability is :math:`-\theta\log(1 + \mu/\theta)`. So
+that term is taken over the whole table and everything else over the counts that are there, with gradients written out
+by hand: two passes over the table a step where automatic differentiation makes dozens.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class _NegativeBinomial(torch.autograd.Function):
         return found
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         share, ratio, log1p, theta, row, gene, x, place, ratio_x = ctx.saved_tensors
         theta_x, weight_x = theta.index_select(0, gene), grad.index_select(0, row)
         part = ratio / (ratio + 1)  # mean / (mean + theta)

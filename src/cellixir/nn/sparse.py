@@ -7,6 +7,7 @@ With 7 % of 1,000 genes seen a cell, a batch of 128 cells and 138 outputs, two c
 from __future__ import annotations
 
 import math
+import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -15,6 +16,17 @@ from torch.nn import functional
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+def _spend_the_warning() -> None:
+    """Have torch say once, unheard, that its sparse matrices are in beta: a user can do nothing about it."""
+    nothing = torch.zeros(2, dtype=torch.int64), torch.zeros(0, dtype=torch.int64), torch.zeros(0)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
+        torch.sparse_csr_tensor(*nothing, (1, 1), check_invariants=False)
+
+
+_spend_the_warning()
 
 
 class SparseRows(NamedTuple):
@@ -72,7 +84,7 @@ class _SparseProduct(torch.autograd.Function):
         )
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         sparse = SparseRows(*ctx.saved_tensors)
         turned = torch.sparse_csr_tensor(
             sparse.column_start,

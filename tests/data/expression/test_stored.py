@@ -9,10 +9,12 @@ import zipfile
 from pathlib import Path
 
 import anndata as ad
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+import zarr
 
 from cellixir.data.expression import is_backed, profile, read_expression, take
 from cellixir.exceptions import ConfigurationError, DataError, DuplicateIds, InvalidValues, MissingExtra, ReadError
@@ -132,7 +134,7 @@ def test_a_recorded_scale_is_kept_and_checked(tmp_path, backed) -> None:
     cells = read_expression(write(half, tmp_path), backed=backed)
     assert (cells.uns["scale"], cells.uns["scale_guessed"], cells.uns["notes"]) == ("log2_tpm", True, ["earlier"])
     half.uns = {"scale": "counts"}
-    path = write(half, tmp_path)
+    path = write(half, tmp_path, "claimed.h5ad")
     with pytest.raises(InvalidValues, match=r"the file records scale 'counts', but gene 'g\d' of cell 'c0' is \d?\.5;"):
         read_expression(path, backed=backed)
     assert read_expression(path, backed=backed, scale="unknown").uns["scale"] == "unknown"
@@ -248,10 +250,39 @@ def test_folders_that_are_neither(tmp_path) -> None:
 
 @pytest.mark.parametrize("backed", [False, True])
 def test_a_zarr_group_of_something_else(tmp_path, backed) -> None:
+    other = zarr.open_group(tmp_path / "other.zarr", mode="w", zarr_format=2)
+    other.create_array("X", data=counts())
+    with pytest.raises(ReadError, match="is not a zarr group of AnnData, or is cut off"):
+        read_expression(tmp_path / "other.zarr", backed=backed)
     path = write(make(), tmp_path, "x.zarr")
-    shutil.rmtree(path / "var")
-    with pytest.raises(ReadError, match="is not a zarr group of AnnData"):
+    shutil.rmtree(path / "var")  # what zarr lacks, it fills
+    with pytest.raises(InvalidValues, match="8 genes have no name"):
         read_expression(path, backed=backed)
+
+
+@pytest.mark.parametrize("backed", [False, True])
+@pytest.mark.parametrize(("part", "value"), [("indices", 8), ("indices", -1), ("indptr", 10**6)])
+def test_places_that_do_not_exist_are_refused(tmp_path, backed, part, value) -> None:
+    path = write(make(), tmp_path)
+    with h5py.File(path, "r+") as file:
+        file[f"X/{part}"][7] = value
+    with pytest.raises(DataError, match="damaged|cut off") as caught:
+        read_expression(path, backed=backed)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("backed", [False, True])
+def test_a_block_of_the_file_that_is_damaged(tmp_path, backed) -> None:
+    path = tmp_path / "x.h5ad"
+    make(sp.csr_matrix(counts(4000))).write_h5ad(path, compression="gzip")
+    with h5py.File(path) as file:
+        block = file["X/data"].id.get_chunk_info(1)
+    raw = bytearray(path.read_bytes())
+    raw[block.byte_offset : block.byte_offset + block.size] = b"\1" * block.size
+    path.write_bytes(raw)
+    with pytest.raises(ReadError, match="damaged|cut off") as caught:
+        read_expression(path, backed=backed)
+    assert str(path) in str(caught.value)
 
 
 def test_loom_needs_loompy(tmp_path) -> None:

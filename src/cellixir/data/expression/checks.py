@@ -95,13 +95,12 @@ def _kind(cells: ad.AnnData, seen: Profile) -> str:
 def _not_counts(cells: ad.AnnData, seen: Profile, need: str, kind: str) -> InvalidValues:
     wrong = first_no_count(cells)
     use = "bernoulli" if kind == "binary" else "gaussian"
-    fault = (
-        f"but {wrong}"
-        if wrong
-        else "but the values are whole by chance only"
-        if kind == "other"
-        else "but there is no 2"
-    )
+    if wrong:
+        fault = f"but {wrong}"
+    elif kind == "binary":
+        fault = "but no value is above 1"
+    else:
+        fault = f"but adata.uns['scale'] says {recorded_scale(cells)!r} (if they are counts, set it to 'counts')"
     there = _where_counts_are(cells)
     way_out = (
         f"or the counts: {there} holds whole numbers"

@@ -64,7 +64,7 @@ def _counts(group: Any) -> sp.csr_matrix:
     n_genes, n_cells = (int(n) for n in group["shape"][:])
     arrays = group["data"][:].astype(np.float32), group["indices"][:], group["indptr"][:]
     counts = sp.csr_matrix(arrays, shape=(n_cells, n_genes))
-    counts.sort_indices()
+    counts.check_format(full_check=True)
     return counts
 
 

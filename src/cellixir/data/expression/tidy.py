@@ -84,10 +84,22 @@ def _hold_as_float32(cells: ad.AnnData, source: str) -> None:
         if not sp.issparse(x):
             cells.X = np.ascontiguousarray(x, dtype=np.float32)
             return
+        _refuse_damaged(x, source)
         held = sp.csr_matrix(x, dtype=np.float32)
     held.sum_duplicates()
     held.eliminate_zeros()
     cells.X = held
+
+
+def _refuse_damaged(x: Any, source: str) -> None:
+    """Refuse places that do not exist: SciPy would read and write beyond its arrays."""
+    if x.format not in {"csr", "csc"}:
+        return
+    try:
+        x.check_format(full_check=True)
+    except ValueError as error:
+        message = f"{source}: the sparse matrix is damaged ({error}); write or download it again"
+        raise ReadError(message) from error
 
 
 def _profile(cells: ad.AnnData, source: str) -> Profile:
@@ -96,6 +108,9 @@ def _profile(cells: ad.AnnData, source: str) -> Profile:
     except DataError as error:
         message = f"{source}: {error}"
         raise type(error)(message) from None
+    except (OSError, ValueError, RuntimeError, IndexError) as error:  # what h5py and zarr raise in the middle of a file
+        message = f"{source} is damaged ({error}); write or download it again"
+        raise ReadError(message) from error
 
 
 def _scale(cells: ad.AnnData, seen: Profile, given: str | None, source: str, notes: list[str]) -> tuple[str, bool]:

@@ -1,0 +1,246 @@
+"""The embedding job: honest metrics, files, resuming, refusals."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+
+from cellixir.embedding.apply import apply_bundle, load_vae
+from cellixir.embedding.cell_types import calls_from, parts_of
+from cellixir.embedding.job import run_embedding
+from cellixir.embedding.judging import Beside, clusters_of, judged_rows, latents_beside, some_cells
+from cellixir.embedding.markers import group_means, marker_genes
+from cellixir.embedding.settings import vae_of
+from cellixir.embedding.summary import headline, score_table, scores_as_json
+from cellixir.embedding.vae import VAE
+from cellixir.exceptions import ConfigurationError, UnknownIds
+from cellixir.metrics.clustering import silhouette
+from cellixir.metrics.intervals import Interval
+
+SMALL = {"latent": 3, "hidden": 8, "max_epochs": 6}
+
+
+def cells_of_types(n: int = 90, n_genes: int = 24, seed: int = 0) -> ad.AnnData:
+    """Counts of three types, each with eight genes of its own; six patients."""
+    rng = np.random.default_rng(seed)
+    code = np.arange(n) % 3
+    rate = np.full((3, n_genes), 0.5)
+    for k in range(3):
+        rate[k, 8 * k : 8 * k + 8] = 6.0
+    obs = pd.DataFrame({"type": np.array(["B", "T", "NK"])[code], "patient": [f"p{i // 3 % 6}" for i in range(n)]})
+    obs.index = [f"c{i}" for i in range(n)]
+    cells = ad.AnnData(rng.poisson(rate[code]).astype("float32"), obs=obs)
+    cells.var_names = [f"G{i}" for i in range(n_genes)]
+    return cells
+
+
+def test_writes_everything_and_clears_its_checkpoint(tmp_path: Path) -> None:
+    cells = cells_of_types()
+    found = run_embedding(cells, tmp_path / "out", maps=False, folds=2, label_key="type", **SMALL)
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {
+        "model", "embedding.json", "cells.h5ad", "metrics.json", "report.html", "history.csv", "loadings.csv",
+        "called.csv",
+    }  # fmt: skip
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    for embedding in ("vae", "pca", "difference"):
+        assert set(metrics[embedding]) == {"ari", "nmi", "silhouette", "knn_purity", "accuracy", "macro_f1"}
+    assert metrics["pca"]["accuracy"]["value"] > 0.9  # the types are planted
+    assert (metrics["cells"], metrics["genes"], metrics["epochs"]) == (90, 24, 6)
+    written = ad.read_h5ad(tmp_path / "out" / "cells.h5ad")
+    np.testing.assert_allclose(written.obsm["X_vae"], found.model.transform(cells), rtol=1e-5, atol=1e-5)
+    assert written.obsm["X_pca"].shape == (90, 3)
+    assert set(written.obs["predicted"]) <= {"B", "T", "NK"}
+    assert "Cell types are called" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_metrics_on_labels_do_not_see_labels(tmp_path: Path) -> None:
+    """Types dealt at random cannot be found, and the latents that are judged are not those of the model with a head."""
+    cells = cells_of_types()
+    cells.obs["type"] = np.random.default_rng(0).permutation(cells.obs["type"].to_numpy())
+    found = run_embedding(cells, tmp_path / "out", maps=False, folds=2, label_key="type", **SMALL)
+    scores = found.scores.set_index("metric")["vae"]
+    assert abs(scores["ari"]) < 0.1
+    assert scores["accuracy"] < 0.5
+    blind = vae_of(SMALL).fit(cells).transform(cells)
+    assert scores["silhouette"] == pytest.approx(silhouette(blind, cells.obs["type"]), abs=1e-4)
+    assert not np.allclose(blind, found.cells.obsm["X_vae"], atol=1e-2)
+
+
+def test_a_run_that_was_stopped_goes_on_and_another_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cells, fits = cells_of_types(), []
+    fit = VAE.fit
+
+    def counted(self: VAE, *given: object, **named: object) -> VAE:
+        fits.append(self.label_key)
+        if len(fits) == 3:
+            raise KeyboardInterrupt
+        return fit(self, *given, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(VAE, "fit", counted)
+
+    def run(**other: object) -> pd.DataFrame:
+        given = {"label_key": "type"} | SMALL | other
+        return run_embedding(cells, tmp_path / "out", maps=False, folds=2, **given).scores  # type: ignore[arg-type]
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    scores = run()
+    assert fits == ["type", None, None, None, "type", None, "type"]  # the first two were not fitted again
+    monkeypatch.undo()
+    again = run_embedding(cells, tmp_path / "new", maps=False, folds=2, label_key="type", **SMALL).scores
+    pd.testing.assert_frame_equal(scores, again)
+    with pytest.raises(ConfigurationError, match="choose another --out"):
+        run(latent=4)
+    with pytest.raises(ConfigurationError, match="choose another --out"):
+        run(seed=1)
+
+
+def test_other_files_are_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigurationError, match="holds other things"):
+        run_embedding(cells_of_types(), tmp_path, maps=False, **SMALL)
+
+
+def test_refuses_before_anything_is_written(tmp_path: Path) -> None:
+    cells, out = cells_of_types(), tmp_path / "out"
+    with pytest.raises(UnknownIds, match="'celltype'"):
+        run_embedding(cells, out, label_key="celltype", **SMALL)
+    with pytest.raises(ConfigurationError, match="--folds 1"):
+        run_embedding(cells, out, folds=1, label_key="type", **SMALL)
+    with pytest.raises(ConfigurationError, match="6 groups cannot be parted into 9"):
+        run_embedding(cells, out, folds=9, label_key="type", group_key="patient", **SMALL)
+    assert not out.exists()
+
+
+def test_without_labels_there_are_no_label_metrics(tmp_path: Path) -> None:
+    found = run_embedding(cells_of_types(), tmp_path / "out", maps=False, **SMALL)
+    assert found.scores.empty
+    assert "vae" not in found.metrics
+    assert found.metrics["held_out_elbo"] < 0
+    assert "held-out evidence lower bound −" in found.headline
+
+
+def test_maps_and_clusters(tmp_path: Path) -> None:
+    pytest.importorskip("openTSNE")
+    pytest.importorskip("umap")
+    pytest.importorskip("igraph")
+    found = run_embedding(cells_of_types(60), tmp_path / "out", **SMALL)
+    written = ad.read_h5ad(tmp_path / "out" / "cells.h5ad")
+    assert written.obsm["X_tsne"].shape == written.obsm["X_umap"].shape == (60, 2)
+    assert written.obs["leiden"].nunique() >= 2
+    assert "Leiden clusters" in found.headline
+
+
+def test_apply_gives_the_latents_of_the_model_in_any_order_of_genes(tmp_path: Path) -> None:
+    cells = cells_of_types()
+    model = vae_of(SMALL | {"label_key": "type"}).fit(cells)
+    model.save(tmp_path / "fit" / "model")
+    shuffled = cells[:, np.random.default_rng(0).permutation(24)].copy()
+    done = apply_bundle(tmp_path / "fit", shuffled, tmp_path / "out.h5ad")
+    written = ad.read_h5ad(tmp_path / "out.h5ad")
+    np.testing.assert_allclose(written.obsm["X_vae"], model.transform(cells), rtol=1e-5, atol=1e-5)
+    assert done.n_latents == 3
+    assert (written.obs["probability"] >= 1 / 3).all()
+    assert load_vae(tmp_path / "fit" / "model").genes_ == load_vae(tmp_path / "fit").genes_
+
+
+def test_each_fold_tests_other_cells_and_patients_stay_together() -> None:
+    obs = cells_of_types().obs
+    labels, patients = obs["type"].to_numpy(), obs["patient"].to_numpy()
+    for groups in (None, patients):
+        parts = list(parts_of(labels, groups, 3, 0))
+        assert sorted(np.concatenate([test for _, test in parts])) == list(range(90))
+        for train, test in parts:
+            assert not set(train) & set(test)
+            assert groups is None or not set(patients[train]) & set(patients[test])
+
+
+def test_a_rare_type_does_not_stop_the_folds() -> None:
+    labels = np.array(["a"] * 20 + ["rare"])
+    assert sum(len(test) for _, test in parts_of(labels, None, 5, 0)) == 21
+
+
+def test_calls_of_one_type_alone() -> None:
+    called = calls_from(np.zeros((3, 2)), np.zeros((2, 2)), np.array(["a"] * 3))
+    assert called["logistic"].tolist() == called["kNN"].tolist() == ["a", "a"]
+
+
+def test_an_embedding_beside_itself_is_no_different() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat(["a", "b"], 30)
+    latent = rng.normal(size=(60, 2)) + 8.0 * (labels == "a")[:, None]
+    beside = latents_beside(labels, {"vae": latent, "pca": latent}, None, 0)
+    assert all(values.difference == (0, 0, 0) for values in beside.values())
+    assert beside["ari"].vae.value == pytest.approx(1)
+    noise = latents_beside(labels, {"vae": rng.normal(size=(60, 2)), "pca": latent}, None, 0)
+    assert all(values.difference.high < 0 for values in noise.values())
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [(0.01, 0.3, "better than"), (-0.1, 0.1, "no different from"), (-0.3, -0.01, "worse than")],
+)
+def test_the_headline_says_what_the_interval_says(low: float, high: float, words: str) -> None:
+    same = Interval(0.8, 0.7, 0.9)
+    table = score_table({"accuracy": Beside(same, same, Interval((low + high) / 2, low, high))})
+    assert f"latents: {words} PCA" in headline(table, {"latent": 10}, 0)
+
+
+def test_a_number_that_there_is_not_is_null() -> None:
+    nothing = Interval(float("nan"), float("nan"), float("nan"))
+    found = scores_as_json({"ari": Beside(nothing, nothing, nothing)})
+    assert json.loads(json.dumps(found, allow_nan=False))["vae"]["ari"] == {"value": None, "low": None, "high": None}
+
+
+def test_a_sample_keeps_every_type() -> None:
+    cells = cells_of_types()
+    rows = judged_rows(cells, "type", 0, most=12)
+    assert cells.obs["type"].iloc[rows].value_counts().tolist() == [4, 4, 4]
+    np.testing.assert_array_equal(some_cells(cells, rows).X, np.asarray(cells.X)[rows])
+    assert len(np.unique(clusters_of(np.eye(4), 9, 0))) == 4
+
+
+def test_planted_markers_are_found_and_means_are_right() -> None:
+    cells = cells_of_types(300)
+    table = marker_genes(cells, cells.obs["type"], counts=True, n=8)
+    own = {"B": range(8), "T": range(8, 16), "NK": range(16, 24)}
+    for name, genes in own.items():
+        assert set(table.loc[table["group"] == name, "gene"]) == {f"G{i}" for i in genes}
+    mean, variance, size = group_means(cells, cells.obs["type"], counts=False)
+    mine = np.asarray(cells.X)[(cells.obs["type"] == "NK").to_numpy()]
+    np.testing.assert_allclose(mean["NK"], mine.mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(variance["NK"], mine.var(axis=0), rtol=1e-6)
+    assert size["NK"] == 100
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"hiden": 3}, "did you mean 'hidden'"),
+        ({"latent": 2.5}, "latent must be a whole number"),
+        ({"latent": True}, "latent must be a whole number"),
+        ({"learning_rate": "fast"}, "learning_rate must be a number"),
+        ({"learning_rate": 0.0}, "learning_rate must be from"),
+    ],
+)
+def test_settings_that_cannot_work(settings: dict[str, object], words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        vae_of(settings)
+
+
+@pytest.mark.real_data
+def test_nine_types_of_head_and_neck_cancer(data_dir: Path, tmp_path: Path) -> None:
+    from cellixir.data.expression.read import read_expression
+
+    file = data_dir / "derived" / "puram_GSE103322_180cells.h5ad"
+    found = run_embedding(
+        read_expression(file), tmp_path / "out", maps=False, folds=2, label_key="celltypes", max_epochs=8
+    )
+    assert found.scores.set_index("metric").loc["accuracy", "pca"] > 0.8
+    assert found.metrics["genes"] == 7943
