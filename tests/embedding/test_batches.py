@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import anndata as ad
@@ -145,7 +146,9 @@ def test_files_give_what_memory_gives(tmp_path: Path, kind: str, dense: bool):
     x = table(256)
     stored = ad.AnnData(x if dense else sp.csr_matrix(x))
     path = tmp_path / f"cells.{kind}"
-    (stored.write_h5ad if kind == "h5ad" else stored.write_zarr)(path)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Writing zarr v2|zarr v3 autosharding|Consolidated metadata")
+        (stored.write_h5ad if kind == "h5ad" else stored.write_zarr)(path)
     matrix = Aligned(on_disk(path, dense), np.arange(GENES))
     assert matrix.sparse is not dense
     seen = []

@@ -64,7 +64,7 @@ def test_missing_genes_are_refused_with_the_count_and_the_way_out():
         align(cells(GENES[2:]), GENES)
     with pytest.raises(GeneMismatch, match=r"6 of the model's 20 genes \(30%\).*too many to fill in"):
         align(cells(GENES[6:]), GENES, missing="fill")
-    with pytest.raises(GeneMismatch, match="20 of the model's 20 genes.*'GENE0'.*not 'ENSG1'"):
+    with pytest.raises(GeneMismatch, match=r"20 of the model's 20 genes.*'GENE0'.*not 'ENSG1'"):
         align(cells(["ENSG1", "ENSG2"]), GENES)
 
 
@@ -75,7 +75,10 @@ def test_a_fifth_is_the_most_that_is_filled_in():
 
 
 def test_repeated_genes_and_unknown_choices_are_refused():
-    with pytest.raises(DuplicateIds, match="1 genes stand more than once \\('GENE1'\\)"), pytest.warns(UserWarning):
+    with (
+        pytest.raises(DuplicateIds, match="1 genes stand more than once \\('GENE1'\\)"),
+        pytest.warns(UserWarning, match="unique"),
+    ):
         align(cells(["GENE1", "GENE1", "GENE2"]), GENES)
     with pytest.raises(ConfigurationError, match="missing must be one of refuse, fill, not 'zero'"):
         align(cells(GENES), GENES, missing="zero")

@@ -76,6 +76,19 @@ def test_axes_of_counts_are_those_of_log_normalised_cells_that_train(kind):
     np.testing.assert_allclose(cosines(start.axes, pca.components_.T), 1, atol=1e-3)
 
 
+def test_axes_are_blind_to_what_sets_batches_apart():
+    x, batch = log_values(), np.arange(N) % 3
+    shift = np.random.default_rng(1).normal(size=(3, GENES)).astype(np.float32) * 20
+    scaling = Scaling(1.0, torch.zeros(GENES), torch.ones(GENES))
+    matrix, rows = Aligned(x + shift[batch], np.arange(GENES)), np.arange(0, N, 2)
+    known, unknown = (linear_start(matrix, rows, scaling, "gaussian", LATENT, 0, b) for b in (batch, None))
+    means = np.stack([matrix.take(rows[batch[rows] == code]).mean(axis=0) for code in range(3)])
+    apart = means[1:] - means[0]
+    apart /= np.linalg.norm(apart, axis=1, keepdims=True)
+    np.testing.assert_allclose(apart @ known.axes, 0, atol=1e-3)
+    assert np.abs(apart @ unknown.axes).max() > 0.5
+
+
 def test_more_latents_than_the_data_have_axes_are_left_empty():
     x = log_values()[:2]
     scaling = Scaling(1.0, torch.zeros(GENES), torch.ones(GENES))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -66,6 +68,37 @@ def test_confusion_tells_counts_and_percent_of_the_row() -> None:
     assert [t.get_text() for t in ax.get_yticklabels()] == ["resistant\n2,000", "sensitive\n0"]
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("Called", "Observed")
     np.testing.assert_array_equal(drawn(ax, "cells").get_array(), [[0.75, 0.25], [0, 0]])
+
+
+def test_many_classes_have_small_cells_and_names_that_do_not_collide() -> None:
+    names = [f"CD4+/CD45RA+ T cell of type {'long ' * 3}{i}" for i in range(15)]
+    counts = 99 * np.eye(15) + np.eye(15, k=1)
+    counts[3] = 0
+    counts[5, 0] = 1000
+    ax = confusion_matrix(counts, classes=names)
+    texts = {t.get_gid(): t.get_text() for t in ax.texts}
+    assert texts["percent-0-0"] == "99"
+    assert texts["percent-5-5"] == "9"
+    assert texts["percent-5-6"] == "<1"
+    assert "percent-0-2" not in texts  # nothing is written for 0
+    assert not [gid for gid in texts if gid.startswith("percent-3-")]
+    assert not [gid for gid in texts if gid.startswith("count-")]
+    rows = [t.get_text() for t in ax.get_yticklabels()]
+    assert rows[0].endswith("(100)")
+    assert len(set(rows)) == 15
+    ax.get_figure(root=True).draw_without_rendering()
+    boxes = [t.get_window_extent() for t in ax.get_yticklabels()]
+    assert not any(a.overlaps(b) for a, b in pairwise(boxes))
+    assert {t.get_rotation() for t in ax.get_xticklabels()} == {45.0}
+    assert ax.get_xlabel() == "Called (percent of the row)"
+
+
+def test_few_classes_keep_their_counts() -> None:
+    ax = confusion_matrix(np.diag([5, 6, 7]), classes=["B", "T", "$NK_x$"])
+    texts = {t.get_gid(): t.get_text() for t in ax.texts}
+    assert texts["count-2-2"] == "7"
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["B", "T", "$NK_x$"]
+    assert {t.get_rotation() for t in ax.get_xticklabels()} == {0.0}
 
 
 def test_figures_draw_on_given_axes() -> None:

@@ -80,7 +80,7 @@ def test_gradients_by_hand_are_those_of_finite_differences():
     assert torch.autograd.gradcheck(lambda *p: zero_inflated(*p, counts(X)), (*three, given["lost"]))
 
 
-def test_a_value_given_twice_is_refused_by_nothing_but_a_permuted_list_says_the_same():
+def test_the_order_in_which_counts_are_listed_changes_nothing():
     given, listed = parameters(3), counts(X)
     order = torch.randperm(len(listed.value), generator=torch.Generator().manual_seed(0))
     three = [given[name] for name in ("logits", "log_library", "log_theta")]

@@ -17,7 +17,9 @@ def sparse_rows(x: np.ndarray) -> SparseRows:
     row = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
     order = np.lexsort((row, rows.indices))
     begins = np.concatenate([[0], np.cumsum(np.bincount(rows.indices, minlength=rows.shape[1]))])
-    whole = (torch.from_numpy(np.asarray(part, dtype=np.int64)) for part in (rows.indptr[:-1], order, row[order], begins))
+    whole = (
+        torch.from_numpy(np.asarray(part, dtype=np.int64)) for part in (rows.indptr[:-1], order, row[order], begins)
+    )
     start, turned, row_of, column_start = whole
     column, value = torch.from_numpy(rows.indices).long(), torch.from_numpy(rows.data)
     return SparseRows(column, value, start, turned, row_of, column_start)

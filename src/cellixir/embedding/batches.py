@@ -2,7 +2,7 @@
 
 The order is shuffled as follows. In memory: all cells. On disk: runs of ``RUN`` consecutive cells in random order are
 read into a pool of about ``POOL`` cells, and the pool is shuffled; so cells that stand together in the file meet in a
-batch a little more often than by chance, as in one sixteenth of it at most.
+batch more often than by chance: about a sixteenth of a batch is of one run, more of it in the last, smaller pool.
 """
 
 from __future__ import annotations

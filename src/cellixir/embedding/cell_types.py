@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from cellixir.embedding.classification import Classified, cross_validate
+from cellixir.embedding.classification import Classified, Embedders, cross_validate
 from cellixir.embedding.judging import some_cells
 from cellixir.embedding.pca import PCA
 from cellixir.exceptions import ConfigurationError
@@ -94,7 +94,7 @@ def called_types(
     def components(learn: ad.AnnData) -> PCA:
         return PCA(min(len(blind[-1].latent_names_), min(learn.shape) - 1), seed=seed).fit(learn)
 
-    embedders = {"vae": without, "pca": components, "head": with_head}
+    embedders: Embedders = {"vae": without, "pca": components, "head": with_head}
     found = cross_validate(cells, label_key, embedders, group_key=group_key, n_folds=folds, seed=seed)
     rows = cells.obs_names.get_indexer(found.predictions["cell"])
     tested = [np.sort(rows[found.predictions["fold"] == fold]) for fold in pd.unique(found.predictions["fold"])]

@@ -13,8 +13,10 @@ import pandas as pd
 
 from cellixir.data.expression.matrix import profile
 from cellixir.embedding.cell_types import logistic_calls, parts_of
+from cellixir.embedding.evaluation import N_CLUSTERINGS
 from cellixir.embedding.genes import refuse_repeated_genes
-from cellixir.embedding.judging import MOST_CELLS, clusters_of, judged_rows, some_cells
+from cellixir.embedding.judging import MOST_CELLS, judged_rows, some_cells
+from cellixir.embedding.maps import kmeans
 from cellixir.embedding.pca import PCA
 from cellixir.embedding.preparation import column_of
 from cellixir.embedding.settings import vae_of
@@ -183,10 +185,12 @@ class _Judge:
         known, judged = learn.notna().to_numpy(), held.notna().to_numpy()
         names = held[judged].to_numpy()
         train, test = model.transform(self.seen)[known], model.transform(self.held)[judged]
-        clusters = clusters_of(test, len(set(names)), self.seed)
+        seeds = range(self.seed, self.seed + N_CLUSTERINGS)
+        clusters = [np.asarray(kmeans(test, min(len(set(names)), len(test)), seed=seed)) for seed in seeds]
         called = logistic_calls(train, test, learn[known].to_numpy())
         return {
-            "ari": ari(names, clusters), "nmi": nmi(names, clusters), "silhouette": silhouette(test, names),
+            "ari": float(np.mean([ari(names, c) for c in clusters])),
+            "nmi": float(np.mean([nmi(names, c) for c in clusters])), "silhouette": silhouette(test, names),
             "knn_purity": knn_purity(test, names), "accuracy": accuracy(names, called),
             "macro_f1": macro_f1(names, called),
         }  # fmt: skip

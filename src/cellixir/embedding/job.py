@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import dataclass, field
 from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ from cellixir.embedding.preparation import column_of
 from cellixir.embedding.settings import vae_of
 from cellixir.embedding.summary import headline, score_table, scores_as_json
 from cellixir.embedding.vae import VAE
-from cellixir.exceptions import ConfigurationError
+from cellixir.exceptions import ConfigurationError, InvalidValues, MissingExtra
 from cellixir.files import claim, require_writable, whole
 from cellixir.training import Bars
 
@@ -114,7 +115,12 @@ def run_embedding(
     folder = Path(out)
     model = vae_of(settings)
     _check(cells, model, folds)
-    claim(folder / FACTS, _identity(cells, settings, maps, folds), "an embedding of other cells or settings")
+    claim(
+        folder / FACTS,
+        _identity(cells, settings, maps, folds),
+        "an embedding of other cells or settings",
+        begun=_begun(folder),
+    )
     require_writable(folder / "report.html")
     result = _Run(cells, folder, dict(settings), maps=maps, folds=folds, quiet=quiet).result()
     result.facts = _facts(result, source, command)
@@ -135,7 +141,7 @@ class _Run:
     def result(self) -> EmbeddingResult:
         model = vae_of(self.settings)
         labelled = model.label_key is not None
-        n_pieces = 2 + labelled * (1 + self.folds) + 3 * self.maps
+        n_pieces = 2 + labelled * (1 + self.folds) + (4 + labelled) * self.maps
         with Bars("embed", n_pieces, quiet=self.quiet) as self.bars:
             model = self._fitted(model, "fit", self.cells, self.folder / MODEL)
             self.rows = judged_rows(self.cells, model.label_key, model.seed)
@@ -195,18 +201,19 @@ class _Run:
         known = np.flatnonzero(labels.notna())
         names, groups = labels.iloc[known].to_numpy(), None
         if model.group_key is not None:
-            groups = column_of(shown, model.group_key).fillna("unknown").to_numpy()[known]
+            groups = column_of(shown, model.group_key).to_numpy()[known]
         blind = self._fitted(self._like({"label_key": None}), "without labels", shown, self._place("blind"))
         self.bars.done()
         shown.obsm["X_blind"] = blind.transform(shown)
         latents = {name: np.asarray(shown.obsm[key])[known] for name, key in (("vae", "X_blind"), ("pca", "X_pca"))}
-        beside = latents_beside(names, latents, groups, model.seed)
+        beside = latents_beside(names, latents, groups, model.seed, found.notes.append)
         found.metrics["held_out_elbo"] = validation_elbo(blind, shown)
         if self.folds:
             found.calls = called_types(
-                some_cells(shown, known), names, groups, folds=self.folds, seed=model.seed, fit=self._fit_fold,
+                shown, str(model.label_key), model.group_key, folds=self.folds, seed=model.seed, fit=self._fit_fold,
                 done=self.bars.done,
             )  # fmt: skip
+            found.notes += found.calls.found.notes
             found.metrics["held_out_elbo"] = float(np.mean(found.calls.elbo))
             beside |= calls_beside(names, {e: found.calls.of(e) for e in ("vae", "pca")}, groups, model.seed)
         found.scores = score_table(beside)
@@ -214,7 +221,11 @@ class _Run:
 
     def _fit_fold(self, cells: ad.AnnData, head: bool, fold: int) -> VAE:
         name = f"{'with' if head else 'without'} head"
-        model = self._like({} if head else {"label_key": None})
+        other: dict[str, Any] = {} if head else {"label_key": None}
+        key = self.settings.get("group_key")
+        if key is not None and column_of(cells, key).nunique() < 3:  # too few patients to part once more
+            other["group_key"] = None
+        model = self._like(other)
         place = self._place(f"fold{fold}_{'head' if head else 'blind'}")
         return self._fitted(model, f"fold {fold + 1} of {self.folds}, {name}", cells, place)
 
@@ -228,6 +239,12 @@ class _Run:
         from cellixir.embedding.maps import leiden, tsne, umap
 
         latent, seed, n = np.asarray(found.cells.obsm["X_vae"]), found.model.seed, self.cells.n_obs
+        beside = {"X_blind": "X_tsne_blind", "X_pca": "X_tsne_pca"}
+        for key, place in beside.items():
+            if key in found.cells.obsm:
+                self.bars.starts("t-SNE of PCA" if key == "X_pca" else "t-SNE without labels")
+                found.cells.obsm[place] = tsne(np.asarray(found.cells.obsm[key]), seed=seed)
+                self.bars.done()
         for name, key, draw in (("t-SNE", "X_tsne", tsne), ("UMAP", "X_umap", umap)):
             self.bars.starts(name)
             places = np.full((n, 2), np.nan, dtype=np.float32)
@@ -251,12 +268,29 @@ def _check(cells: ad.AnnData, model: VAE, folds: int) -> None:
     if folds < 0 or folds == 1:
         message = f"--folds {folds} is no number of parts; use 2 or more, or 0 for none"
         raise ConfigurationError(message)
+    if model.label_key is not None and find_spec("igraph") is None:
+        message = "metrics on labels need Leiden clusters: pip install 'cellixir[singlecell]', or leave --label-key out"
+        raise MissingExtra(message)
     if model.label_key is not None and folds:
         labels = column_of(cells, model.label_key)
         known = labels.notna().to_numpy()
-        groups = None if model.group_key is None else column_of(cells, model.group_key).fillna("unknown").to_numpy()
+        groups = None if model.group_key is None else column_of(cells, model.group_key)
+        if groups is not None and groups.isna().any():
+            message = (
+                f"{groups.isna().sum():,} cells have no value in '{model.group_key}'; fill it in, or leave them out"
+            )
+            raise InvalidValues(message)
         if labels.nunique() > 1:
-            next(parts_of(labels[known].to_numpy(), None if groups is None else groups[known], folds, model.seed))
+            next(
+                parts_of(
+                    labels[known].to_numpy(), None if groups is None else groups[known].to_numpy(), folds, model.seed
+                )
+            )
+
+
+def _begun(folder: Path) -> bool:
+    """Whether a fit has left something to go on from."""
+    return (folder / MODEL).exists() or (folder / CHECKPOINT).exists()
 
 
 def _identity(cells: ad.AnnData, settings: dict[str, Any], maps: bool, folds: int) -> dict[str, Any]:
@@ -326,7 +360,7 @@ def _write(found: EmbeddingResult) -> None:
     if len(found.enrichment):
         tables["enrichment.csv"] = found.enrichment
     if found.calls is not None:
-        tables["called.csv"] = found.calls.called.assign(label=found.calls.labels).rename_axis("cell").reset_index()
+        tables["called.csv"] = found.calls.found.predictions
     for name, table in tables.items():
         with whole(folder / name) as partial:
             table.to_csv(partial, index=False)

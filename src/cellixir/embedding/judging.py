@@ -6,26 +6,30 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anndata as ad
 import numpy as np
-import pandas as pd
 
 from cellixir.data.expression.matrix import profile, take
+from cellixir.embedding.evaluation import evaluate
 from cellixir.embedding.preparation import column_of, split_validation
 from cellixir.embedding.task import COUNTS
 from cellixir.metrics.class_intervals import interval_of
 from cellixir.metrics.clustering import cell_draws, stratified_rows
+from cellixir.metrics.intervals import Interval
 from cellixir.training import derived_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import ArrayLike, NDArray
 
     from cellixir.embedding.vae import VAE
-    from cellixir.metrics.intervals import Interval
 
 #: Cells above this number are drawn from for maps, metrics and cross-validation.
 MOST_CELLS = 20_000
-OF_LATENTS = ("ari", "nmi", "silhouette", "knn_purity")
+#: Names here, and in `evaluate`.
+OF_LATENTS = {
+    "ari": "ari_kmeans", "nmi": "nmi_kmeans", "ari_leiden": "ari_leiden", "nmi_leiden": "nmi_leiden",
+    "silhouette": "silhouette", "knn_purity": "knn_purity",
+}  # fmt: skip
 OF_CALLS = ("accuracy", "macro_f1")
 
 
@@ -52,23 +56,30 @@ def some_cells(cells: ad.AnnData, rows: NDArray[np.integer[Any]]) -> ad.AnnData:
     return found
 
 
-def clusters_of(latent: NDArray[Any], n_clusters: int, seed: int) -> NDArray[np.int64]:
-    """Cluster of each cell by k-means with as many clusters as there are types: the same for every embedding."""
-    from sklearn.cluster import KMeans
-
-    found = KMeans(min(n_clusters, len(latent)), n_init=10, random_state=seed).fit_predict(latent)
-    return np.asarray(found, dtype=np.int64)
-
-
 def latents_beside(
-    labels: ArrayLike, latents: Mapping[str, NDArray[Any]], groups: ArrayLike | None, seed: int
+    labels: ArrayLike,
+    latents: Mapping[str, NDArray[Any]],
+    groups: ArrayLike | None,
+    seed: int,
+    on_note: Callable[[str], None] | None = None,
 ) -> dict[str, Beside]:
-    """ARI and NMI of k-means clusters, silhouette and purity of neighbours, for ``latents['vae']`` and ``['pca']``."""
-    names = np.asarray(labels, dtype=object)
-    clusters = {name: clusters_of(z, len(pd.unique(names)), seed) for name, z in latents.items()}
+    """ARI and NMI of clusters, silhouette and purity of neighbours, for ``latents['vae']`` and ``latents['pca']``.
+
+    ``ari`` and ``nmi`` are of k-means with as many clusters as there are types, ``ari_leiden`` and ``nmi_leiden`` of
+    Leiden at resolution 1; all four are means over seeds of the clustering.
+    """
+    wide = max(latent.shape[1] for latent in latents.values())
+    # fewer cells than latents leave PCA with fewer components: the rest of them are zero
+    same = {name: np.pad(latent, ((0, 0), (0, wide - latent.shape[1]))) for name, latent in latents.items()}
+    table = evaluate(same, labels, groups=groups, seed=seed, on_note=on_note).set_index(["model", "metric"])
+
+    def found(model: str, metric: str) -> Interval:
+        value, low, high = (float(table.loc[(model, metric), end]) for end in ("value", "low", "high"))
+        return Interval(value, low, high)
+
     return {
-        metric: _beside(metric, names, clusters if metric in ("ari", "nmi") else latents, groups, seed)
-        for metric in OF_LATENTS
+        name: Beside(*(found(model, metric) for model in ("vae", "pca", "vae - pca")))
+        for name, metric in OF_LATENTS.items()
     }
 
 

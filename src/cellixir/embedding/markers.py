@@ -89,7 +89,7 @@ def log_expression(cells: ad.AnnData, genes: list[str], *, counts: bool) -> pd.D
     found = np.empty((cells.n_obs, len(genes)), dtype=np.float32)
     for start, block in blocks(cells.X):
         rows = slice(start, start + block.shape[0])
-        part = block[:, columns]
+        part: Any = block[:, columns]
         values = (part.toarray() if sp.issparse(part) else part) * factor[rows, None]
         found[rows] = np.log1p(values) if counts else values
     return pd.DataFrame(found, index=cells.obs_names, columns=genes)

@@ -136,16 +136,14 @@ class Ranking:
         """Farthest point from zero of each running sum, and its place.
 
         It lies where a tie that holds a gene of the set begins or ends: before, all other genes have let it fall,
-        and after, the genes of the tie have let it rise.
+        and after, the genes of the tie have let it rise. Within a tie, only its last gene can be the highest here and
+        only its first the lowest.
         """
         n_rows, size = places.shape
         starts, ends = (self.starts[places], self.ends[places]) if self.tied else (places, places + 1)
         risen, hits, fall = self._risen(places), np.arange(size + 1), 1 / max(len(self.order) - size, 1)
         after = risen[:, 1:] - (ends - hits[1:]) * fall
         before = risen[:, :-1] - (starts - hits[:-1]) * fall
-        if self.tied:
-            inside = starts[:, 1:] == starts[:, :-1]
-            after[:, :-1][inside] = before[:, 1:][inside] = 0
         rows, top, bottom = np.arange(n_rows), after.argmax(axis=1), before.argmin(axis=1)
         high, low = after[rows, top], before[rows, bottom]
         rises = high >= -low - _ROUNDING

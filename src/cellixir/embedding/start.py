@@ -8,7 +8,7 @@ hidden layers, whose outputs start at zero. With few cells this is most of what 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -49,16 +49,29 @@ class LinearStart:
 
 
 def linear_start(
-    matrix: Aligned, rows: NDArray[np.int64], scaling: Scaling, likelihood: str, latent: int, seed: int
+    matrix: Aligned,
+    rows: NDArray[np.int64],
+    scaling: Scaling,
+    likelihood: str,
+    latent: int,
+    seed: int,
+    batch: NDArray[np.int64] | None = None,
 ) -> LinearStart:
-    """Principal axes of a sample of training cells (randomised SVD; Halko et al. 2011)."""
+    """Principal axes of a sample of training cells (randomised SVD; Halko et al. 2011).
+
+    With ``batch``, the number of each cell's batch, axes are free of what sets the means of batches apart: it would
+    take training long to unlearn that.
+    """
     rng = np.random.default_rng(seed)
     n = min(len(rows), max(MOST // matrix.shape[1], 100))
-    part = matrix.take(np.sort(rng.permutation(rows)[:n]))
+    chosen = np.sort(rng.permutation(rows)[:n])
+    part = matrix.take(chosen)
     x = dense(part).copy()
     if likelihood in COUNTS:
         np.log1p(x * (scaling.library_size / x.sum(axis=1, keepdims=True)), out=x)
     x -= x.mean(axis=0)
+    if batch is not None:
+        x = _without_batches(x, batch[chosen])
     k = min(latent, min(x.shape))
     _, values, axes = randomized_svd(x, k, n_iter=4, random_state=seed)
     found = np.zeros((matrix.shape[1], latent), dtype=np.float32)
@@ -66,6 +79,15 @@ def linear_start(
     found[:, :k], sd[:k] = axes.T, np.maximum(values / np.sqrt(max(n - 1, 1)), 1e-3)
     residual = np.maximum(x.var(axis=0) - (found**2 * sd**2).sum(axis=1), 1e-3 * x.var(axis=0) + 1e-6)
     return LinearStart(found, sd, residual.astype(np.float32))
+
+
+def _without_batches(x: NDArray[np.float32], batch: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Centred cells less what lies in the space of the means of batches."""
+    means = np.stack([x[batch == code].mean(axis=0) for code in np.unique(batch)])
+    _, size, space = np.linalg.svd(means, full_matrices=False)
+    space = space[size > 1e-4 * max(size[0], 1e-12)]
+    found: NDArray[np.float32] = x - (x @ space.T) @ space
+    return found
 
 
 def start_linear(network: VAENetwork, start: LinearStart, scaling: Scaling) -> None:
@@ -100,6 +122,15 @@ def start_at_pathways(network: VAENetwork, scaling: Scaling) -> None:
         network.posterior.weight.zero_()
         network.posterior.bias.zero_()
         network.posterior.bias[latent:] = -1.0
+
+
+def start_library(network: VAENetwork, prior: NDArray[np.float32]) -> None:
+    """Let a learned library start at its prior, mean and variance of the log by batch, shape ``(n_batches, 2)``."""
+    last: Any = network.library[-1]
+    mean, variance = prior.mean(axis=0)
+    with torch.no_grad():
+        last.weight.mul_(0.1)
+        last.bias.copy_(torch.tensor([mean, np.log(variance)]))
 
 
 def start_at_data(network: VAENetwork, likelihood: str, seen: Profile, residual: NDArray[np.float32] | None) -> None:

@@ -27,11 +27,11 @@ from cellixir.embedding.preparation import (
     names_of,
     split_validation,
 )
-from cellixir.embedding.start import linear_start, start_at_data, start_at_pathways, start_linear
+from cellixir.embedding.start import linear_start, start_at_data, start_at_pathways, start_library, start_linear
 from cellixir.embedding.task import COUNTS, WIDE, Annotation, Objective, Scaling, VAETask
 from cellixir.estimator import Estimator
 from cellixir.exceptions import ConfigurationError, DataError, NotFitted
-from cellixir.nn.vae import VAENetwork, VAEShape
+from cellixir.nn.vae import Activation, VAENetwork, VAEShape
 from cellixir.training import Epoch, TrainingConfig, derived_seed, pick_device, train
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ class VAE(Estimator):
         self.scaling_ = learn_scaling(matrix, train_rows, seen, self.likelihood_)
         annotation = self._annotation(cells, seen, train_rows)
         config = self._config(len(train_rows))
-        self.network_ = self._new_network(seen, matrix, train_rows)
+        self.network_ = self._new_network(seen, matrix, train_rows, annotation.batch)
         objective = Objective(self.network_, self.scaling_, self.likelihood_, annotation)
         on_disk = is_backed(cells.X)
         sparse = self._sparse(matrix)
@@ -367,7 +367,9 @@ class VAE(Estimator):
             self.library_prior_ = library_prior(log_library, np.maximum(batch, 0)[train_rows], n_batches)
         return Annotation(batch, label, self.library_prior_)
 
-    def _new_network(self, seen: Profile, matrix: Aligned, rows: NDArray[np.int64]) -> VAENetwork:
+    def _new_network(
+        self, seen: Profile, matrix: Aligned, rows: NDArray[np.int64], batch: NDArray[np.int64]
+    ) -> VAENetwork:
         mask, names = None, [f"z{i + 1}" for i in range(self.latent)]
         if self.gene_sets is not None:
             from cellixir.data.gene_sets import pathway_mask
@@ -401,9 +403,12 @@ class VAE(Estimator):
         start = None
         if not shape.masked:
             seed = derived_seed(self.seed, 3)
-            start = linear_start(matrix, rows, self.scaling_, self.likelihood_, self.latent, seed)
+            known = batch if shape.n_batches > 1 else None
+            start = linear_start(matrix, rows, self.scaling_, self.likelihood_, self.latent, seed, known)
             start_linear(network, start, self.scaling_)
         start_at_data(network, self.likelihood_, seen, start.residual if start else None)
+        if shape.learned_library:
+            start_library(network, self.library_prior_)
         device = pick_device(self.device)
         self.scaling_ = Scaling(self.scaling_.library_size, self.scaling_.mean.to(device), self.scaling_.sd.to(device))
         return network.to(device)
@@ -452,7 +457,7 @@ class VAE(Estimator):
 
 def _check(given: Mapping[str, Any]) -> None:
     """Refuse parameters that cannot work."""
-    for name, choices in (("likelihood", Likelihood), ("library", Library)):
+    for name, choices in (("likelihood", Likelihood), ("library", Library), ("activation", Activation)):
         if given[name] not in get_args(choices):
             message = f"{name} must be one of {', '.join(get_args(choices))}, not '{given[name]}'"
             raise ConfigurationError(message)
@@ -462,6 +467,8 @@ def _check(given: Mapping[str, Any]) -> None:
         "kl_warmup": (0, 1),
         "dropout": (0, 0.99),
     }
+    if given["max_epochs"] is not None:
+        bounds["max_epochs"] = (1, math.inf)
     for name, (low, high) in bounds.items():
         if not low <= given[name] <= high:
             message = f"{name} must be from {low} to {high}, not {given[name]}"

@@ -115,14 +115,14 @@ def _draw(
     ax: Axes, rows: pd.DataFrame, metrics: list[str], models: list[str], looks: Mapping[str, tuple[str, str]]
 ) -> tuple[float, float]:
     """Lowest and highest number drawn."""
-    by_pair = rows.set_index(["metric", "model"])
-    ends = []
+    numbers = rows[["value", "low", "high"]].to_numpy(np.float64)
+    by_pair = dict(zip(zip(rows["metric"], rows["model"], strict=True), numbers.tolist(), strict=True))
+    ends: list[float] = []
     for i, metric in enumerate(metrics):
         for j, model in enumerate(models):
             y = i + 0.8 * ((j + 0.5) / len(models) - 0.5)
             colour, marker = looks[model]
-            entry = by_pair.loc[(metric, model)] if (metric, model) in by_pair.index else None
-            value, low, high = (np.nan,) * 3 if entry is None else (float(entry[c]) for c in ("value", "low", "high"))
+            value, low, high = by_pair.get((metric, model), (np.nan, np.nan, np.nan))
             known = np.isfinite(value)
             if known and np.isfinite(low) and np.isfinite(high):
                 ax.plot([low, high], [y, y], color=colour, linewidth=1.8, zorder=2, gid=f"interval-{i}-{j}")

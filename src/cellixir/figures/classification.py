@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import ArrayLike, NDArray
 
 from cellixir.exceptions import DataError, InvalidValues, examples
+from cellixir.figures.names import shortened_apart
 from cellixir.figures.style import INK, KIND_COLOURS, MUTED, SEQUENTIAL, WARM, new_axes, shortened, styled
 
 #: Colours of curves that no kind of model gives one.
 CYCLE = (*KIND_COLOURS.values(), WARM, INK)
+_ROOMY = 0.7  # inches of a cell that holds two lines
+_LETTER = 0.067  # inches of a letter of a name
 
 
 @styled
@@ -125,6 +130,9 @@ def confusion_matrix(
 ) -> Axes:
     """Square table of counts, rows observed and columns called, shaded by the percent of the row.
 
+    Where a cell is too small for its count, as with more than five classes, its percent alone is written, and nothing
+    for 0; the counts of the rows stand beside their names.
+
     Parameters
     ----------
     counts
@@ -136,30 +144,57 @@ def confusion_matrix(
         If the shape is not that of the classes, a count is negative or not finite, or all are 0.
     """
     table = _checked_counts(counts, len(classes))
+    names = shortened_apart(classes, 28)
     share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
-    ax = new_axes(3.9, 3.5) if ax is None else ax
+    ax = _square_axes(names) if ax is None else ax
+    cell = ax.get_window_extent().width / cast(Figure, ax.get_figure(root=True)).dpi / len(names)
     ax.imshow(share, cmap=SEQUENTIAL, vmin=0, vmax=1, gid="cells")
+    write = _write_both if cell >= _ROOMY else _write_percent
     for (row, column), value in np.ndenumerate(table):
-        known = table[row].sum() > 0
         colour = "white" if share[row, column] > 0.45 else INK
-        ax.text(column, row - 0.06, f"{int(value):,}", ha="center", va="center", fontsize=12, fontweight="bold",
-                color=colour, gid=f"count-{row}-{column}")  # fmt: skip
-        ax.text(column, row + 0.16, f"{share[row, column]:.1%} of row" if known else "–", ha="center", va="center",
-                fontsize=8, color=colour, gid=f"percent-{row}-{column}")  # fmt: skip
-    _class_axes(ax, list(classes), table.sum(axis=1))
+        write(ax, row, column, value, share[row, column] if table[row].sum() > 0 else np.nan, colour)
+    _class_axes(ax, names, table.sum(axis=1), cell)
     return ax
 
 
-def _class_axes(ax: Axes, classes: list[str], totals: NDArray[np.float64]) -> None:
-    at = np.arange(len(classes))
+def _square_axes(names: list[str]) -> Axes:
+    """Axes with room for the names of the classes and, for up to five of them, for two lines of text in a cell."""
+    if len(names) <= 2:
+        return new_axes(3.9, 3.5)
+    side = (1.0 if len(names) <= 5 else 0.36) * len(names)
+    margin = 0.9 + 0.07 * max(len(name) for name in names)
+    return new_axes(side + margin + 0.4, side + 0.7 * margin + 0.2)
+
+
+def _write_both(ax: Axes, row: int, column: int, count: float, share: float, colour: str) -> None:
+    ax.text(column, row - 0.06, f"{int(count):,}", ha="center", va="center", fontsize=12, fontweight="bold",
+            color=colour, gid=f"count-{row}-{column}")  # fmt: skip
+    ax.text(column, row + 0.16, f"{share:.1%} of row" if np.isfinite(share) else "–", ha="center", va="center",
+            fontsize=8, color=colour, gid=f"percent-{row}-{column}")  # fmt: skip
+
+
+def _write_percent(ax: Axes, row: int, column: int, count: float, share: float, colour: str) -> None:
+    """Percent without decimals and nothing for 0, where cells are small."""
+    if count > 0:
+        text = f"{100 * share:.0f}" if share >= 0.005 else "<1"
+        ax.text(column, row, text, ha="center", va="center", fontsize=7, color=colour,
+                gid=f"percent-{row}-{column}")  # fmt: skip
+
+
+def _class_axes(ax: Axes, classes: list[str], totals: NDArray[np.float64], cell: float) -> None:
+    at, roomy = np.arange(len(classes)), cell >= _ROOMY
     ax.set_xticks(at, classes, color=INK)
-    ax.set_yticks(at, [f"{name}\n{int(n):,}" for name, n in zip(classes, totals, strict=True)], color=INK)
-    ax.set(xlabel="Called", ylabel="Observed")
-    ax.tick_params(length=0, pad=6)
+    if max(len(name) for name in classes) * _LETTER > cell:
+        for tick in ax.get_xticklabels():
+            tick.set(rotation=45, ha="right", va="top", rotation_mode="anchor")
+    rows = [f"{name}\n{int(n):,}" if roomy else f"{name} ({int(n):,})" for name, n in zip(classes, totals, strict=True)]
+    ax.set_yticks(at, rows, color=INK)
+    ax.set(xlabel="Called" if roomy else "Called (percent of the row)", ylabel="Observed")
+    ax.tick_params(length=0, pad=6 if roomy else 4)
     ax.grid(visible=False)
     for edge in at[1:] - 0.5:
-        ax.axhline(edge, color="white", linewidth=2)
-        ax.axvline(edge, color="white", linewidth=2)
+        ax.axhline(edge, color="white", linewidth=2 if roomy else 1)
+        ax.axvline(edge, color="white", linewidth=2 if roomy else 1)
     ax.spines[:].set_visible(False)
 
 

@@ -137,7 +137,7 @@ def _window(ax: Axes, tables: list[pd.DataFrame]) -> None:
         return
     top = later + 0.12 * span
     ax.set_ylim(low - 0.06 * span, top)
-    ax.text(0.99, 0.99, f"first epochs go up to {highest:.4g}", transform=ax.transAxes, ha="right", va="top",
+    ax.text(0.99, 0.99, f"first epochs go up to {_figures(highest)}", transform=ax.transAxes, ha="right", va="top",
             fontsize=7.5, color=MUTED, gid="clipped")  # fmt: skip
 
 
@@ -173,15 +173,22 @@ def _paint(stops: Mapping[str, pd.DataFrame], colours: Mapping[str, str]) -> dic
 def _run_handles(stops: Mapping[str, pd.DataFrame], paint: Mapping[str, str]) -> list[Line2D]:
     shown = [name for name in stops if paint[name] != OTHER]
     handles = []
-    for name, short in zip(shown, shortened_apart(shown, 28), strict=True):
+    for name, short in zip(shown, shortened_apart(shown, 36), strict=True):
         best = stops[name]
-        text = f"{short}: {best['validation_loss'].iloc[0]:.4g} at {best['epoch'].iloc[0]:g}" if len(best) else short
-        handles.append(Line2D([], [], color=paint[name], linewidth=1.8, label=text.replace(": -", ": −")))
+        text = (
+            f"{short}: {_figures(best['validation_loss'].iloc[0])} at {best['epoch'].iloc[0]:g}" if len(best) else short
+        )
+        handles.append(Line2D([], [], color=paint[name], linewidth=1.8, label=text))
     if len(shown) < len(stops):
         handles.append(Line2D([], [], color=OTHER, linewidth=1.8, label=f"{len(stops) - len(shown)} others"))
     handles.append(Line2D([], [], color=MUTED, linewidth=1.8, marker="o", markersize=4.5, label="validation, lowest"))
     handles.append(Line2D([], [], color=MUTED, linewidth=0.8, dashes=(4, 2), label="training"))
     return handles
+
+
+def _figures(value: float) -> str:
+    """Number with four figures: 224 is 224.0."""
+    return f"{value:#.4g}".removesuffix(".").replace("-", "−")
 
 
 def _runs(history: pd.DataFrame) -> list[pd.DataFrame]:

@@ -143,13 +143,12 @@ def _colours(scores: Floats) -> tuple[Colormap, Normalize]:
 
 def _amounts(rows: pd.DataFrame, size: Size) -> Floats:
     if size == "overlap":
-        return np.maximum(rows["overlap"].to_numpy(np.float64), 0.0)
-    fdr = rows["fdr"].to_numpy(np.float64)
-    return np.minimum(-np.log10(np.maximum(fdr, 10.0**-SURE)), SURE) + 0.0  # no minus zero
+        return np.asarray(np.clip(rows["overlap"].to_numpy(np.float64), 0.0, None))
+    return np.asarray(-np.log10(np.clip(rows["fdr"].to_numpy(np.float64), 10.0**-SURE, 1.0)))
 
 
 def _area(amounts: Floats, most: float) -> Floats:
-    return _AREA[0] + (_AREA[1] - _AREA[0]) * amounts / most
+    return np.interp(amounts, (0.0, most), _AREA)
 
 
 def _frame(ax: Axes, latents: list[str], pathways: list[str], title: str) -> None:

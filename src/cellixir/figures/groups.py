@@ -18,7 +18,7 @@ from cellixir.figures.style import ACCENT
 #: The first ten differ by 0.1 or more in OKLab for normal, red-, green- and blue-blind readers (models of
 #: Machado et al. 2009, IEEE TVCG 15, 1291); the ten that follow by less. Found by exchange of one colour at a time.
 PALETTE = (
-    ACCENT, "#da8f1f", "#0da28f", "#a2326a", "#a27dec", "#7dda7d", "#451f7d", "#7d6a0d", "#eca2ff", "#6a1f0d",
+    ACCENT, "#da8f1f", "#0da28f", "#932c5b", "#a27dec", "#7dda7d", "#451f7d", "#7d6a0d", "#eca2ff", "#6a1f0d",
     "#c78fc7", "#8fb47d", "#7d450d", "#da6a45", "#b45757", "#6a7db4", "#4545a2", "#573257", "#c7c732", "#7dc7da",
 )  # fmt: skip
 MISSING, OTHER = "#dfe2e6", "#8a93a0"
@@ -158,7 +158,7 @@ def as_numbers(values: pd.Series) -> NDArray[np.float64]:
 def _names(values: pd.Series) -> tuple[list[str], NDArray[np.int64]]:
     """Names in order and the place of each cell's name, -1 for none."""
     if isinstance(values.dtype, pd.CategoricalDtype):
-        return [_text(name) for name in values.cat.categories], values.cat.codes.to_numpy(np.int64)
+        return [_text(name) for name in values.cat.categories], np.asarray(values.cat.codes, dtype=np.int64)
     known = values.notna().to_numpy()
     texts = np.array([_text(value) for value in values[known]], dtype=object)
     names = sorted(set(texts), key=natural_key)

@@ -38,8 +38,8 @@ def draw_groups(ax: Axes, points: Floats, groups: Groups, *, gid: str = "cells")
     order = order[groups.codes[order] >= 0]
     _missing(ax, points[groups.codes < 0], size, alpha, gid)
     paint = to_rgba_array(groups.colours)[groups.codes[order]]
-    return ax.scatter(*points[order].T, s=size, c=paint, alpha=alpha, linewidths=0, rasterized=True, zorder=3,
-                      gid=gid)  # fmt: skip
+    x, y = points[order].T
+    return ax.scatter(x, y, s=size, c=paint, alpha=alpha, linewidths=0, rasterized=True, zorder=3, gid=gid)
 
 
 def draw_amounts(
@@ -50,7 +50,8 @@ def draw_amounts(
     known = np.isfinite(amounts)
     _missing(ax, points[~known], size, alpha, gid)
     order = np.flatnonzero(known)[np.argsort(amounts[known], kind="stable")]
-    return ax.scatter(*points[order].T, s=size, c=amounts[order], cmap=AMOUNTS, norm=Normalize(*limits), alpha=alpha,
+    x, y = points[order].T
+    return ax.scatter(x, y, s=size, c=amounts[order], cmap=AMOUNTS, norm=Normalize(*limits), alpha=alpha,
                       linewidths=0, rasterized=True, zorder=3, gid=gid)  # fmt: skip
 
 
@@ -85,15 +86,18 @@ def frame_map(ax: Axes, points: Floats, names: tuple[str, str], title: str) -> N
     ax.set(xticks=[], yticks=[])
     ax.grid(visible=False)
     ax.spines[:].set_visible(False)
-    for gid, name, tip, place, turn in (
-        ("axis-x", names[0], (_ARROW, 0.0), {"xytext": (0, -4), "ha": "left", "va": "top"}, 0),
-        ("axis-y", names[1], (0.0, _ARROW), {"xytext": (-4, 0), "ha": "right", "va": "bottom"}, 90),
-    ):
-        ax.annotate("", tip, (0, 0), xycoords="axes fraction", textcoords="axes fraction", annotation_clip=False,
-                    arrowprops={"arrowstyle": "-|>,head_length=0.25,head_width=0.12", "color": MUTED, "linewidth": 0.8,
-                                "shrinkA": 0, "shrinkB": 0})  # fmt: skip
-        ax.annotate(name, (0, 0), xycoords="axes fraction", textcoords="offset points", fontsize=7.5, color=MUTED,
-                    rotation=turn, gid=gid, annotation_clip=False, **place)  # fmt: skip
+    _arrow(ax, (_ARROW, 0.0))
+    ax.annotate(names[0], (0, 0), xycoords="axes fraction", xytext=(0, -4), textcoords="offset points", fontsize=7.5,
+                color=MUTED, ha="left", va="top", gid="axis-x", annotation_clip=False)  # fmt: skip
+    _arrow(ax, (0.0, _ARROW))
+    ax.annotate(names[1], (0, 0), xycoords="axes fraction", xytext=(-4, 0), textcoords="offset points", fontsize=7.5,
+                color=MUTED, ha="right", va="bottom", rotation=90, gid="axis-y", annotation_clip=False)  # fmt: skip
+
+
+def _arrow(ax: Axes, tip: tuple[float, float]) -> None:
+    ax.annotate("", tip, (0, 0), xycoords="axes fraction", textcoords="axes fraction", annotation_clip=False,
+                arrowprops={"arrowstyle": "-|>,head_length=0.25,head_width=0.12", "color": MUTED, "linewidth": 0.8,
+                            "shrinkA": 0, "shrinkB": 0})  # fmt: skip
 
 
 def amounts_bar(
@@ -119,7 +123,8 @@ def amounts_bar(
 
 
 def _beyond(amounts: Floats, dots: PathCollection) -> Literal["neither", "min", "max", "both"]:
-    low, high = np.nanmin(amounts) < dots.norm.vmin, np.nanmax(amounts) > dots.norm.vmax
+    lowest, highest = dots.get_clim()
+    low, high = bool(np.nanmin(amounts) < lowest), bool(np.nanmax(amounts) > highest)
     if low and high:
         return "both"
     return "min" if low else "max" if high else "neither"
@@ -127,5 +132,6 @@ def _beyond(amounts: Floats, dots: PathCollection) -> Literal["neither", "min", 
 
 def _missing(ax: Axes, points: Floats, size: float, alpha: float, gid: str) -> None:
     if len(points):
-        ax.scatter(*points.T, s=size, color=MISSING, alpha=alpha, linewidths=0, rasterized=True, zorder=2,
+        x, y = points.T
+        ax.scatter(x, y, s=size, color=MISSING, alpha=alpha, linewidths=0, rasterized=True, zorder=2,
                    gid=gid.replace("cells", "missing"))  # fmt: skip

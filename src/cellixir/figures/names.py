@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
+from itertools import count
 
 from cellixir.figures.style import shortened
 
@@ -14,16 +15,17 @@ def shortened_apart(names: Iterable[object], limit: int = 32) -> list[str]:
 
     Names whose beginnings are the same are cut in the middle; where that does not help, they are numbered.
 
-    >>> shortened_apart(["Regulation of TP53 by acetylation", "Regulation of TP53 by methylation"], 23)
+    >>> shortened_apart(["Regulation of TP53 by acetylation", "Regulation of TP53 by methylation"], 24)
     ['Regulation … acetylation', 'Regulation … methylation']
     """
     texts = [str(name) for name in names]
     cut = {text: shortened(text, limit) for text in texts}
-    for make in (_middle_cut, _numbered):
-        shared = Counter(cut.values())
-        alike = [text for text, short in cut.items() if shared[short] > 1]
-        for i, text in enumerate(alike, 1):
-            cut[text] = make(text, limit, i)
+    for text in _alike(cut):
+        cut[text] = _middle_cut(text, limit)
+    taken = set(cut.values())
+    for text in _alike(cut):
+        cut[text] = next(name for i in count(1) if (name := _numbered(text, limit, i)) not in taken or name == text)
+        taken.add(cut[text])
     return [cut[text] for text in texts]
 
 
@@ -33,7 +35,12 @@ def natural_key(text: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part.casefold()) for part in parts]
 
 
-def _middle_cut(text: str, limit: int, _: int) -> str:
+def _alike(cut: dict[str, str]) -> list[str]:
+    shared = Counter(cut.values())
+    return [text for text, short in cut.items() if shared[short] > 1]
+
+
+def _middle_cut(text: str, limit: int) -> str:
     head, tail = (limit - 1) // 2, limit - 1 - (limit - 1) // 2
     return f"{text[:head]}…{text[-tail:]}" if len(text) > limit else text
 

@@ -113,8 +113,8 @@ def test_log_values_are_no_counts_and_the_message_says_all(form) -> None:
     with pytest.raises(InvalidValues) as caught:
         require_scale(named(form(x), uns={"scale": "log2_tpm"}), "zinb")
     assert str(caught.value) == (
-        f"likelihood 'zinb' needs counts, but gene 'g7' of cell 'c41' is 3.217; the values look like log2 TPM (from 0 to "
-        f"{x.max():.3g}). Use likelihood='gaussian', or give the counts; no layer and no raw of these data holds whole "
+        "likelihood 'zinb' needs counts, but gene 'g7' of cell 'c41' is 3.217; the values look like log2 TPM (from 0 "
+        f"to {x.max():.3g}). Use likelihood='gaussian', or give the counts; no layer and no raw of these data holds whole "
         "numbers"
     )
 
@@ -122,20 +122,22 @@ def test_log_values_are_no_counts_and_the_message_says_all(form) -> None:
 def test_the_first_wrong_value_may_be_far_down_or_below_zero() -> None:
     x = np.ones((5000, 3), dtype=np.float32) * 2
     x[4321, 2] = -4
-    with pytest.raises(InvalidValues, match="gene 'g2' of cell 'c4321' is -4; .* unknown scale .from -4 to 2"):
+    with pytest.raises(InvalidValues, match=r"gene 'g2' of cell 'c4321' is -4; .* unknown scale .from -4 to 2"):
         require_counts(named(x))
 
 
 def test_the_counts_are_found_in_layers_and_raw() -> None:
     cells = named(log_values(), layers={"scaled": log_values(), "counts": sp.csr_matrix(counts())})
-    with pytest.raises(InvalidValues, match=r"or the counts: layer 'counts' \(read with layer='counts', or adata.X = adata"):
+    with pytest.raises(
+        InvalidValues, match=r"or the counts: layer 'counts' \(read with layer='counts', or adata.X = adata"
+    ):
         require_scale(cells, "nb")
     del cells.layers["counts"]
     cells.raw = named(counts())
     with pytest.raises(InvalidValues, match=r"or the counts: raw \(read with layer='raw'.* holds whole numbers"):
         require_scale(cells, "nb")
     cells.raw = named(log_values())
-    with pytest.raises(InvalidValues, match="no layer and no raw"):
+    with pytest.raises(InvalidValues, match=r"no layer and no raw"):
         require_scale(cells, "nb")
 
 
@@ -143,7 +145,7 @@ def test_the_counts_are_found_on_disk(tmp_path) -> None:
     written = named(log_values(), layers={"by_gene": sp.csc_matrix(counts()), "umi": sp.csr_matrix(counts())})
     written.write_h5ad(tmp_path / "x.h5ad")
     cells = read_expression(tmp_path / "x.h5ad", backed=True)
-    with pytest.raises(InvalidValues, match="layer 'umi'"):
+    with pytest.raises(InvalidValues, match=r"layer 'umi'"):
         require_scale(cells, "nb")
     assert require_scale(read_expression(tmp_path / "x.h5ad", backed=True, layer="umi"), "auto") == "nb"
 
@@ -151,7 +153,9 @@ def test_the_counts_are_found_on_disk(tmp_path) -> None:
 def test_what_is_recorded_is_believed_unless_the_values_deny_it() -> None:
     few = np.eye(5, dtype=np.float32)
     assert require_scale(named(few, uns={"scale": "counts"}), "nb") == "nb"
-    with pytest.raises(InvalidValues, match="'nb' needs counts, but no value is above 1; .*zeros and ones.*'bernoulli'"):
+    with pytest.raises(
+        InvalidValues, match=r"'nb' needs counts, but no value is above 1; .*zeros and ones.*'bernoulli'"
+    ):
         require_scale(named(few), "nb")
     whole = named(counts(), uns={"scale": "log2_tpm"})
     assert require_scale(whole, "auto") == "gaussian"
@@ -164,7 +168,9 @@ def test_what_is_recorded_is_believed_unless_the_values_deny_it() -> None:
 
 def test_the_ways_out_that_are_named_are_ways_out() -> None:
     cells = named(counts())
-    with pytest.raises(InvalidValues, match=r"these are counts \(whole numbers from 0 to \d+\).*log_normalise\(adata\)"):
+    with pytest.raises(
+        InvalidValues, match=r"these are counts \(whole numbers from 0 to \d+\).*log_normalise\(adata\)"
+    ):
         require_scale(cells, "gaussian")
     assert require_scale(log_normalise(cells), "gaussian") == "gaussian"
     with pytest.raises(InvalidValues, match=r"gene 'g\d+' of cell 'c0' is [2-9].*binarise\(adata\).*likelihood='nb'"):
@@ -175,7 +181,7 @@ def test_the_ways_out_that_are_named_are_ways_out() -> None:
 
 
 def test_a_likelihood_that_is_not_known() -> None:
-    with pytest.raises(ConfigurationError, match="must be one of auto, nb, zinb, gaussian, bernoulli, not 'poisson'"):
+    with pytest.raises(ConfigurationError, match=r"must be one of auto, nb, zinb, gaussian, bernoulli, not 'poisson'"):
         require_scale(named(counts()), "poisson")
 
 
@@ -208,10 +214,10 @@ def test_log_normalise_agrees_with_scanpy() -> None:
 
 
 def test_log_normalise_refuses_what_is_no_count() -> None:
-    with pytest.raises(InvalidValues, match="counts are needed, but gene 'g"):
+    with pytest.raises(InvalidValues, match=r"counts are needed, but gene 'g"):
         log_normalise(named(log_values()))
     for target in (0.0, -1.0, np.nan):
-        with pytest.raises(ConfigurationError, match="no library size"):
+        with pytest.raises(ConfigurationError, match=r"no library size"):
             log_normalise(named(counts()), target)
 
 
@@ -239,5 +245,5 @@ def test_pbmc_of_scanpy() -> None:
     assert require_scale(cells, "auto") == "gaussian"
     raw = cells.raw.to_adata()
     assert guessed_scale(raw, profile(raw)) == "log1p_cpm"
-    with pytest.raises(InvalidValues, match="scaled to one library size"):
+    with pytest.raises(InvalidValues, match=r"scaled to one library size"):
         require_scale(raw, "nb")

@@ -51,7 +51,9 @@ def test_cells_in_rows_stay(tmp_path) -> None:
 
 def test_what_cannot_be_told_is_refused_and_can_be_said(tmp_path) -> None:
     path = write(tmp_path, "id,a,b\nx,1,2\ny,3,4\nz,5,6\n")
-    with pytest.raises(ConfigurationError, match=r"rows \('x', 'y', 'z'\) or its columns \('a', 'b'\).*cells_are=\"rows"):
+    with pytest.raises(
+        ConfigurationError, match=r"rows \('x', 'y', 'z'\) or its columns \('a', 'b'\).*cells_are=\"rows"
+    ):
         read_expression(path)
     assert read_expression(path, cells_are="rows").shape == (3, 2)
     turned = read_expression(path, cells_are="columns")
@@ -68,14 +70,19 @@ def test_barcodes_tell_the_cells_where_genes_are_numbers() -> None:
 
 
 def test_genes_on_both_sides_are_refused() -> None:
-    with pytest.raises(ConfigurationError, match="cannot be told"):
+    with pytest.raises(ConfigurationError, match=r"cannot be told"):
         side_of_cells(["ACTB", "TP53"], ["ACTB", "TP53"], source="x")
 
 
 def test_known_genes() -> None:
     genes = ["ACTB", "Gapdh", "RPL13A", "Rps6", "mt-Co1", "ENSMUSG00000000001", "ENSG00000141510.17", "FBgn0000008"]
     assert known_genes(genes) == len(genes)
-    assert known_genes(["cell_1", "AAACCTGAGATAGGAG-1", "s1", "Cy80_II_CD45_B07", "7", "A1", "sample 3", "RPL", "C3", "actb"]) == 0
+    assert (
+        known_genes(
+            ["cell_1", "AAACCTGAGATAGGAG-1", "s1", "Cy80_II_CD45_B07", "7", "A1", "sample 3", "RPL", "C3", "actb"]
+        )
+        == 0
+    )
 
 
 @pytest.mark.parametrize(
@@ -204,10 +211,10 @@ def test_packed_files_that_are_cut_off(tmp_path) -> None:
     cut = tmp_path / "x.csv.gz"
     for broken in (raw[: len(raw) // 2], raw[:-4], raw[:200] + b"\0" * 50 + raw[250:]):
         cut.write_bytes(broken)
-        with pytest.raises(ReadError, match="cut off or damaged"):
+        with pytest.raises(ReadError, match=r"cut off or damaged"):
             read_expression(cut)
     cut.write_text(rows)
-    with pytest.raises(ReadError, match="is named .gz but is not gzip"):
+    with pytest.raises(ReadError, match=r"is named .gz but is not gzip"):
         read_expression(cut)
     plain = tmp_path / "x.csv"
     plain.write_bytes(raw)

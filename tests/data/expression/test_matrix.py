@@ -181,7 +181,7 @@ def test_what_is_not_finite_is_named_with_cell_and_gene(how, value, word, tmp_pa
 
 
 def test_what_float32_cannot_hold_is_infinite() -> None:
-    with pytest.raises(InvalidValues, match="gene 'g1' in cell 'c0' is inf"):
+    with pytest.raises(InvalidValues, match=r"gene 'g1' in cell 'c0' is inf"):
         profile(named(np.array([[1, 1e300]])))
 
 
@@ -197,15 +197,15 @@ def test_an_empty_matrix_is_refused() -> None:
     for shape in ((0, 3), (3, 0)):
         with pytest.raises(DataError, match=rf"empty \({shape[0]} cells x {shape[1]} genes\)"):
             profile(named(np.zeros(shape, dtype=np.float32)))
-    with pytest.raises(DataError, match="matrix is empty"):
+    with pytest.raises(DataError, match=r"matrix is empty"):
         profile(ad.AnnData(obs=pd.DataFrame(index=["a"]), var=pd.DataFrame(index=["b"])))
 
 
 def test_a_matrix_on_disk_by_column_is_refused(tmp_path) -> None:
     matrix = on_disk(counts(), "csc h5ad", tmp_path)
-    with pytest.raises(ConfigurationError, match="by column"):
+    with pytest.raises(ConfigurationError, match=r"by column"):
         next(blocks(matrix))
-    with pytest.raises(ConfigurationError, match="by column"):
+    with pytest.raises(ConfigurationError, match=r"by column"):
         take(matrix, np.array([1]))
 
 

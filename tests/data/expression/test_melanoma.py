@@ -17,7 +17,12 @@ TUMOURS = ["72", "58", "71", "79", "79", "81"]
 MALIGNANT = ["1", "1", "2", "2", "0", "1"]
 # the third is malignant and carries the code of a T cell; the fifth is unresolved and carries one too
 TYPES = ["1", "2", "1", "0", "6", "0"]
-ROWS = [("C9orf152", "0 0 0 0 0 2.5"), ("MARCH1", "1 0 0 0 0 0"), ("RPS11", "9.2 8.1 9 7 8 3.25"), ("MARCH1", "0 3 0 0 0 0")]
+ROWS = [
+    ("C9orf152", "0 0 0 0 0 2.5"),
+    ("MARCH1", "1 0 0 0 0 0"),
+    ("RPS11", "9.2 8.1 9 7 8 3.25"),
+    ("MARCH1", "0 3 0 0 0 0"),
+]
 HEAD = {
     "tumor": TUMOURS,
     "malignant(1=no,2=yes,0=unresolved)": MALIGNANT,
@@ -27,7 +32,11 @@ HEAD = {
 
 def write_gse72056(folder: Path, name: str = "GSE72056_melanoma_single_cell_revised_v2.txt.gz", **change) -> Path:
     head = HEAD | change
-    lines = [["Cell", *CELLS], *([key, *row] for key, row in head.items()), *([gene, *row.split()] for gene, row in ROWS)]
+    lines = [
+        ["Cell", *CELLS],
+        *([key, *row] for key, row in head.items()),
+        *([gene, *row.split()] for gene, row in ROWS),
+    ]
     path = folder / name
     path.write_bytes(gzip.compress("\n".join("\t".join(line) for line in lines).encode()))
     return path
@@ -69,7 +78,10 @@ def test_gse72056_can_be_written_and_read(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"malignant(1=no,2=yes,0=unresolved)": ["1", "1", "3", "2", "0", "1"]}, "cell 'Cy71.*' has malignant '3'; the codes"),
+        (
+            {"malignant(1=no,2=yes,0=unresolved)": ["1", "1", "3", "2", "0", "1"]},
+            "cell 'Cy71.*' has malignant '3'; the codes",
+        ),
         (
             {"non-malignant cell type (1=T,2=B,3=Macro.4=Endo.,5=CAF;6=NK)": ["1", "2", "1", "9", "6", "0"]},
             "cell 'c4' has cell type '9'; the codes are 0, 1, 2, 3, 4, 5, 6",
@@ -85,12 +97,14 @@ def test_gse72056_with_strange_codes(tmp_path, change, message) -> None:
 def test_other_tables_are_not_in_the_layout(tmp_path) -> None:
     path = tmp_path / "x.txt"
     path.write_text("gene\tc1\nACTB\t1\n")
-    with pytest.raises(ReadError, match="not in the layout of GSE72056: a line that begins with 'tumor'.* not 'ACTB'"):
+    with pytest.raises(ReadError, match=r"not in the layout of GSE72056: a line that begins with 'tumor'.* not 'ACTB'"):
         read_expression(path, layout="gse72056")
     path.write_text("Cell\tc1\ntumor\t72\n")
-    with pytest.raises(ReadError, match="ends where another line was expected"):
+    with pytest.raises(ReadError, match=r"ends where another line was expected"):
         read_expression(path)
-    with pytest.raises(ReadError, match=r"needs the annotation of its cells; put 'x.txt_cell.annotations.csv.gz' beside"):
+    with pytest.raises(
+        ReadError, match=r"needs the annotation of its cells; put 'x.txt_cell.annotations.csv.gz' beside"
+    ):
         read_expression(path, layout="gse115978")
 
 

@@ -106,7 +106,7 @@ def test_mtx_of_cells_x_genes_is_seen(tmp_path) -> None:
 
 
 def test_mtx_that_does_not_fit_its_names(tmp_path) -> None:
-    with pytest.raises(ReadError, match="is 5 x 3, but there are 4 features and 3 barcodes beside it"):
+    with pytest.raises(ReadError, match=r"is 5 x 3, but there are 4 features and 3 barcodes beside it"):
         read_expression(write_mtx(tmp_path / "run", x=np.ones((5, 3), dtype=int)))
 
 
@@ -148,7 +148,7 @@ def test_repeated_symbols_are_added_up(tmp_path, monkeypatch) -> None:
 
 
 def test_repeated_barcodes_are_refused(tmp_path) -> None:
-    with pytest.raises(DuplicateIds, match="cells stand more than once"):
+    with pytest.raises(DuplicateIds, match=r"cells stand more than once"):
         read_expression(write_h5(tmp_path / "x.h5", barcodes=words([BARCODES[0]] * 2 + [BARCODES[2]])))
 
 
@@ -176,14 +176,14 @@ def test_h5_of_something_else(tmp_path) -> None:
     path = tmp_path / "x.h5"
     with h5py.File(path, "w") as file:
         file["weights"] = np.ones(3)
-    with pytest.raises(ReadError, match="is no 10x .h5 file: it has no group 'matrix', but 'weights'$"):
+    with pytest.raises(ReadError, match=r"is no 10x .h5 file: it has no group 'matrix', but 'weights'$"):
         read_expression(path)
     with h5py.File(path, "w") as file:
         file["X"], file["obs"], file["var"] = 1, 2, 3
-    with pytest.raises(ReadError, match="it looks like .h5ad, so name it that"):
+    with pytest.raises(ReadError, match=r"it looks like .h5ad, so name it that"):
         read_expression(path)
     path.write_bytes(write_h5(tmp_path / "y.h5").read_bytes()[:3000])
-    with pytest.raises(ReadError, match="is not a 10x .h5 file, or is cut off .*truncated"):
+    with pytest.raises(ReadError, match=r"is not a 10x .h5 file, or is cut off .*truncated"):
         read_expression(path)
 
 
@@ -199,7 +199,7 @@ def test_a_file_of_antibodies_only(tmp_path, monkeypatch) -> None:
 
 
 def test_they_cannot_stay_on_disk(tmp_path) -> None:
-    with pytest.raises(ConfigurationError, match="only .h5ad and zarr can stay on disk"):
+    with pytest.raises(ConfigurationError, match=r"only .h5ad and zarr can stay on disk"):
         read_expression(write_h5(tmp_path / "x.h5"), backed=True)
 
 

@@ -90,16 +90,16 @@ def _print(table: pd.DataFrame) -> None:
     from rich.table import Table
 
     columns = {
-        "experiment": "experiment", "latent": "latent", "held_out_elbo": "held-out\nELBO", "ari": "ARI",
-        "pca_ari": "of PCA", "nmi": "NMI", "pca_nmi": "of PCA", "accuracy": "accuracy", "pca_accuracy": "of PCA",
-        "best_epoch": "best\nepoch", "epochs": "epochs", "converged": "converged", "seconds": "seconds",
+        "experiment": "experiment", "latent": "latent", "held_out_elbo": "ELBO", "ari": "ARI", "pca_ari": "PCA\nARI",
+        "nmi": "NMI", "pca_nmi": "PCA\nNMI", "accuracy": "accu-\nracy", "pca_accuracy": "PCA\nacc.",
+        "best_epoch": "best\nepoch", "converged": "con-\nverged", "seconds": "sec-\nonds",
     }  # fmt: skip
     shown = Table(title="Experiments, on held-out cells", title_justify="left")
     there = [column for column in columns if column in table]
     for column in there:
         shown.add_column(columns[column], justify="left" if column == "experiment" else "right")
     for row in table.to_dict(orient="records"):
-        shown.add_row(*(_text(row[column]) for column in there))
+        shown.add_row(*(f"{row[c]:.1f}" if c in ("held_out_elbo", "seconds") else _text(row[c]) for c in there))
     Console(width=None if sys.stdout.isatty() else 120).print(shown)
 
 

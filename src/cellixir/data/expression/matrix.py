@@ -38,13 +38,16 @@ def blocks(x: Any, size: int = BLOCK) -> Iterator[tuple[int, Rows]]:
     ConfigurationError
         If the matrix is on disk by column, so that reading a row means reading all of it.
     DataError
-        If a sparse matrix names columns that it does not have.
+        If a sparse matrix on disk names places that it does not have.
     """
     _check_by_row(x)
     if sp.issparse(x) and x.format != "csr":  # cutting rows out of columns would pass the matrix for each block
         x = x.tocsr()
     for start in range(0, x.shape[0], size):
-        yield start, _in_memory(x[start : start + size])
+        rows = x[start : start + size]
+        if is_backed(x) and sp.issparse(rows):
+            _refuse_damaged(rows)
+        yield start, _in_memory(rows)
 
 
 def take(x: Any, rows: NDArray[np.integer[Any]]) -> Rows:
@@ -198,7 +201,6 @@ def _in_memory(rows: Any) -> Rows:
 def _as_float32(rows: Any) -> Rows:
     if sp.issparse(rows):
         found = sp.csr_matrix(rows, dtype=np.float32)
-        _refuse_damaged(found)
         found.sum_duplicates()
         found.eliminate_zeros()
         return found
@@ -206,12 +208,12 @@ def _as_float32(rows: Any) -> Rows:
 
 
 def _refuse_damaged(rows: Any) -> None:
-    """Refuse columns that do not exist: SciPy would read and write beyond its arrays."""
-    columns = rows.indices
-    if columns.size and (columns.min() < 0 or columns.max() >= rows.shape[1]):
-        wrong = columns.min() if columns.min() < 0 else columns.max()
-        message = f"the matrix is damaged: a value stands in column {wrong} of {rows.shape[1]}; write or download it again"
-        raise DataError(message)
+    """Refuse places that do not exist: SciPy would read and write beyond its arrays."""
+    try:
+        rows.check_format(full_check=True)
+    except ValueError as error:
+        message = f"the sparse matrix is damaged ({error}); write or download it again"
+        raise DataError(message) from error
 
 
 def _check_by_row(x: Any) -> None:
