@@ -18,6 +18,15 @@ from cellixir.exceptions import CellixirError
 FAST = ("--latent", "3", "--hidden", "8", "--epochs", "4", "--no-maps", "--folds", "2")
 
 
+pytest.importorskip("igraph")  # metrics on labels cluster
+
+
+@pytest.fixture(autouse=True)
+def few_clusterings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two seeds of each clustering instead of ten: these tests are not about their mean."""
+    monkeypatch.setattr("cellixir.embedding.evaluation.N_CLUSTERINGS", 2)
+
+
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Counts of three types with eight genes each, their gene sets, and a file of experiments."""

@@ -18,7 +18,7 @@ from cellixir.exceptions import DataError, InvalidValues
 from cellixir.figures.cells import gene_maps, latent_map, latent_maps
 from cellixir.figures.groups import MISSING, OTHER, PALETTE
 from cellixir.figures.map_labels import at_home, label_groups
-from cellixir.figures.map_panel import AMOUNTS, point_alpha, point_size, range_of
+from cellixir.figures.map_panel import AMOUNTS, WIDTH, point_alpha, point_size, range_of
 from cellixir.figures.style import new_axes
 
 XY = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0], [5.0, 5.0], [4.0, 5.0]])
@@ -208,6 +208,7 @@ def test_points_shrink_with_the_number_of_cells():
     assert sizes == sorted(sizes, reverse=True)
     assert point_size(200) == pytest.approx(30)
     assert 0.4 <= point_size(200_000) < 0.6
+    assert point_size(200, WIDTH / 2) == pytest.approx(30 / 4)
     assert [point_alpha(n) for n in (1, 2000, 10**7)] == [0.9, 0.9, 0.6]
 
 

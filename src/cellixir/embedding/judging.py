@@ -74,7 +74,7 @@ def latents_beside(
     table = evaluate(same, labels, groups=groups, seed=seed, on_note=on_note).set_index(["model", "metric"])
 
     def found(model: str, metric: str) -> Interval:
-        value, low, high = (float(table.loc[(model, metric), end]) for end in ("value", "low", "high"))
+        value, low, high = (float(table[end][model, metric]) for end in ("value", "low", "high"))
         return Interval(value, low, high)
 
     return {

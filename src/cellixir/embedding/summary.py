@@ -28,8 +28,19 @@ def headline(scores: pd.DataFrame, metrics: Mapping[str, Any], n_clusters: int) 
     numbers = f"difference {row['difference']:+.3f} [{low:+.3f}, {high:+.3f}]".replace("-", "−")
     return (
         f"{what[name]} {row['vae']:.3f} [{row['vae_low']:.3f}, {row['vae_high']:.3f}] from {metrics['latent']} "
-        f"latents: {verdict} PCA of the same dimension, {row['pca']:.3f} ({numbers})."
+        f"latents: {verdict} PCA of the same dimension, {row['pca']:.3f} ({numbers}).{_others(scores, name)}"
     )
+
+
+def _others(scores: pd.DataFrame, name: str) -> str:
+    """What the metrics beside the first say, so that a headline about one does not hide the rest."""
+    rest = scores[scores["metric"] != name]
+    if rest.empty:
+        return ""
+    better, worse = int((rest["difference_low"] > 0).sum()), int((rest["difference_high"] < 0).sum())
+    if not better and not worse:
+        return f" The other {len(rest)} metrics show no difference either way."
+    return f" Of {len(rest)} other metrics the VAE is better by {better}, PCA by {worse}."
 
 
 def score_table(beside: dict[str, Beside]) -> pd.DataFrame:

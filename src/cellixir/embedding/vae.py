@@ -18,6 +18,7 @@ from cellixir.embedding.axes import learn_axes
 from cellixir.embedding.batches import Batch, Cells
 from cellixir.embedding.checks import require_same_scale, require_values
 from cellixir.embedding.genes import Missing, align, refuse_repeated_genes
+from cellixir.embedding.head import refit_head
 from cellixir.embedding.preparation import (
     codes,
     column_of,
@@ -32,7 +33,7 @@ from cellixir.embedding.task import COUNTS, WIDE, Annotation, Objective, Scaling
 from cellixir.estimator import Estimator
 from cellixir.exceptions import ConfigurationError, DataError, NotFitted
 from cellixir.nn.vae import Activation, VAENetwork, VAEShape
-from cellixir.training import Epoch, TrainingConfig, derived_seed, pick_device, train
+from cellixir.training import Epoch, TrainingConfig, derived_seed, pick_device, threads_for, train
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -189,15 +190,19 @@ class VAE(Estimator):
             warmup=self.kl_warmup,
             head_weight=self.head_weight if self.classes_ else 0.0,
         )
-        history = train(
-            task,
-            config,
-            seed=derived_seed(self.seed, 2),
-            checkpoint=checkpoint,
-            signature=f"{self._settings()} {seen.fingerprint}",
-            on_epoch=None if on_epoch is None else lambda epoch: on_epoch(epoch, config.max_epochs),
-        )
+        work = config.batch_size * len(self.genes_) * (self.hidden + len(self.latent_names_))
+        with threads_for(work if task.train.sparse else math.inf):
+            history = train(
+                task,
+                config,
+                seed=derived_seed(self.seed, 2),
+                checkpoint=checkpoint,
+                signature=f"{self._settings()} {seen.fingerprint}",
+                on_epoch=None if on_epoch is None else lambda epoch: on_epoch(epoch, config.max_epochs),
+            )
         self.history_ = pd.DataFrame([asdict(epoch) for epoch in history])
+        if self.classes_:
+            refit_head(objective, task.train, WIDE)
         self.axes_, self.loadings_ = learn_axes(objective, task.train, derived_seed(self.seed, 4))
         self.n_cells_ = {"train": len(train_rows), "validation": len(validation_rows)}
         return self

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from cellixir.exceptions import DataError, InvalidValues
 from cellixir.figures.groups import Groups, as_column, as_groups, as_numbers, is_numbers
 from cellixir.figures.map_labels import label_groups
-from cellixir.figures.map_panel import amounts_bar, draw_amounts, draw_groups, frame_map, range_of
+from cellixir.figures.map_panel import WIDTH, amounts_bar, draw_amounts, draw_groups, frame_map, range_of
 from cellixir.figures.map_places import Map, as_map, as_maps
 from cellixir.figures.style import MUTED, new_axes, shortened, styled
 
@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 Kind = Literal["auto", "groups", "numbers"]
 
 MOST_GENES = 48
-_PANEL = 3.9  # inches
+_BESIDE, _SMALL = 2.9, 2.05  # inches of a panel
 _LEGEND: dict[str, Any] = {
     "alignment": "left",
     "labelspacing": 0.35,
@@ -80,7 +80,7 @@ def latent_map(
     legend = legend or _legend_title(values)
     if _are_numbers(values, kind):
         amounts = as_numbers(values)
-        ax = new_axes(_PANEL + 0.9, _PANEL) if ax is None else ax
+        ax = new_axes(WIDTH + 0.9, WIDTH) if ax is None else ax
         dots = draw_amounts(ax, points, amounts, range_of(amounts))
         frame_map(ax, points, cells.names, title)
         amounts_bar(ax, dots, amounts, legend)
@@ -88,7 +88,7 @@ def latent_map(
     groups = as_groups(values, colours=colours)
     handles = groups.handles()
     widest = max(len(str(handle.get_label())) for handle in handles)
-    ax = new_axes(_PANEL + 0.55 + 0.066 * max(widest, len(legend)), _PANEL) if ax is None else ax
+    ax = new_axes(WIDTH + 0.55 + 0.066 * max(widest, len(legend)), WIDTH) if ax is None else ax
     draw_groups(ax, points, groups)
     frame_map(ax, points, cells.names, title)
     ax.legend(handles=handles, title=legend, loc="upper left", bbox_to_anchor=(1.02, 1.0), **_LEGEND)
@@ -130,10 +130,10 @@ def latent_maps(
     values = as_column(colour, len(maps[0][1].points), index)
     legend = legend or _legend_title(values)
     if _are_numbers(values, kind):
-        figure, axes = _grid(len(maps), ncols, 2.9, 0.3, legend=0.7)
+        figure, axes = _grid(len(maps), ncols, _BESIDE, 0.3, legend=0.7)
         _amounts_beside(axes, maps, as_numbers(values), legend)
         return figure
-    figure, axes = _grid(len(maps), ncols, 2.9, 0.3, legend=2.2)
+    figure, axes = _grid(len(maps), ncols, _BESIDE, 0.3, legend=2.2)
     _groups_beside(figure, axes, maps, as_groups(values, colours=colours), legend, labels=labels)
     return figure
 
@@ -179,7 +179,7 @@ def gene_maps(
     if all(amounts is None for amounts in known):
         message = f"none of {len(known)} genes has a finite value; leave the figure out"
         raise InvalidValues(message)
-    figure, axes = _grid(len(columns), ncols, 2.05, 0.3, legend=0.0)
+    figure, axes = _grid(len(columns), ncols, _SMALL, 0.3, legend=0.0)
     for i, (ax, column, amounts) in enumerate(zip(axes, columns, known, strict=True)):
         _gene(ax, cells.points[cells.placed], amounts, i)
         frame_map(ax, cells.points[cells.placed], cells.names if i == 0 else ("", ""), shortened(column.name, 24))
@@ -191,7 +191,7 @@ def gene_maps(
 def _amounts_beside(axes: list[Axes], maps: list[tuple[str, Map]], amounts: Floats, legend: str) -> None:
     for i, (ax, (title, cells)) in enumerate(zip(axes, maps, strict=True)):
         points = cells.points[cells.placed]
-        dots = draw_amounts(ax, points, amounts[cells.placed], range_of(amounts), gid=f"cells-{i}")
+        dots = draw_amounts(ax, points, amounts[cells.placed], range_of(amounts), width=_BESIDE, gid=f"cells-{i}")
         frame_map(ax, points, cells.names, shortened(title))
     amounts_bar(axes, dots, amounts, legend)
 
@@ -200,7 +200,7 @@ def _groups_beside(
     figure: Figure, axes: list[Axes], maps: list[tuple[str, Map]], groups: Groups, legend: str, *, labels: bool
 ) -> None:
     for i, (ax, (title, cells)) in enumerate(zip(axes, maps, strict=True)):
-        draw_groups(ax, cells.points[cells.placed], groups.of(cells.placed), gid=f"cells-{i}")
+        draw_groups(ax, cells.points[cells.placed], groups.of(cells.placed), width=_BESIDE, gid=f"cells-{i}")
         frame_map(ax, cells.points[cells.placed], cells.names, shortened(title))
     figure.legend(handles=groups.handles(), title=legend, loc="outside right upper", **_LEGEND)
     if not labels:
@@ -214,7 +214,7 @@ def _gene(ax: Axes, points: Floats, amounts: Floats | None, i: int) -> None:
     if amounts is None:
         ax.text(0.5, 0.5, "no value", transform=ax.transAxes, ha="center", color=MUTED, gid=f"none-{i}")
         return
-    dots = draw_amounts(ax, points, amounts, range_of(amounts), gid=f"cells-{i}")
+    dots = draw_amounts(ax, points, amounts, range_of(amounts), width=_SMALL, gid=f"cells-{i}")
     amounts_bar(ax, dots, amounts, "", small=True)
 
 

@@ -20,20 +20,26 @@ Floats = NDArray[np.float64]
 
 # The lightest of the house colours would be lost on white, and be taken for a missing value.
 AMOUNTS = LinearSegmentedColormap.from_list("amounts", [SEQUENTIAL(share) for share in np.linspace(0.12, 1.0, 64)])
+#: Inches of a panel that stands alone.
+WIDTH = 3.9
 CLIP = (1.0, 99.0)
 _ARROW = 0.16  # of the panel's width
 _SEED = 0
 
 
-def draw_groups(ax: Axes, points: Floats, groups: Groups, *, gid: str = "cells") -> PathCollection:
+def draw_groups(
+    ax: Axes, points: Floats, groups: Groups, *, width: float = WIDTH, gid: str = "cells"
+) -> PathCollection:
     """Points in the colours of their groups, in random order so that no group hides another; missing ones below.
 
     Parameters
     ----------
     points
         Finite places, shape ``(n_cells, 2)``.
+    width
+        Of the panel, in inches; points are smaller in a smaller panel.
     """
-    size, alpha = point_size(len(points)), point_alpha(len(points))
+    size, alpha = point_size(len(points), width), point_alpha(len(points))
     order = np.random.default_rng(_SEED).permutation(len(points))
     order = order[groups.codes[order] >= 0]
     _missing(ax, points[groups.codes < 0], size, alpha, gid)
@@ -43,10 +49,16 @@ def draw_groups(ax: Axes, points: Floats, groups: Groups, *, gid: str = "cells")
 
 
 def draw_amounts(
-    ax: Axes, points: Floats, amounts: Floats, limits: tuple[float, float], *, gid: str = "cells"
+    ax: Axes,
+    points: Floats,
+    amounts: Floats,
+    limits: tuple[float, float],
+    *,
+    width: float = WIDTH,
+    gid: str = "cells",
 ) -> PathCollection:
     """Points in the colours of their amounts, high ones on top and cells without an amount below."""
-    size, alpha = point_size(len(points)), point_alpha(len(points))
+    size, alpha = point_size(len(points), width), point_alpha(len(points))
     known = np.isfinite(amounts)
     _missing(ax, points[~known], size, alpha, gid)
     order = np.flatnonzero(known)[np.argsort(amounts[known], kind="stable")]
@@ -67,9 +79,12 @@ def range_of(amounts: Floats) -> tuple[float, float]:
     return (low, high) if high > low else (low, low + 1.0)
 
 
-def point_size(n: int) -> float:
-    """Area of a point of a map of ``n`` cells, in square points: 30 for 200 cells, half a point for 200,000."""
-    return float(np.clip(30.0 * (200.0 / max(n, 1)) ** 0.6, 0.4, 40.0))
+def point_size(n: int, width: float = WIDTH) -> float:
+    """Area of a point of a map of ``n`` cells, in square points: 30 for 200 cells, half a point for 200,000.
+
+    It goes with the area of the panel, but is never below a quarter of a square point.
+    """
+    return float(max(np.clip(30.0 * (200.0 / max(n, 1)) ** 0.6, 0.4, 40.0) * (width / WIDTH) ** 2, 0.25))
 
 
 def point_alpha(n: int) -> float:

@@ -15,8 +15,8 @@ def shortened_apart(names: Iterable[object], limit: int = 32) -> list[str]:
 
     Names whose beginnings are the same are cut in the middle; where that does not help, they are numbered.
 
-    >>> shortened_apart(["Regulation of TP53 by acetylation", "Regulation of TP53 by methylation"], 24)
-    ['Regulation … acetylation', 'Regulation … methylation']
+    >>> shortened_apart(["Regulation of TP53 by acetylation", "Regulation of TP53 by methylation"], 22)
+    ['Regulation…acetylation', 'Regulation…methylation']
     """
     texts = [str(name) for name in names]
     cut = {text: shortened(text, limit) for text in texts}

@@ -9,6 +9,7 @@ import pytest
 import scipy.sparse as sp
 
 from cellixir.data.expression import binarise, log_normalise, profile, read_expression, require_counts, require_scale
+from cellixir.data.expression.matrix import BLOCK
 from cellixir.data.expression.scale import guessed_scale
 from cellixir.data.omics import SCALES, guess_scale
 from cellixir.exceptions import ConfigurationError, InvalidValues
@@ -54,6 +55,8 @@ STANDARD = (log_values() - log_values().mean(axis=0)) / log_values().std(axis=0)
         (scaled(counts(), 1e4), "log1p_cpm"),
         (scaled(counts(), 60.0), "log1p_cpm"),
         (scaled(counts(), 1e4)[:, 5:30], "log1p_cpm"),  # some genes only: cells no longer add up
+        (np.log1p(np.random.default_rng(1).dirichlet(np.full(50, 0.3), 30) * 1e4), "log1p_cpm"),
+        (np.random.default_rng(1).choice([1, 1.7, 2.2, 3.1], (30, 200), p=[0.97, 0.01, 0.01, 0.01]), "unknown"),
         (log_values(), "log2_tpm"),
         (log_values() / 3, "unknown"),
         (np.exp2(log_values()) - 0.5, "unknown"),
@@ -114,8 +117,8 @@ def test_log_values_are_no_counts_and_the_message_says_all(form) -> None:
         require_scale(named(form(x), uns={"scale": "log2_tpm"}), "zinb")
     assert str(caught.value) == (
         "likelihood 'zinb' needs counts, but gene 'g7' of cell 'c41' is 3.217; the values look like log2 TPM (from 0 "
-        f"to {x.max():.3g}). Use likelihood='gaussian', or give the counts; no layer and no raw of these data holds whole "
-        "numbers"
+        f"to {x.max():.3g}). Use likelihood='gaussian', or give the counts; no layer and no raw of these data holds "
+        "whole numbers"
     )
 
 
@@ -221,12 +224,15 @@ def test_log_normalise_refuses_what_is_no_count() -> None:
             log_normalise(named(counts()), target)
 
 
-def test_from_disk(tmp_path) -> None:
-    named(sp.csr_matrix(counts())).write_h5ad(tmp_path / "x.h5ad")
+def test_from_disk_and_over_several_blocks(tmp_path) -> None:
+    x = counts(BLOCK + 70) + np.eye(BLOCK + 70, 40, dtype=np.float32)
+    x[:, 0] += 1
+    named(sp.csr_matrix(x)).write_h5ad(tmp_path / "x.h5ad")
     whole = read_expression(tmp_path / "x.h5ad")
     there = read_expression(tmp_path / "x.h5ad", backed=True)
     np.testing.assert_array_equal(log_normalise(there).X.toarray(), log_normalise(whole).X.toarray())
-    np.testing.assert_array_equal(binarise(there).X.toarray(), counts() > 0)
+    np.testing.assert_allclose(np.expm1(log_normalise(there, 1e4).X.toarray()).sum(axis=1), 1e4, rtol=1e-5)
+    np.testing.assert_array_equal(binarise(there).X.toarray(), x > 0)
 
 
 @pytest.mark.parametrize("form", FORMS)

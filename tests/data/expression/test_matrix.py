@@ -32,6 +32,12 @@ def counts(n_cells: int = 50, n_genes: int = 7, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).poisson(0.6, (n_cells, n_genes)).astype(np.float32)
 
 
+def with_zeros_written_out(x: np.ndarray) -> sp.csr_matrix:
+    full = sp.csr_matrix(np.ones_like(x))
+    full.data[:] = x.ravel()
+    return full
+
+
 def write_zarr(cells: ad.AnnData, path: Path) -> Path:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Writing zarr v2|zarr v3 autosharding|Consolidated metadata")
@@ -57,7 +63,7 @@ IN_MEMORY: dict[str, Callable[[np.ndarray], Any]] = {
     "csr array": sp.csr_array,
     "csc": sp.csc_matrix,
     "whole numbers": lambda x: sp.csr_matrix(x.astype(np.int64)),
-    "explicit zeros": lambda x: sp.csr_matrix(x + 1) - sp.csr_matrix(np.ones_like(x)),
+    "explicit zeros": lambda x: with_zeros_written_out(x),
 }
 ON_DISK = ["csr h5ad", "dense h5ad", "csr zarr", "dense zarr"]
 
@@ -79,6 +85,7 @@ def test_blocks_and_takes_are_the_rows_wherever_the_matrix_stands(kept) -> None:
     assert [start for start, _ in found] == [0, 8, 16, 24, 32, 40, 48]
     assert all(block.dtype == np.float32 for _, block in found)
     np.testing.assert_array_equal(np.concatenate([dense(block) for _, block in found]), x)
+    assert all(block.nnz == np.count_nonzero(block.data) for _, block in found if sp.issparse(block))
     rows = np.array([31, 2, 2, 49, 0, 17])
     np.testing.assert_array_equal(dense(take(matrix, rows)), x[rows])
     assert take(matrix, np.array([], dtype=int)).shape == (0, 7)
@@ -139,13 +146,17 @@ def test_dense_and_sparse_profiles_agree(x) -> None:
 
 def test_the_fingerprint_sees_values_places_and_names() -> None:
     x = counts()
-    other, moved = x.copy(), x.copy()
+    other, moved, shifted = x.copy(), x.copy(), x.copy()
     other[3, 2] += 1
+    shifted[:2, :] = 0
+    shifted[0, 0] = 1
+    next_door = shifted.copy()
+    next_door[0, :2] = 0, 1
     moved[0], moved[1] = x[1], x[0]
     renamed = named(x)
     renamed.var_names = [f"h{i}" for i in range(7)]
-    prints = [profile(cells).fingerprint for cells in (named(x), named(other), named(moved), renamed)]
-    assert len(set(prints)) == 4
+    prints = [profile(cells).fingerprint for cells in (*map(named, (x, other, moved, shifted, next_door)), renamed)]
+    assert len(set(prints)) == 6
 
 
 @pytest.mark.parametrize(

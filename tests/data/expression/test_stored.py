@@ -157,6 +157,14 @@ def test_notes_survive_writing_and_are_not_said_twice(tmp_path) -> None:
     assert first.uns["notes"][-1] == "left out, as they have no count: 1 of 30 cells ('c4')"
 
 
+def test_a_note_that_comes_again_is_kept_once(tmp_path) -> None:
+    first = read_expression(write(make(sp.csr_matrix(counts() * 2**22 * 3)), tmp_path))
+    first.write_h5ad(tmp_path / "again.h5ad")
+    notes = read_expression(tmp_path / "again.h5ad").uns["notes"]
+    assert notes == first.uns["notes"]
+    assert len(notes) == 1
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_cells_without_counts_stay_on_disk_and_are_told(tmp_path, name) -> None:
     x = counts()
