@@ -30,11 +30,12 @@ def main() -> None:
         ranking = latents[0].drop(columns=free).std().sort_values(ascending=False)
         found = faithfulness(latents[0], truth.activities)
         again = stability([table[list(truth.active)] for table in latents])
+        follow = found["spearman"].abs()
         print(
             f"seed {seed}: {recovered(ranking, truth.active)} of 10 in the top 10, AUROC active against decoy "
             f"{separation(ranking, truth.active):.3f}; |Spearman| with the planted activity "
-            f"{found['spearman'].abs().min():.2f} to {found['spearman'].abs().max():.2f}, mean "
-            f"{found['spearman'].abs().mean():.2f}; less that of the best other latent {found['specificity'].mean():+.2f}; "
+            f"{follow.min():.2f} to {follow.max():.2f}, mean {follow.mean():.2f}; less that of the best other latent "
+            f"{found['specificity'].mean():+.2f}; "
             f"same latent of another start: {again.iloc[:, -1].mean():.2f}",
             flush=True,
         )
