@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 NEARLY = 0.999  # explained variance from which the target counts as rebuilt
 MIN_ROWS = 40
 AROUND = 5  # values on each side of a cut
-CUT_ROWS = 250  # a mutation that moves the target far may part fewer lines by itself
+CUT_ROWS = 250  # with fewer, what moves the target far may part the rows, or a strong predictor the classes, by itself
 SEARCH_ROWS = 4_000
 MAX_JOINT_COLUMNS, MAX_ROUNDS, MAX_STEPS = 800, 4, 15
 
@@ -97,7 +97,7 @@ def follows(x: Floats, y: Floats, n_columns: int) -> tuple[float, bool, int]:
         few, many = (x, y) if _tied(x) else (y, x)
         counts = np.unique(few, return_counts=True)[1]
         orders = gammaln(len(y) + 1) - gammaln(counts + 1).sum()  # log number of ways to part the rows so
-        cut = _tied(y) or (len(y) >= CUT_ROWS and _is_cut(few, many))
+        cut = len(y) >= CUT_ROWS and (_tied(y) or _is_cut(few, many))
         if orders > np.log(1e6 * n_columns) and cut:
             most = _correlation(np.sort(ranks, axis=0)) ** 2
     return float(r2 / most), False, len(y)
