@@ -30,6 +30,7 @@ from cellixir.exceptions import (
     NotFitted,
     UnknownIds,
 )
+from cellixir.training import TrainingConfig
 
 N, GENES = 800, 200
 SMALL = {"latent": 4, "hidden": 16, "max_epochs": 3, "device": "cpu"}
@@ -452,3 +453,18 @@ def test_paths_may_be_text(cells, tmp_path: Path):
     fitted = VAE(**SMALL | {"max_epochs": 1}).fit(cells, checkpoint=tmp_path / "run")
     assert (tmp_path / "run").is_file()
     assert VAE.load(str(fitted.save(str(tmp_path / "bundle")))).genes_ == fitted.genes_
+
+
+def test_a_checkpoint_of_other_labels_is_refused(tmp_path: Path) -> None:
+    cells = ad.AnnData(np.random.default_rng(0).poisson(2.0, (60, 20)).astype(np.float32))
+    cells.obs["type"] = ["a", "b"] * 30
+    settings = {"latent": 2, "hidden": 8, "max_epochs": 2, "label_key": "type"}
+    VAE("nb", **settings).fit(cells, checkpoint=tmp_path / "checkpoint")
+    cells.obs["type"] = ["a"] * 30 + ["b"] * 30
+    with pytest.raises(ConfigurationError, match="other settings or data"):
+        VAE("nb", **settings).fit(cells, checkpoint=tmp_path / "checkpoint")
+
+
+def test_a_batch_of_one_cell_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="batch_size must be 2 or more"):
+        VAE(training=TrainingConfig(batch_size=1))

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from cellixir.embedding.task import Scaling
     from cellixir.nn.vae import VAENetwork
 
+#: Logit of the share of counts that a zero-inflated model starts with as lost: 5 %.
+LOST = -3.0
 #: Values (cells x genes) that the axes are learned from: 80 MB.
 MOST = 20_000_000
 
@@ -149,4 +151,6 @@ def start_at_data(network: VAENetwork, likelihood: str, seen: Profile, residual:
     bias = network.bias if network.shape.masked else network.output.bias
     with torch.no_grad():
         bias.copy_(torch.from_numpy(begin))
+        if network.shape.zero_inflated:
+            network.lost.bias.fill_(LOST)
         network.log_scale.copy_(torch.from_numpy(scale))

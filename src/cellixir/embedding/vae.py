@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import anndata as ad
@@ -197,7 +198,7 @@ class VAE(Estimator):
                 config,
                 seed=derived_seed(self.seed, 2),
                 checkpoint=checkpoint,
-                signature=f"{self._settings()} {seen.fingerprint}",
+                signature=f"{self._settings()} {seen.fingerprint} {_columns_fingerprint(batch, label, groups)}",
                 on_epoch=None if on_epoch is None else lambda epoch: on_epoch(epoch, config.max_epochs),
             )
         self.history_ = pd.DataFrame([asdict(epoch) for epoch in history])
@@ -460,6 +461,12 @@ class VAE(Estimator):
             raise NotFitted(message)
 
 
+def _columns_fingerprint(*columns: pd.Series | None) -> str:
+    """SHA-256 of what the columns say of the cells: a checkpoint of other labels is another run's."""
+    text = "\n\n".join("" if column is None else "\n".join(map(str, column)) for column in columns)
+    return sha256(text.encode()).hexdigest()
+
+
 def _check(given: Mapping[str, Any]) -> None:
     """Refuse parameters that cannot work."""
     for name, choices in (("likelihood", Likelihood), ("library", Library), ("activation", Activation)):
@@ -478,3 +485,6 @@ def _check(given: Mapping[str, Any]) -> None:
         if not low <= given[name] <= high:
             message = f"{name} must be from {low} to {high}, not {given[name]}"
             raise ConfigurationError(message)
+    if given["training"].batch_size < 2:
+        message = "batch_size must be 2 or more: the layers are normalised over the cells of a batch"
+        raise ConfigurationError(message)
