@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cellixir.data.expression.matrix import Rows
 
 T = TypeVar("T")
+_Part = tuple[int, torch.Tensor, Counts, tuple[torch.Tensor, ...] | None]
 RUN = 1024
 POOL = 16 * RUN
 
@@ -94,8 +95,12 @@ class Cells:
         return full + (rest >= max(size // 4, 2) or not full)
 
     def shuffled(self, size: int, rng: np.random.Generator, device: torch.device) -> Iterator[Batch]:
-        """Batches of one pass in random order, made ready while the network is at work on the one before."""
-        return ahead(self._shuffled(size, rng, device))
+        """Batches of one pass in random order; from disk they are read while the network is at work on those before.
+
+        In memory a second thread would cost more than it saves: both wait for the interpreter.
+        """
+        batches = self._shuffled(size, rng, device)
+        return ahead(batches) if self.on_disk else batches
 
     def _shuffled(self, size: int, rng: np.random.Generator, device: torch.device) -> Iterator[Batch]:
         left = self.n_batches(size)
@@ -143,38 +148,41 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
 
 
 def _cut(rows: Rows, cells: NDArray[np.int64], size: int, device: torch.device, sparse: bool) -> Iterator[Batch]:
-    for start in range(0, rows.shape[0], size):
-        stop = min(start + size, rows.shape[0])
-        if sp.issparse(rows):
-            x, counts, by_gene = _sparse_part(rows, start, stop, sparse)
-        else:
-            x, counts, by_gene = *_dense_part(rows, start, stop), None
-        library = torch.zeros(stop - start).index_add_(0, counts.row, counts.value)
+    cut = _cut_sparse if sp.issparse(rows) else _cut_dense
+    for start, x, counts, by_gene in cut(rows, size, sparse):
+        n = min(size, len(cells) - start)
+        library = torch.zeros(n).index_add_(0, counts.row, counts.value)
         library[library <= 0] = 1
         counts = Counts(*(c.to(device) for c in counts))
-        yield Batch(x.to(device), counts, library.to(device), by_gene, cells[start:stop])
+        yield Batch(x.to(device), counts, library.to(device), by_gene, cells[start : start + n])
 
 
-def _sparse_part(
-    rows: sp.csr_matrix, start: int, stop: int, sparse: bool
-) -> tuple[Tensor, Counts, tuple[Tensor, ...] | None]:
-    low, high = rows.indptr[start], rows.indptr[stop]
-    gene = torch.from_numpy(rows.indices[low:high]).long()
-    value = torch.from_numpy(rows.data[low:high])
-    begins = rows.indptr[start : stop + 1] - low
-    row = torch.from_numpy(np.repeat(np.arange(stop - start), np.diff(begins)))
-    if sparse:
-        shape = (stop - start, rows.shape[1])
-        turned = sp.csr_matrix((np.arange(high - low), rows.indices[low:high], begins), shape=shape).T.tocsr()
-        found = (begins[:-1], turned.data, turned.indices, turned.indptr)
-        by_gene = tuple(torch.from_numpy(part.astype(np.int64)) for part in found)
-        return torch.empty(0), Counts(row, gene, value), by_gene
-    x = torch.zeros(stop - start, rows.shape[1])
-    x.view(-1)[row * rows.shape[1] + gene] = value
-    return x, Counts(row, gene, value), None
+def _cut_sparse(rows: sp.csr_matrix, size: int, sparse: bool) -> Iterator[_Part]:
+    """Batches of sparse rows; what can be done for all of them at once is."""
+    n_genes = rows.shape[1]
+    of_row = np.repeat(np.arange(rows.shape[0], dtype=np.int32), np.diff(rows.indptr))
+    row, gene, value = (torch.from_numpy(part) for part in (of_row, rows.indices, rows.data))
+    for start in range(0, rows.shape[0], size):
+        begins = rows.indptr[start : start + size + 1]
+        here = slice(begins[0], begins[-1])
+        counts = Counts(row[here] - start, gene[here], value[here])
+        if sparse:
+            yield start, torch.empty(0), counts, _by_gene(begins - begins[0], rows.indices[here], n_genes)
+        else:
+            x = torch.zeros(len(begins) - 1, n_genes)
+            x.view(-1)[counts.row.long() * n_genes + counts.gene] = counts.value
+            yield start, x, counts, None
 
 
-def _dense_part(rows: NDArray[np.float32], start: int, stop: int) -> tuple[Tensor, Counts]:
-    x = torch.from_numpy(rows[start:stop])
-    row, gene = x.nonzero(as_tuple=True)
-    return x, Counts(row, gene, x[row, gene])
+def _by_gene(begins: NDArray[np.int32], genes: NDArray[np.int32], n_genes: int) -> tuple[Tensor, ...]:
+    """Where each row begins, and the values gene after gene: their numbers, their rows, where each gene begins."""
+    numbers = np.arange(len(genes), dtype=np.int32)
+    turned = sp.csr_matrix((numbers, genes, begins), shape=(len(begins) - 1, n_genes)).tocsc()
+    return tuple(torch.from_numpy(part) for part in (begins[:-1], turned.data, turned.indices, turned.indptr))
+
+
+def _cut_dense(rows: NDArray[np.float32], size: int, _: bool) -> Iterator[_Part]:
+    for start in range(0, rows.shape[0], size):
+        x = torch.from_numpy(rows[start : start + size])
+        row, gene = x.nonzero(as_tuple=True)
+        yield start, x, Counts(row, gene, x[row, gene]), None

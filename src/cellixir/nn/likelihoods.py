@@ -57,33 +57,30 @@ class _NegativeBinomial(torch.autograd.Function):
         ratio = share * log_library.exp()[:, None]
         ratio.div_(theta)  # mean over theta
         log1p = ratio.log1p()
-        place = row * logits.shape[1] + gene
-        share_x, ratio_x, log1p_x = (table.view(-1).index_select(0, place) for table in (share, ratio, log1p))
+        place = torch.add(gene, row, alpha=logits.shape[1])
+        ratio_x, log1p_x = (table.view(-1).index_select(0, place) for table in (ratio, log1p))
+        # x log(mean / (mean + theta)) = x (log ratio - log(1 + ratio))
+        seen = ratio_x.clamp_min(TINY).log_().sub_(log1p_x).mul_(x)
         theta_x = theta.index_select(0, gene)
-        # x log(mean / (mean + theta)) = x (log mean - log theta - log(1 + ratio))
-        log_mean = share_x.clamp_min(TINY).log() + log_library.index_select(0, row)
-        seen = (
-            x * (log_mean - log_theta.index_select(0, gene) - log1p_x) + torch.lgamma(x + theta_x) - torch.lgamma(x + 1)
-        )
-        seen -= torch.lgamma(theta).index_select(0, gene)
+        seen += torch.lgamma(x + theta_x).sub_(torch.lgamma(theta).index_select(0, gene)).sub_(torch.lgamma(x + 1))
         found = torch.mv(log1p, theta).neg_()
         found.index_add_(0, row, seen)
-        ctx.save_for_backward(share, ratio, log1p, theta, row, gene, x, place, ratio_x)
+        part = ratio.div_(ratio + 1)  # mean / (mean + theta)
+        by_theta = log1p.sub_(part)
+        ctx.save_for_backward(share, part, by_theta, theta, theta_x, row, gene, x, x / (1 + ratio_x), place)
         return found
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        share, ratio, log1p, theta, row, gene, x, place, ratio_x = ctx.saved_tensors
-        theta_x, weight_x = theta.index_select(0, gene), grad.index_select(0, row)
-        part = ratio / (ratio + 1)  # mean / (mean + theta)
-        by_theta = torch.mv((part - log1p).t(), grad)
-        seen = torch.digamma(x + theta_x) - torch.digamma(theta).index_select(0, gene) - x / (theta_x * (1 + ratio_x))
-        by_theta.index_add_(0, gene, seen * weight_x)
-        by_log_mean = part.mul_(theta).neg_()
-        by_log_mean.view(-1).index_add_(0, place, x / (1 + ratio_x))
+        share, part, zeros_by_theta, theta, theta_x, row, gene, x, x_rest, place = ctx.saved_tensors
+        seen = torch.digamma(x + theta_x) - torch.digamma(theta).index_select(0, gene) - x_rest / theta_x
+        by_theta = torch.mv(zeros_by_theta.t(), grad).neg_()
+        by_theta.index_add_(0, gene, seen.mul_(grad.index_select(0, row)))
+        by_log_mean = part * -theta
+        by_log_mean.view(-1).index_add_(0, place, x_rest)
         total = by_log_mean.sum(dim=1)
         by_logits = by_log_mean.addcmul_(share, total[:, None], value=-1.0).mul_(grad[:, None])
-        return by_logits, total * grad, by_theta * theta, None, None, None
+        return by_logits, total * grad, by_theta.mul_(theta), None, None, None
 
 
 def zero_inflated(

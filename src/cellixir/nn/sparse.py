@@ -86,11 +86,9 @@ class _SparseProduct(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         sparse = SparseRows(*ctx.saved_tensors)
-        turned = torch.sparse_csr_tensor(
-            sparse.column_start,
-            sparse.row,
-            sparse.value[sparse.order],
-            (ctx.n_inputs, len(grad)),
-            check_invariants=False,
-        )
-        return turned @ grad, *(None for _ in sparse)
+        by_column = sparse.value.index_select(0, sparse.order)
+        found = functional.embedding_bag(
+            sparse.row, grad.contiguous(), sparse.column_start, mode="sum", per_sample_weights=by_column,
+            include_last_offset=True,
+        )  # fmt: skip
+        return found, *(None for _ in sparse)
