@@ -163,11 +163,13 @@ def fitted_line(seed: int = 0) -> tuple[Objective, Cells, np.ndarray]:
 
 def test_distances_between_latents_are_those_between_decoded_cells():
     objective, cells, x = fitted_line()
-    axes, loadings = learn_axes(objective, cells, 0)
+    axes = learn_axes(objective, cells, 0)
+    loadings = axes.loadings
     with torch.no_grad():
         mean = objective.network.encode(torch.from_numpy(x)).mean
         decoded = objective.network.decode(mean, torch.ones(N, 1))[0].numpy()
-    latents = mean.numpy() @ axes
+    with torch.no_grad():
+        latents = axes.of(objective, mean)
     np.testing.assert_allclose(pdist(latents[:50]), pdist(decoded[:50]), rtol=1e-3)
     variance = latents.var(axis=0)
     assert (np.diff(variance) < 0).all()
@@ -188,8 +190,11 @@ def test_a_pathway_keeps_its_axis_and_rises_with_its_genes():
     x = log_values()
     scaling = Scaling(1.0, torch.zeros(GENES), torch.ones(GENES))
     objective = Objective(found, scaling, "gaussian", nothing_known(N))
-    axes, loadings = learn_axes(objective, Cells(Aligned(x, np.arange(GENES)), np.arange(N), on_disk=False), 0)
+    axes = learn_axes(objective, Cells(Aligned(x, np.arange(GENES)), np.arange(N), on_disk=False), 0)
     lengths = np.linalg.norm(weights.numpy(), axis=0)
-    np.testing.assert_allclose(axes, np.diag(lengths * [1, -1, 1]), rtol=1e-2, atol=1e-6)
+    loadings = axes.loadings
+    np.testing.assert_allclose(axes.scale, lengths * [1, -1, 1], rtol=1e-2, atol=1e-6)
+    z = torch.from_numpy(log_values()[:5, :LATENT])
+    np.testing.assert_allclose(axes.of(objective, z), z.numpy() * axes.scale)
     np.testing.assert_allclose(loadings, weights.numpy() / lengths * [1, -1, 1], rtol=1e-5)
     assert (loadings[weights.numpy() != 0] > 0).all()

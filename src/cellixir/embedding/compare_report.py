@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cellixir.figures.cells import latent_maps
-from cellixir.figures.embedding import loss_curves
+from cellixir.figures.curves import curves_by_run
 from cellixir.report import Report
 
 if TYPE_CHECKING:
@@ -48,9 +48,9 @@ def write_comparison_report(path: Path, found: Comparison) -> Path:
         report.table(_metrics(table), "On held-out cells: the VAE, and in brackets PCA of the same dimension. No model "
                      "has seen a label.")  # fmt: skip
     report.section("Losses").figure(
-        loss_curves(found.histories),
-        "Validation loss in nats a cell (negative evidence lower bound); dots mark the lowest. It is not comparable "
-        "between likelihoods or values of beta.",
+        curves_by_run(found.histories, loss="Loss, nats a cell"),
+        "Negative evidence lower bound; dots mark the lowest on validation cells, whose weights are kept. It is not "
+        "comparable between likelihoods or values of beta.",
     )
     if found.maps and found.colour is not None:
         report.section("Maps").figure(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -142,3 +143,9 @@ def library_prior(log_library: NDArray[np.float64], batch: NDArray[np.int64], n_
         mine = mine if len(mine) > 1 else log_library
         found[code] = mine.mean(), max(mine.var(), 1e-4)
     return found
+
+
+def columns_fingerprint(*columns: pd.Series | None) -> str:
+    """SHA-256 of what the columns say of the cells: a checkpoint of other labels is another run's."""
+    text = "\n\n".join("" if column is None else "\n".join(map(str, column)) for column in columns)
+    return sha256(text.encode()).hexdigest()

@@ -13,9 +13,10 @@ from cellixir.embedding.enrichment import top_genes
 from cellixir.embedding.markers import log_expression, marker_genes
 from cellixir.embedding.preparation import column_of
 from cellixir.embedding.task import COUNTS
+from cellixir.figures.baselines import bars_with_baseline
 from cellixir.figures.cells import latent_map, latent_maps
+from cellixir.figures.classification import confusion_matrix
 from cellixir.figures.curves import learning_curves
-from cellixir.figures.embedding import beside_pca, confusion_of_types
 from cellixir.figures.heatmaps import latent_gene_heat_map, marker_heat_map
 from cellixir.report import Estimate, Report
 
@@ -122,14 +123,27 @@ def _scores(report: Report, found: EmbeddingResult) -> None:
         "cells that neither the embedding nor the classifier had seen. Intervals are of a bootstrap over "
         + (f"{found.model.group_key}s." if found.model.group_key else "cells."),
     )
-    report.figure(beside_pca(found.scores.assign(metric=found.scores["metric"].map(WORDS))),
-                  "Blue circles: VAE. Grey diamonds: PCA. Lines: 95 % intervals; 1 is best.")  # fmt: skip
+    report.figure(
+        bars_with_baseline(_long(found.scores), label="Value (1 is best)"),
+        "Grey diamonds: PCA of the same number of dimensions. Lines: 95 % intervals.",
+    )
     rows = found.scores.to_dict("records")
     table = pd.DataFrame({"Metric": [WORDS[str(row["metric"])] for row in rows]})
     for name, word in (("vae", "VAE"), ("pca", "PCA"), ("difference", "VAE less PCA")):
         table[word] = pd.Series([Estimate(r[name], r[f"{name}_low"], r[f"{name}_high"]) for r in rows], dtype=object)
     table["Verdict"] = [verdict(row["difference_low"], row["difference_high"]) for row in rows]
     report.table(table, "With 95 % intervals; differences are paired: the same drawn cells for both.")
+
+
+def _long(scores: pd.DataFrame) -> pd.DataFrame:
+    """One row a metric and embedding."""
+    metric = scores["metric"].map(WORDS)
+    parts = [
+        pd.DataFrame({"metric": metric, "model": word, "value": scores[name], "low": scores[f"{name}_low"],
+                      "high": scores[f"{name}_high"]})
+        for name, word in (("vae", "VAE"), ("pca", "PCA"))
+    ]  # fmt: skip
+    return pd.concat(parts)
 
 
 def verdict(low: float, high: float) -> str:
@@ -162,7 +176,7 @@ def _types(report: Report, found: EmbeddingResult) -> None:
     report.table(table, "Cross-validated, all folds together. The head is the "
                  "VAE's own, trained with the labels of the training cells.")  # fmt: skip
     counts = pd.crosstab(pd.Categorical(labels, names), pd.Categorical(called["head/head"], names), dropna=False)
-    report.figure(confusion_of_types(counts.to_numpy(), names), "Types called by the head; rows are the labels.")
+    report.figure(confusion_matrix(counts.to_numpy(), classes=names), "Types called by the head; rows are the labels.")
 
 
 def _called(name: str, table: pd.DataFrame) -> dict[str, object]:

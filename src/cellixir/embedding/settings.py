@@ -7,7 +7,8 @@ from difflib import get_close_matches
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-from cellixir.embedding.vae import TRAINING, VAE
+from cellixir.embedding.parameters import TRAINING
+from cellixir.embedding.vae import VAE
 from cellixir.exceptions import ConfigurationError
 
 if TYPE_CHECKING:

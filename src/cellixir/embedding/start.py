@@ -16,19 +16,67 @@ from sklearn.utils.extmath import randomized_svd
 
 from cellixir.embedding.genes import dense
 from cellixir.embedding.task import COUNTS
+from cellixir.nn.vae import VAENetwork
+from cellixir.training import derived_seed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from cellixir.data.expression.matrix import Profile
     from cellixir.embedding.genes import Aligned
     from cellixir.embedding.task import Scaling
-    from cellixir.nn.vae import VAENetwork
+    from cellixir.nn.vae import VAEShape
 
 #: Logit of the share of counts that a zero-inflated model starts with as lost: 5 %.
 LOST = -3.0
 #: Values (cells x genes) that the axes are learned from: 80 MB.
 MOST = 20_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class StartData:
+    """What a network starts from.
+
+    Attributes
+    ----------
+    likelihood, scaling, seen
+        Of the model, and what one pass over the data saw.
+    matrix, rows
+        The data, and numbers of the training cells.
+    batch
+        Number of each cell's batch; None where the decoder tells none apart.
+    library_prior
+        Mean and variance of the log library size by batch, shape ``(n_batches, 2)``.
+    """
+
+    likelihood: str
+    scaling: Scaling
+    seen: Profile
+    matrix: Aligned
+    rows: NDArray[np.int64]
+    batch: NDArray[np.int64] | None
+    library_prior: NDArray[np.float32]
+
+
+def started_network(shape: VAEShape, mask: Tensor | None, data: StartData, seed: int) -> VAENetwork:
+    """Network at its start, with draws of its own."""
+    with torch.random.fork_rng():
+        torch.manual_seed(derived_seed(seed, 0))
+        network = VAENetwork(shape, mask)
+        if shape.masked:
+            start_at_pathways(network, data.scaling)
+    residual = None
+    if not shape.masked:
+        start = linear_start(
+            data.matrix, data.rows, data.scaling, data.likelihood, shape.latent, derived_seed(seed, 3), data.batch
+        )
+        start_linear(network, start, data.scaling)
+        residual = start.residual
+    start_at_data(network, data.likelihood, data.seen, residual)
+    if shape.learned_library:
+        start_library(network, data.library_prior)
+    return network
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Self
 
 import anndata as ad
 import numpy as np
@@ -15,25 +14,28 @@ import torch
 
 from cellixir.data.expression.checks import require_scale
 from cellixir.data.expression.matrix import is_backed, profile
-from cellixir.embedding.axes import learn_axes
+from cellixir.embedding.axes import Axes, expected, learn_axes
 from cellixir.embedding.batches import Batch, Cells
+from cellixir.embedding.card import write_card
 from cellixir.embedding.checks import require_same_scale, require_values
 from cellixir.embedding.genes import Missing, align, refuse_repeated_genes
 from cellixir.embedding.head import refit_head
+from cellixir.embedding.parameters import TRAINING, Library, Likelihood, check_parameters
 from cellixir.embedding.preparation import (
     codes,
     column_of,
+    columns_fingerprint,
     default_epochs,
     learn_scaling,
     library_prior,
     names_of,
     split_validation,
 )
-from cellixir.embedding.start import linear_start, start_at_data, start_at_pathways, start_library, start_linear
+from cellixir.embedding.start import StartData, started_network
 from cellixir.embedding.task import COUNTS, WIDE, Annotation, Objective, Scaling, VAETask
 from cellixir.estimator import Estimator
 from cellixir.exceptions import ConfigurationError, DataError, NotFitted
-from cellixir.nn.vae import Activation, VAENetwork, VAEShape
+from cellixir.nn.vae import VAENetwork, VAEShape
 from cellixir.training import Epoch, TrainingConfig, derived_seed, pick_device, threads_for, train
 
 if TYPE_CHECKING:
@@ -44,18 +46,6 @@ if TYPE_CHECKING:
 
     from cellixir.data.expression.matrix import Profile
     from cellixir.embedding.genes import Aligned
-
-Likelihood = Literal["auto", "nb", "zinb", "gaussian", "bernoulli"]
-Library = Literal["observed", "learned"]
-TRAINING = TrainingConfig(
-    max_epochs=100,
-    batch_size=128,
-    learning_rate=2e-3,
-    weight_decay=1e-6,
-    patience=1000,
-    clip_norm=0.0,
-    precision="full",
-)
 
 
 class VAE(Estimator):
@@ -119,7 +109,7 @@ class VAE(Estimator):
         seed: int = 0,
         device: str = "auto",
     ) -> None:
-        _check(locals())
+        check_parameters(locals())
         self.likelihood = likelihood
         self.latent, self.hidden, self.n_layers = latent, hidden, n_layers
         self.dropout, self.activation = dropout, activation
@@ -198,20 +188,22 @@ class VAE(Estimator):
                 config,
                 seed=derived_seed(self.seed, 2),
                 checkpoint=checkpoint,
-                signature=f"{self._settings()} {seen.fingerprint} {_columns_fingerprint(batch, label, groups)}",
+                signature=f"{self._settings()} {seen.fingerprint} {columns_fingerprint(batch, label, groups)}",
                 on_epoch=None if on_epoch is None else lambda epoch: on_epoch(epoch, config.max_epochs),
             )
         self.history_ = pd.DataFrame([asdict(epoch) for epoch in history])
         if self.classes_:
             refit_head(objective, task.train, WIDE)
-        self.axes_, self.loadings_ = learn_axes(objective, task.train, derived_seed(self.seed, 4))
+        self.axes_ = learn_axes(objective, task.train, derived_seed(self.seed, 4))
         self.n_cells_ = {"train": len(train_rows), "validation": len(validation_rows)}
         return self
 
     # -- use -----------------------------------------------------------------------------------------------------------
 
     def transform(self, cells: ad.AnnData, *, missing: Missing = "refuse") -> NDArray[np.float32]:
-        """Latent means, shape ``(n_cells, n_latent)``; genes are matched by name.
+        """Latent means, shape ``(n_cells, n_latent)``, in the axes of `cellixir.embedding.axes`.
+
+        Genes are matched by name. Distances between cells are those between their decoded log expressions.
 
         Raises
         ------
@@ -220,7 +212,7 @@ class VAE(Estimator):
         InvalidValues
             If the values are not what the model was fitted on.
         """
-        found = [o.encode(batch)[0].mean.cpu().numpy() @ self.axes_ for o, batch in self._pass(cells, missing)]
+        found = [self.axes_.of(o, o.encode(batch)[0].mean) for o, batch in self._pass(cells, missing)]
         return np.concatenate(found)
 
     def embed(self, cells: ad.AnnData, *, missing: Missing = "refuse") -> pd.DataFrame:
@@ -259,21 +251,16 @@ class VAE(Estimator):
 
         For counts: share of the cell's library, times the median library of training. Batches are averaged over.
         """
-        found = []
-        for o, batch in self._pass(cells, missing):
-            z = o.encode(batch)[0].mean
-            n_batches = o.network.shape.n_batches
-            out, _ = o.network.decode(z, z.new_full((len(z), n_batches), 1 / n_batches))
-            found.append(self._expected(out).cpu().numpy())
+        found = [expected(o, o.encode(batch)[0].mean).cpu().numpy() for o, batch in self._pass(cells, missing)]
         return np.concatenate(found)
 
     def loadings(self) -> pd.DataFrame:
         """Change of each gene's log expression with each latent, shape ``(n_genes, n_latent)``, columns of length 1.
 
-        Of a masked decoder its weights; of any other the linear part of what the decoder does over training cells.
+        Of a masked decoder its weights; of any other the principal axes of the decoded training cells.
         """
         self._require_fitted()
-        return pd.DataFrame(self.loadings_, index=self.genes_, columns=self.latent_names_)
+        return pd.DataFrame(self.axes_.loadings, index=self.genes_, columns=self.latent_names_)
 
     # -- bundle --------------------------------------------------------------------------------------------------------
 
@@ -282,7 +269,8 @@ class VAE(Estimator):
         self._require_fitted()
         arrays = {f"network/{n}": t.cpu().numpy() for n, t in self.network_.state_dict().items()}
         arrays |= {"scaling/mean": self.scaling_.mean.cpu().numpy(), "scaling/sd": self.scaling_.sd.cpu().numpy()}
-        arrays |= {"library_prior": self.library_prior_, "axes": self.axes_, "loadings": self.loadings_}
+        arrays |= {"library_prior": self.library_prior_}
+        arrays |= {f"axes/{name}": getattr(self.axes_, name) for name in ("loadings", "centre", "scale")}
         facts = {
             "parameters": self._settings(),
             "likelihood": self.likelihood_,
@@ -311,7 +299,7 @@ class VAE(Estimator):
         model.fingerprint_, model.n_cells_, model.notes_ = facts["fingerprint"], facts["n_cells"], list(facts["notes"])
         model.history_ = pd.DataFrame(facts["history"])
         model.library_prior_ = arrays["library_prior"]
-        model.axes_, model.loadings_ = arrays["axes"], arrays["loadings"]
+        model.axes_ = Axes(*(arrays[f"axes/{name}"] for name in ("loadings", "centre", "scale")))
         device = pick_device(model.device)
         model.network_ = VAENetwork(VAEShape(**facts["shape"])).to(device)
         weights = {n.removeprefix("network/"): torch.from_numpy(a.copy()) for n, a in arrays.items() if "network/" in n}
@@ -323,24 +311,7 @@ class VAE(Estimator):
 
     def card(self) -> str:
         """Return the model card, in Markdown."""
-        shape, best = self.network_.shape, self.history_["validation_loss"].min()
-        latent = f"{shape.latent} latent dimensions" + (" (pathways)" if shape.masked else "")
-        lines = [
-            "# VAE of cells",
-            "",
-            f"* {self.likelihood_} likelihood on {self.scale_}; {len(self.genes_):,} genes; {latent}; "
-            f"hidden {shape.hidden}",
-            f"* fitted on {self.n_cells_['train']:,} cells, stopped by {self.n_cells_['validation']:,} others"
-            + (f" of other {self.group_key}s" if self.group_key else ""),
-            f"* loss of the validation cells {best:.3f} nats a cell (negative evidence lower bound"
-            + (" and cross-entropy of the head)" if self.classes_ else ")"),
-            f"* batches: {', '.join(self.batches_) or 'none'}; classes: {', '.join(self.classes_) or 'none'}",
-            *(f"* {note}" for note in self.notes_),
-            "",
-            "Genes are matched by name. Latents of cells from another protocol or tissue are not validated.",
-            "",
-        ]
-        return "\n".join(lines)
+        return write_card(self)
 
     # -- parts ---------------------------------------------------------------------------------------------------------
 
@@ -401,20 +372,9 @@ class VAE(Estimator):
             learned_library=self.library == "learned" and self.likelihood_ in COUNTS,
             masked=mask is not None,
         )
-        with torch.random.fork_rng():
-            torch.manual_seed(derived_seed(self.seed, 0))
-            network = VAENetwork(shape, mask)
-            if mask is not None:
-                start_at_pathways(network, self.scaling_)
-        start = None
-        if not shape.masked:
-            seed = derived_seed(self.seed, 3)
-            known = batch if shape.n_batches > 1 else None
-            start = linear_start(matrix, rows, self.scaling_, self.likelihood_, self.latent, seed, known)
-            start_linear(network, start, self.scaling_)
-        start_at_data(network, self.likelihood_, seen, start.residual if start else None)
-        if shape.learned_library:
-            start_library(network, self.library_prior_)
+        known = batch if shape.n_batches > 1 else None
+        data = StartData(self.likelihood_, self.scaling_, seen, matrix, rows, known, self.library_prior_)
+        network = started_network(shape, mask, data, self.seed)
         device = pick_device(self.device)
         self.scaling_ = Scaling(self.scaling_.library_size, self.scaling_.mean.to(device), self.scaling_.sd.to(device))
         return network.to(device)
@@ -441,11 +401,6 @@ class VAE(Estimator):
         """Whether the network takes counts as they are stored: on a CPU, where that is several times faster."""
         return self.likelihood_ in COUNTS and matrix.sparse and next(self.network_.parameters()).device.type == "cpu"
 
-    def _expected(self, out: torch.Tensor) -> torch.Tensor:
-        if self.likelihood_ in COUNTS:
-            return out.softmax(dim=1) * self.scaling_.library_size
-        return out.sigmoid() if self.likelihood_ == "bernoulli" else out
-
     def _settings(self) -> dict[str, Any]:
         names = (
             "likelihood latent hidden n_layers dropout activation beta kl_warmup batch_key label_key group_key library "
@@ -459,32 +414,3 @@ class VAE(Estimator):
         if not hasattr(self, "network_"):
             message = "this VAE has not been fitted; call fit(cells) first, or VAE.load(bundle)"
             raise NotFitted(message)
-
-
-def _columns_fingerprint(*columns: pd.Series | None) -> str:
-    """SHA-256 of what the columns say of the cells: a checkpoint of other labels is another run's."""
-    text = "\n\n".join("" if column is None else "\n".join(map(str, column)) for column in columns)
-    return sha256(text.encode()).hexdigest()
-
-
-def _check(given: Mapping[str, Any]) -> None:
-    """Refuse parameters that cannot work."""
-    for name, choices in (("likelihood", Likelihood), ("library", Library), ("activation", Activation)):
-        if given[name] not in get_args(choices):
-            message = f"{name} must be one of {', '.join(get_args(choices))}, not '{given[name]}'"
-            raise ConfigurationError(message)
-    bounds = {
-        **dict.fromkeys(("latent", "hidden", "n_layers", "min_genes"), (1, math.inf)),
-        **dict.fromkeys(("beta", "head_weight", "n_free", "seed"), (0, math.inf)),
-        "kl_warmup": (0, 1),
-        "dropout": (0, 0.99),
-    }
-    if given["max_epochs"] is not None:
-        bounds["max_epochs"] = (1, math.inf)
-    for name, (low, high) in bounds.items():
-        if not low <= given[name] <= high:
-            message = f"{name} must be from {low} to {high}, not {given[name]}"
-            raise ConfigurationError(message)
-    if given["training"].batch_size < 2:
-        message = "batch_size must be 2 or more: the layers are normalised over the cells of a batch"
-        raise ConfigurationError(message)
