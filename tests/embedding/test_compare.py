@@ -56,6 +56,7 @@ def test_the_example_is_read(tmp_path: Path) -> None:
         ("[experiments.a]\nlatent=3", "'experiments' stands beside"),
         ("[defaults]\nlatent=3", "names no experiment"),
         ("[experiment]\nlatent=3", "names no experiment"),
+        ("[[experiment]]\nlatent=3", r"write \[experiment.NAME\] for each"),
         ('[experiment."../a"]\nlatent=3', "cannot name an experiment"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch.optim import Optimizer
 
 from cellixir.exceptions import BundleError, ConfigurationError
 from cellixir.training import Epoch, Task, TrainingConfig, derived_seed, pick_device, train
+from cellixir.training.checkpoint import write_checkpoint
 from cellixir.training.loop import make_optimiser
 
 CONFIG = TrainingConfig(max_epochs=8, batch_size=10, learning_rate=0.01, patience=8)
@@ -166,6 +168,30 @@ def test_a_run_stopped_after_every_epoch_ends_the_same(tmp_path):
     assert untimed(train(task, CONFIG, seed=2, checkpoint=tmp_path / "run")) == untimed(expected)
     assert task.n_steps == 0
     assert_equal(weights(task), weights(whole))
+
+
+def test_a_large_checkpoint_is_written_less_often_and_at_the_end(tmp_path, monkeypatch):
+    written: list[int] = []
+
+    def slow(path, tensors, facts):
+        written.append(len(facts["history"]))
+        time.sleep(0.2)
+        write_checkpoint(path, tensors, facts)
+
+    monkeypatch.setattr("cellixir.training.loop.write_checkpoint", slow)
+    whole = Regression()
+    expected = train(whole, CONFIG, seed=2, checkpoint=tmp_path / "small")
+    assert written == list(range(1, 9))
+    written.clear()
+    monkeypatch.setattr("cellixir.training.loop.LARGE", 100)
+    with pytest.raises(KeyboardInterrupt):
+        train(Regression(), CONFIG, seed=2, checkpoint=tmp_path / "run", on_epoch=stop_at(4, KeyboardInterrupt))
+    assert written == [1]
+    resumed = Regression()
+    assert untimed(train(resumed, CONFIG, seed=2, checkpoint=tmp_path / "run")) == untimed(expected)
+    assert written[0] == 1
+    assert written[-1] == 8
+    assert_equal(weights(resumed), weights(whole))
 
 
 def test_a_finished_run_is_not_run_again(tmp_path):

@@ -52,6 +52,9 @@ def read_experiments(path: str | Path) -> Experiments:
         message = f"{file}: write [defaults] and one table [experiment.NAME] an experiment; {what}"
         raise ConfigurationError(message)
     tables = found.get("experiment", {})
+    if isinstance(tables, list):
+        message = f"{file}: [[experiment]] has no name; write [experiment.NAME] for each, for example [experiment.wide]"
+        raise ConfigurationError(message)
     if not isinstance(tables, dict) or not tables or not all(isinstance(t, dict) for t in tables.values()):
         message = f"{file} names no experiment; write one table each, for example [experiment.wide] and hidden = 256"
         raise ConfigurationError(message)

@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     from cellixir.training.config import TrainingConfig
 
 
+#: Bytes above which a checkpoint is not written after each epoch, but as often as costs a tenth of the time.
+LARGE = 64 << 20
+
+
 @dataclass(frozen=True)
 class Epoch:
     """What is known after one epoch."""
@@ -128,6 +132,9 @@ class _Run:
     history: list[Epoch]
     best: dict[str, Tensor]
     signature: str
+    large: bool = False
+    saved_at: float = 0.0
+    saving_takes: float = 0.0
 
     @property
     def best_loss(self) -> float:
@@ -139,12 +146,19 @@ class _Run:
         losses = [e.validation_loss for e in self.history]
         return len(losses) - 1 - int(np.argmin(losses)) if losses else 0
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path, *, last: bool) -> None:
+        """Write the checkpoint; a large one is passed over as long as writing it would cost more than a tenth."""
+        start = time.monotonic()
+        if self.large and not last and start - self.saved_at < 10 * self.saving_takes:
+            return
         tensors = nested("network", dict(self.task.network.state_dict())) | nested("best", self.best)
         for i, optimiser in enumerate(self.optimisers):
             tensors |= nested(f"optimiser{i}", optimiser_tensors(optimiser))
         facts = {"signature": self.signature, "history": [asdict(e) for e in self.history]}
         write_checkpoint(path, tensors, facts)
+        self.large = sum(t.numel() * t.element_size() for t in tensors.values()) > LARGE
+        self.saved_at = time.monotonic()
+        self.saving_takes = self.saved_at - start
 
     def restore(self, path: Path) -> None:
         stored = read_checkpoint(path)
@@ -175,7 +189,7 @@ def train(
     Parameters
     ----------
     checkpoint
-        File to write after each epoch and to go on from if it is there.
+        File to write after each epoch (a large one less often) and to go on from if it is there.
     signature
         Says what the run is; a checkpoint with another signature is refused.
 
@@ -197,7 +211,7 @@ def train(
             if run.stale == 0:
                 run.best = {n: t.detach().clone() for n, t in task.network.state_dict().items()}
             if checkpoint is not None:
-                run.save(checkpoint)
+                run.save(checkpoint, last=number + 1 == config.max_epochs)
             if on_epoch is not None:
                 on_epoch(epoch)
     task.network.load_state_dict(run.best)
