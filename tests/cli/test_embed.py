@@ -79,8 +79,25 @@ def test_gene_sets_give_latents_their_names(files: Path) -> None:
     done = run("fit", "cells.h5ad", "--gene-sets", "sets.gmt", "--out", "run", *FAST)
     assert done.exit_code == 0, done.output
     assert list(pd.read_csv("run/loadings.csv").columns[1:4]) == ["SET 0", "SET 1", "SET 2"]
-    assert {"latent", "pathway", "fdr"} <= set(pd.read_csv("run/enrichment.csv").columns)
-    assert "Pathways" in Path("run/report.html").read_text()
+    table = pd.read_csv("run/enrichment.csv")
+    assert set(table["latent"]) == {
+        f"free {i}" for i in range(1, 5)
+    }  # a pathway is enriched for itself by construction
+    page = Path("run/report.html").read_text()
+    assert "pathways that vary most among the cells" in page
+    assert "SET 1" in page
+
+
+def test_latents_are_tested_for_gene_sets_where_asked(files: Path) -> None:
+    done = run("fit", "cells.h5ad", "--enrich", "sets.gmt", "--out", "run", *FAST)
+    assert done.exit_code == 0, done.output
+    table = pd.read_csv("run/enrichment.csv")
+    assert set(table["latent"]) == {"z1", "z2", "z3"}
+    assert {"SET 0", "SET 1", "SET 2"} <= set(table["pathway"])
+    assert "Enrichment" in Path("run/report.html").read_text()
+    done = run("fit", "cells.h5ad", "--enrich", "sets.gmt", "--gene-sets", "sets.gmt", "--out", "both", *FAST)
+    assert done.exit_code != 0
+    assert "not both" in str(done.exception)
 
 
 def test_cells_on_disk_give_the_same_files_without_a_copy_of_x(files: Path) -> None:

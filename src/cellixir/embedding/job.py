@@ -34,6 +34,8 @@ from cellixir.files import claim, require_writable, whole
 from cellixir.training import Bars
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import anndata as ad
 
 FACTS = "embedding.json"
@@ -83,6 +85,7 @@ def run_embedding(
     *,
     maps: bool = True,
     folds: int = 5,
+    enrich: Mapping[str, Sequence[str]] | None = None,
     source: str = "",
     command: str = "",
     quiet: bool = True,
@@ -100,6 +103,8 @@ def run_embedding(
         Whether t-SNE, UMAP and Leiden clusters are computed.
     folds
         Of the cross-validation of cell types; 0 for none.
+    enrich
+        Gene sets that each latent's loadings are tested for; with a masked decoder its own sets, for free latents.
     source, command
         Shown in the report.
     settings
@@ -117,12 +122,13 @@ def run_embedding(
     _check(cells, model, folds)
     claim(
         folder / FACTS,
-        _identity(cells, settings, maps, folds),
+        _identity(cells, settings, maps, folds, enrich),
         "an embedding of other cells or settings",
         begun=_begun(folder),
     )
     require_writable(folder / "report.html")
     result = _Run(cells, folder, dict(settings), maps=maps, folds=folds, quiet=quiet).result()
+    _enrich(result, enrich)
     result.facts = _facts(result, source, command)
     _write(result)
     shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
@@ -154,8 +160,6 @@ class _Run:
                 found.metrics["held_out_elbo"] = validation_elbo(model, self.cells)
             if self.maps:
                 self._map(found)
-        if model.gene_sets is not None:
-            _enrich(found)
         found.metrics |= _numbers(found)
         clusters = found.cells.obs["leiden"].nunique() if "leiden" in found.cells.obs else 0
         found.headline = headline(found.scores, found.metrics, clusters)
@@ -293,13 +297,18 @@ def _begun(folder: Path) -> bool:
     return (folder / MODEL).exists() or (folder / CHECKPOINT).exists()
 
 
-def _identity(cells: ad.AnnData, settings: dict[str, Any], maps: bool, folds: int) -> dict[str, Any]:
+def _identity(
+    cells: ad.AnnData, settings: dict[str, Any], maps: bool, folds: int, enrich: Mapping[str, Sequence[str]] | None
+) -> dict[str, Any]:
     """What makes two fits the same, so that one goes on where the other was stopped."""
-    sets = settings.get("gene_sets")
     plain = {
         name: value for name, value in settings.items() if name not in ("gene_sets", "device") and value is not None
     }
-    sets = {} if sets is None else {"gene_sets": sha256(json.dumps(sorted(sets.items())).encode()).hexdigest()}
+    sets = {
+        name: sha256(json.dumps(sorted((k, list(v)) for k, v in given.items())).encode()).hexdigest()
+        for name, given in (("gene_sets", settings.get("gene_sets")), ("enrich", enrich))
+        if given is not None
+    }
     columns = {key: str(settings[key]) for key in KEYS if settings.get(key) is not None}
     seen = {key: sha256("\n".join(map(str, column_of(cells, c))).encode()).hexdigest() for key, c in columns.items()}
     data = {"fingerprint": profile(cells).fingerprint, "columns": seen}
@@ -320,16 +329,22 @@ def _numbers(found: EmbeddingResult) -> dict[str, Any]:
     }
 
 
-def _enrich(found: EmbeddingResult) -> None:
+def _enrich(found: EmbeddingResult, enrich: Mapping[str, Sequence[str]] | None) -> None:
+    """Tests of every latent, or of the free ones where the others are pathways by construction."""
     from cellixir.data.gene_sets import coverage_notes, coverage_report
     from cellixir.embedding.enrichment import enrich_latents
 
-    sets, genes = found.model.gene_sets or {}, found.model.genes_
-    found.coverage = coverage_report(sets, genes, min_genes=found.model.min_genes)
-    found.notes += coverage_notes(sets, genes, min_genes=found.model.min_genes)
-    found.enrichment = enrich_latents(
-        found.model.loadings(), sets, seed=found.model.seed, min_genes=found.model.min_genes
-    )
+    model = found.model
+    sets = enrich if model.gene_sets is None else model.gene_sets
+    if sets is None:
+        return
+    found.coverage = coverage_report(sets, model.genes_, min_genes=model.min_genes)
+    found.notes += coverage_notes(sets, model.genes_, min_genes=model.min_genes)
+    loadings = model.loadings()
+    if model.gene_sets is not None:
+        loadings = loadings.iloc[:, loadings.shape[1] - model.n_free :]
+    if loadings.shape[1]:
+        found.enrichment = enrich_latents(loadings, sets, seed=model.seed, min_genes=model.min_genes)
 
 
 def _facts(found: EmbeddingResult, source: str, command: str) -> dict[str, object]:

@@ -11,6 +11,7 @@ from cellixir.data.expression.matrix import profile
 from cellixir.embedding.cell_types import CLASSIFIERS
 from cellixir.embedding.enrichment import top_genes
 from cellixir.embedding.markers import log_expression, marker_genes
+from cellixir.embedding.pathway_report import add_pathways
 from cellixir.embedding.preparation import column_of
 from cellixir.embedding.task import COUNTS
 from cellixir.figures.baselines import bars_with_baseline
@@ -31,7 +32,6 @@ WORDS = {
     "macro_f1": "Macro-F1",
 }  # fmt: skip
 MAPS = {"X_tsne": "t-SNE", "X_umap": "UMAP"}
-FDR = 0.05
 
 
 def write_embedding_report(path: Path, found: EmbeddingResult) -> Path:
@@ -49,8 +49,7 @@ def write_embedding_report(path: Path, found: EmbeddingResult) -> Path:
     if found.calls is not None:
         _types(report, found)
     _genes(report, found)
-    if len(found.enrichment):
-        _pathways(report, found)
+    add_pathways(report, found)
     report.section("Data and reproducibility").facts(found.facts)
     return report.write(path)
 
@@ -220,25 +219,3 @@ def _markers(report: Report, found: EmbeddingResult, groups: pd.Series) -> None:
     words = {"group": str(groups.name), "gene": "Gene", "mean": "Mean", "mean_others": "Mean of others",
              "difference": "Difference", "t": "t"}  # fmt: skip
     report.table(table.rename(columns=words), "Marker genes. t ranks them and is no test.", collapsed=True)
-
-
-def _pathways(report: Report, found: EmbeddingResult) -> None:
-    table = found.enrichment
-    hits = table[table["fdr"] < FDR]
-    report.section(
-        "Pathways",
-        f"{len(hits):,} of {len(table):,} tests have a false discovery rate below {FDR:.0%}. The background of every "
-        "test is the genes of the data. A latent of a masked decoder reads the genes of its own pathway, so that it is "
-        "enriched for it says only that the mask holds; the free latents are the ones to read.",
-    )
-    columns = {"latent": "Latent", "test": "Test", "direction": "Direction", "pathway": "Pathway", "size": "Genes",
-               "nes": "NES", "odds_ratio": "Odds ratio", "p": "p", "fdr": "FDR", "genes": "Found"}  # fmt: skip
-    best = hits.sort_values("fdr", kind="stable").groupby("latent", sort=False).head(3).head(60)
-    shown = best[list(columns)].assign(genes=best["genes"].str.split(";").str[:6].str.join(", "))
-    small = dict.fromkeys(("p", "FDR"), "{:.1e}")
-    report.table(shown.rename(columns=columns), "The three clearest pathways of each latent.", formats=small)
-    words = {"name": "Pathway", "id": "Id", "size": "Genes", "found": "In the data", "coverage": "Coverage",
-             "kept": "Kept", "why_not": "Why not"}  # fmt: skip
-    cover = found.coverage.sort_values("coverage", kind="stable").head(400)
-    report.table(cover.rename(columns=words), f"Coverage of {len(found.coverage):,} gene sets, the least covered first",
-                 collapsed=True)  # fmt: skip

@@ -14,6 +14,7 @@ from cellixir.cli.embed.options import (
     BatchKey,
     Data,
     Device,
+    Enrich,
     GeneSets,
     GroupKey,
     LabelKey,
@@ -23,6 +24,7 @@ from cellixir.cli.embed.options import (
     cells_of,
     say,
 )
+from cellixir.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from cellixir.embedding.job import EmbeddingResult
@@ -30,15 +32,16 @@ if TYPE_CHECKING:
 FIT_HELP = """Fit a variational autoencoder to cells, and show what it sees beside PCA.
 
 Writes to --out: model (a bundle), cells.h5ad (latents, PCA, t-SNE, UMAP, clusters, called types), metrics.json,
-report.html, history.csv, loadings.csv and, with --gene-sets, enrichment.csv. With --label-key a head calls the types;
-the metrics come from models that saw no labels, or not those of the cells. A fit that was stopped goes on when the
-command is given again.
+report.html, history.csv, loadings.csv and, with --enrich or --gene-sets, enrichment.csv. With --label-key a head calls
+the types; the metrics come from models that saw no labels, or not those of the cells. A fit that was stopped goes on
+when the command is given again.
 
 \b
 Examples:
   cellixir embed fit pbmc.h5ad --label-key cell_type --out runs/pbmc
   cellixir embed fit melanoma.h5ad --likelihood gaussian --label-key cell_type --group-key patient --out runs/melanoma
   cellixir embed fit counts.h5ad --layer counts --batch-key donor --backed --out runs/large
+  cellixir embed fit pbmc.h5ad --enrich reactome.gmt --label-key cell_type --out runs/enriched
   cellixir embed fit pbmc.h5ad --gene-sets reactome.gmt --label-key cell_type --out runs/pathways
 """
 
@@ -53,14 +56,15 @@ def fit(
     hidden: Annotated[int, typer.Option(help="Units of a hidden layer.")] = 128,
     layers: Annotated[int, typer.Option(help="Hidden layers of encoder and decoder.")] = 1,
     dropout: Annotated[float, typer.Option(help="Share of units dropped in training.")] = 0.1,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the cells. Default: about 4,000 steps.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate. Default: 0.004.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the cells. Default: 60, or fewer.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate. Default: 0.002.")] = None,
     beta: Annotated[float, typer.Option(help="Weight of the KL divergence.")] = 1.0,
     library: Annotated[str, typer.Option(help="Library size: observed, or learned.")] = "observed",
     batch_key: BatchKey = None,
     label_key: LabelKey = None,
     group_key: GroupKey = None,
     gene_sets: GeneSets = None,
+    enrich: Enrich = None,
     layer: Layer = None,
     backed: Backed = False,
     no_maps: Maps = False,
@@ -80,10 +84,21 @@ def fit(
         "gene_sets": read_gene_sets(gene_sets) if gene_sets else None, "seed": seed, "device": device,
     }  # fmt: skip
     vae_of(settings)
+    if enrich is not None and gene_sets is not None:
+        message = "give --enrich or --gene-sets, not both: free latents beside masked ones are tested for the same sets"
+        raise ConfigurationError(message)
     cells = cells_of(data, layer, backed=backed)
     command = shlex.join(["cellixir", *sys.argv[1:]])
     result = run_embedding(
-        cells, out, maps=not no_maps, folds=folds, source=data.name, command=command, quiet=False, **settings
+        cells,
+        out,
+        maps=not no_maps,
+        folds=folds,
+        enrich=read_gene_sets(enrich) if enrich else None,
+        source=data.name,
+        command=command,
+        quiet=False,
+        **settings,
     )
     for note in result.notes:
         say(note)

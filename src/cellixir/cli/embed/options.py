@@ -28,6 +28,9 @@ GroupKey = Annotated[
 GeneSets = Annotated[
     Path | None, typer.Option(metavar="GMT", help="Pathways: each is a latent, and the decoder is masked by them.")
 ]
+Enrich = Annotated[
+    Path | None, typer.Option("--enrich", metavar="GMT", help="Pathways to test the genes of each latent for.")
+]
 Maps = Annotated[bool, typer.Option("--no-maps", help="No t-SNE, UMAP or Leiden clusters.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Seed = Annotated[int, typer.Option(min=0, help="Same seed, same result.")]

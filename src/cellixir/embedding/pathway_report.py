@@ -1,0 +1,73 @@
+"""What the page of an embedding says of pathways: which act where, what latents are enriched for, what is covered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from cellixir.embedding.preparation import column_of
+
+if TYPE_CHECKING:
+    from cellixir.embedding.job import EmbeddingResult
+    from cellixir.report import Report
+
+FDR = 0.05
+MOST_PATHWAYS = 20
+
+
+def add_pathways(report: Report, found: EmbeddingResult) -> None:
+    """Add the sections on pathways, where there are any."""
+    if found.model.gene_sets is not None:
+        _active_pathways(report, found)
+    if len(found.enrichment):
+        _enrichment(report, found)
+    if len(found.coverage):
+        _coverage(report, found)
+
+
+def _active_pathways(report: Report, found: EmbeddingResult) -> None:
+    """Pathways whose latents vary most, and where they are highest."""
+    model = found.model
+    latents = pd.DataFrame(np.asarray(found.cells.obsm["X_vae"]), columns=model.latent_names_)
+    spread = latents.std(ddof=0).iloc[: len(model.latent_names_) - model.n_free].nlargest(MOST_PATHWAYS)
+    table = pd.DataFrame({"Pathway": spread.index, "Spread": spread.to_numpy()})
+    table["Genes"] = (model.loadings()[spread.index] != 0).sum().to_numpy()
+    if model.label_key is not None:
+        labels = column_of(found.cells, model.label_key)
+        scores = (latents[spread.index] - latents[spread.index].mean()) / spread.clip(lower=1e-12)
+        means = scores.groupby(labels.to_numpy(), observed=True).mean()
+        table[f"Highest in ({model.label_key})"] = [
+            f"{g} ({v:+.1f} SD)" for g, v in zip(means.idxmax(), means.max(), strict=True)
+        ]
+    report.section(
+        "Pathways",
+        "Each latent is a pathway: its decoder reads the genes of that pathway only. Spread is the standard deviation "
+        "over the cells of the change that a pathway makes in their log expression.",
+    ).table(table, f"The {len(table)} pathways that vary most among the cells.", formats={"Spread": "{:.2f}"})
+
+
+def _enrichment(report: Report, found: EmbeddingResult) -> None:
+    table = found.enrichment
+    hits = table[table["fdr"] < FDR]
+    free = " Tested are the latents that are free to use every gene." if found.model.gene_sets is not None else ""
+    report.section(
+        "Enrichment",
+        f"{len(hits):,} of {len(table):,} tests have a false discovery rate below {FDR:.0%}. The background of every "
+        f"test is the genes of the data.{free}",
+    )
+    columns = {"latent": "Latent", "test": "Test", "direction": "Direction", "pathway": "Pathway", "size": "Genes",
+               "nes": "NES", "odds_ratio": "Odds ratio", "p": "p", "fdr": "FDR", "genes": "Found"}  # fmt: skip
+    best = hits.sort_values("fdr", kind="stable").groupby("latent", sort=False).head(3).head(60)
+    shown = best[list(columns)].assign(genes=best["genes"].str.split(";").str[:6].str.join(", "))
+    small = dict.fromkeys(("p", "FDR"), "{:.1e}")
+    report.table(shown.rename(columns=columns), "The three clearest pathways of each latent.", formats=small)
+
+
+def _coverage(report: Report, found: EmbeddingResult) -> None:
+    words = {"name": "Pathway", "id": "Id", "size": "Genes", "found": "In the data", "coverage": "Coverage",
+             "kept": "Kept", "why_not": "Why not"}  # fmt: skip
+    cover = found.coverage.sort_values("coverage", kind="stable").head(400)
+    report.table(cover.rename(columns=words), f"Coverage of {len(found.coverage):,} gene sets, the least covered first",
+                 collapsed=True)  # fmt: skip
