@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def write(options: argparse.Namespace) -> dict[str, float]:
-    from cellixir.data.simulate_large import write_large_h5ad
+    from cellixir.data.simulate.large import write_large_h5ad
 
     start = time.perf_counter()
     write_large_h5ad(options.file, options.cells, options.genes, density=options.density)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 
-from cellixir.data.simulate_cells import simulate_cells
+from cellixir.data.simulate.cells import simulate_cells
 from cellixir.embedding.faithfulness import faithfulness, recovered, separation, stability
 from cellixir.embedding.vae import VAE
 

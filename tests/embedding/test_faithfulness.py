@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from cellixir.data.simulate_cells import simulate_cells
+from cellixir.data.simulate.cells import simulate_cells
 from cellixir.embedding.faithfulness import faithfulness, recovered, separation, stability
 from cellixir.exceptions import ConfigurationError, DuplicateIds, InvalidValues, UnknownIds
 

@@ -16,7 +16,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from cellixir.data.expression.read import read_expression
-from cellixir.data.simulate_cells import simulate_cells
+from cellixir.data.simulate.cells import simulate_cells
 from cellixir.embedding import preparation
 from cellixir.embedding.preparation import split_validation
 from cellixir.embedding.vae import VAE

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cellixir.cli import data, demo, embed, response
+from cellixir.cli import data, demo, embed, response, simulate
 from cellixir.exceptions import CellixirError
 
 INTERRUPTED = 130
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 app.add_typer(response.app, name="response")
 app.add_typer(embed.app, name="embed")
+app.add_typer(simulate.app, name="simulate")
 app.add_typer(data.app, name="data")
 app.command("demo", help=demo.HELP)(demo.demo)
 

@@ -57,12 +57,30 @@ def _enrichment(report: Report, found: EmbeddingResult) -> None:
         f"{len(hits):,} of {len(table):,} tests have a false discovery rate below {FDR:.0%}. The background of every "
         f"test is the genes of the data.{free}",
     )
-    columns = {"latent": "Latent", "test": "Test", "direction": "Direction", "pathway": "Pathway", "size": "Genes",
-               "nes": "NES", "odds_ratio": "Odds ratio", "p": "p", "fdr": "FDR", "genes": "Found"}  # fmt: skip
-    best = hits.sort_values("fdr", kind="stable").groupby("latent", sort=False).head(3).head(60)
-    shown = best[list(columns)].assign(genes=best["genes"].str.split(";").str[:6].str.join(", "))
-    small = dict.fromkeys(("p", "FDR"), "{:.1e}")
-    report.table(shown.rename(columns=columns), "The three clearest pathways of each latent.", formats=small)
+    best = hits.sort_values("fdr", kind="stable").groupby("latent", sort=False).head(3)
+    best = best.sort_values("latent", key=lambda names: names.map(found.model.latent_names_.index), kind="stable").head(
+        60
+    )
+    ranked = (best["test"] == "ranked").to_numpy()
+    shown = pd.DataFrame(
+        {
+            "Latent": best["latent"],
+            "End": best["direction"].map({"positive": "+", "negative": "\u2212"}),
+            "Pathway": best["pathway"],
+            "Genes": best["size"],
+            "Test": np.where(ranked, "ranked", "top genes"),
+            "Effect": np.where(ranked, best["nes"], best["odds_ratio"]),
+            "FDR": best["fdr"],
+            "Found": best["genes"].str.split(";").str[:3].str.join(", "),
+        }
+    )
+    formats = {"FDR": "{:.1e}", "Effect": "{:,.1f}"}
+    report.table(
+        shown,
+        "The three clearest pathways of each latent. Effect: odds ratio of the top genes, or normalised "
+        "enrichment score of the ranked ones.",
+        formats=formats,
+    )
 
 
 def _coverage(report: Report, found: EmbeddingResult) -> None:

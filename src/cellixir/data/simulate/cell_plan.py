@@ -11,7 +11,7 @@ and the variance ``mean + dispersion(g) mean²``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -20,7 +20,8 @@ import scipy.sparse as sp
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from cellixir.exceptions import ConfigurationError
+from cellixir.data.simulate.ranges import wrong_counts, wrong_numbers
+from cellixir.data.simulate.truth import refuse
 
 Floats = NDArray[np.float64]
 
@@ -61,23 +62,16 @@ class CellSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        fault = next((text for text, wrong in self._faults().items() if wrong), None)
-        if fault:
-            message = f"cells cannot be simulated with {fault}"
-            raise ConfigurationError(message)
+        refuse("cells", self._faults())
 
     def _faults(self) -> dict[str, bool]:
         counted = ("n_cells", "n_genes", "n_types", "n_patients", "n_batches")
         strengths = ("type_strength", "batch_strength", "pathway_strength")
         few = max(self.n_types, self.n_patients)
         low, high = self.pathway_size
-        median, sd = self.library_size or (1.0, 0.0)
         return {
-            **{f"{name}={getattr(self, name)}; give at least 1": getattr(self, name) < 1 for name in counted},
-            **{
-                f"{name}={getattr(self, name)}; give a number of 0 or more": not 0 <= getattr(self, name) < np.inf
-                for name in strengths
-            },
+            **wrong_counts(self, *counted),
+            **wrong_numbers(self, *strengths),
             f"n_cells={self.n_cells}; {self.n_types} types and {self.n_patients} patients need at least {few}": (
                 self.n_cells < few
             ),
@@ -91,15 +85,24 @@ class CellSettings:
             "both library_size and density; each follows from the other, so give one": (
                 self.library_size is not None and self.density is not None
             ),
-            f"library_size={self.library_size}; give the median, above 0 and up to {LARGEST_LIBRARY:,}, and the SD "
-            "of the log, 0 to 3": not (0 < median <= LARGEST_LIBRARY and 0 <= sd <= 3),
+            **no_library((1.0, 0.0) if self.library_size is None else self.library_size),
             f"density={self.density}; give a share of values above zero from 0.001 to 0.9": not (
                 0.001 <= (DENSITY if self.density is None else self.density) <= 0.9
             ),
             f"unlabelled={self.unlabelled}; give a share from 0 to 1": not 0 <= self.unlabelled <= 1,
             f"kind={self.kind!r}; use 'counts' or 'log'": self.kind not in {"counts", "log"},
-            f"seed={self.seed}; give a whole number of 0 or more": self.seed < 0,
+            **wrong_counts(self, "seed", least=0),
         }
+
+
+def no_library(library_size: object) -> dict[str, bool]:
+    """What to say where this is no library size, and whether it is none."""
+    median, sd = library_size if isinstance(library_size, Sequence) and len(library_size) == 2 else (0.0, 0.0)
+    text = (
+        f"library_size={library_size}; give the median, above 0 and up to {LARGEST_LIBRARY:,}, and the SD "
+        "of the log, 0 to 3"
+    )
+    return {text: not (0 < median <= LARGEST_LIBRARY and 0 <= sd <= 3)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +137,8 @@ class CellPlan:
         Mean 0 and SD 1 over the types, shape ``(n_types, n_active)``.
     library_size
         Median, and SD of the log.
+    by_type
+        Share of the variance of an activity that lies between types.
     """
 
     settings: CellSettings
@@ -146,36 +151,38 @@ class CellPlan:
     loadings: Floats
     type_activities: Floats
     library_size: tuple[float, float]
+    by_type: float
 
     def pieces(self) -> Iterator[tuple[sp.csr_matrix, Cells]]:
         """Counts (float32) and cells, `PIECE` at a time; every call draws the same."""
+        for cells, rng in self.cell_pieces():
+            yield gamma_poisson(cells.library[:, None] * shares(self.log(cells)), self.dispersions, rng), cells
+
+    def cell_pieces(self) -> Iterator[tuple[Cells, Generator]]:
+        """Cells, `PIECE` at a time, and the generator that what else they need is drawn from."""
         for start in range(0, self.settings.n_cells, PIECE):
             rng = np.random.default_rng([self.settings.seed, 1, start])
-            cells = self._cells(start, min(start + PIECE, self.settings.n_cells), rng)
-            mean = cells.library[:, None] * self.shares(cells)
-            counts = rng.poisson(rng.standard_gamma(1 / self.dispersions, mean.shape) * self.dispersions * mean)
-            yield sp.csr_matrix(counts, dtype=np.float32), cells
+            yield self.cells(start, min(start + PIECE, self.settings.n_cells), rng), rng
 
-    def shares(self, cells: Cells) -> Floats:
-        """Expected share of each gene in the counts of a cell, shape ``(n_cells, n_genes)``."""
+    def log(self, cells: Cells) -> Floats:
+        """Log expression of each gene in these cells, up to a constant, shape ``(n_cells, n_genes)``."""
         log = self.base + self.type_effects[cells.cell_type] + self.batch_effects[cells.batch]
-        return shares(log + cells.activities @ self.loadings.T)
+        return log + cells.activities @ self.loadings.T
 
-    def _cells(self, start: int, stop: int, rng: Generator) -> Cells:
+    def cells(self, start: int, stop: int, rng: Generator) -> Cells:
         """Cells from number ``start`` to before ``stop``; types and patients are dealt out evenly."""
         asked, number = self.settings, np.arange(start, stop)
         cell_type = rng.permutation(number % asked.n_types)
         patient = rng.permutation(number % asked.n_patients)
         n_unlabelled = round(asked.unlabelled * stop) - round(asked.unlabelled * start)
         free = rng.normal(size=(len(number), len(self.active)))
-        by_type = BY_TYPE if asked.n_types > 1 else 0.0
         median, sd = self.library_size
         return Cells(
             cell_type,
             patient,
             patient % asked.n_batches,
             rng.permutation(len(number)) >= n_unlabelled,
-            np.sqrt(by_type) * self.type_activities[cell_type] + np.sqrt(1 - by_type) * free,
+            np.sqrt(self.by_type) * self.type_activities[cell_type] + np.sqrt(1 - self.by_type) * free,
             median * np.exp(rng.normal(scale=sd, size=len(number))),
         )
 
@@ -184,6 +191,29 @@ def shares(log: Floats) -> Floats:
     """Exponentials as shares of their row."""
     value = np.exp(log - log.max(axis=1, keepdims=True))
     return np.asarray(value / value.sum(axis=1, keepdims=True), dtype=np.float64)
+
+
+def gamma_poisson(mean: Floats, dispersions: Floats, rng: Generator) -> sp.csr_matrix:
+    """Counts (float32) with this mean and the variance ``mean + dispersion mean²``, dispersions by column."""
+    counts = rng.poisson(rng.standard_gamma(1 / dispersions, mean.shape) * dispersions * mean)
+    return sp.csr_matrix(counts, dtype=np.float32)
+
+
+def bisect(rising: Callable[[float], float], wanted: float, low: float, high: float) -> float:
+    """Where a rising function takes the value that is wanted, between ``low`` and ``high``.
+
+    >>> round(bisect(lambda x: x**2, 2.0, 0.0, 4.0), 6)
+    1.414214
+    """
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if rising(middle) < wanted else (low, middle)
+    return middle
+
+
+def detected(mean: Floats, dispersions: Floats) -> Floats:
+    """Probability that a gamma-Poisson count is above zero, ``1 - (1 + dispersion mean) ** (-1 / dispersion)``."""
+    return np.asarray(1 - np.exp(-np.log1p(dispersions * mean) / dispersions))
 
 
 def plan_cells(settings: CellSettings) -> CellPlan:
@@ -215,6 +245,7 @@ def plan_cells(settings: CellSettings) -> CellPlan:
         loadings,
         _standardised(rng.normal(size=(n_types, len(active)))),
         settings.library_size or (1.0, LIBRARY_SD),
+        BY_TYPE if n_types > 1 else 0.0,
     )
     return plan if settings.library_size else _with_density(plan, settings.density or DENSITY, rng)
 
@@ -243,15 +274,14 @@ def _standardised(values: Floats) -> Floats:
 def _with_density(plan: CellPlan, density: float, rng: Generator) -> CellPlan:
     """Same plan with the median library size at which a share ``density`` of the values is above zero.
 
-    The share of zeros of a negative binomial is ``(1 + dispersion mean) ** (-1 / dispersion)``; the median is found
-    by bisection over cells that are not used again.
+    The median is found over cells that are not used again.
     """
-    n = max(PILOT, plan.settings.n_types)
-    cells = plan._cells(0, n, rng)
-    mean = cells.library[:, None] * plan.shares(cells)
-    low, high = 0.0, np.log(1000.0 * mean.shape[1])  # from 1 count to 1,000 a gene
-    for _ in range(40):
-        middle = (low + high) / 2
-        zeros = np.exp(-np.log1p(plan.dispersions * np.exp(middle) * mean) / plan.dispersions).mean()
-        low, high = (middle, high) if 1 - zeros < density else (low, middle)
-    return replace(plan, library_size=(float(np.exp(middle)), plan.library_size[1]))
+    cells = plan.cells(0, max(PILOT, plan.settings.n_types), rng)
+    mean = cells.library[:, None] * shares(plan.log(cells))
+    median = bisect(
+        lambda log: float(detected(np.exp(log) * mean, plan.dispersions).mean()),
+        density,
+        0.0,
+        np.log(1000.0 * mean.shape[1]),  # from 1 count to 1,000 a gene
+    )
+    return replace(plan, library_size=(float(np.exp(median)), plan.library_size[1]))

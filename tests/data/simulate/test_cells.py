@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from cellixir.data.cell_plan import CellSettings, plan_cells
 from cellixir.data.expression.matrix import profile
 from cellixir.data.omics import guess_scale
-from cellixir.data.simulate_cells import CellTruth, simulate_cells
-from cellixir.data.simulate_large import write_large_h5ad
+from cellixir.data.simulate.cell_plan import CellSettings, plan_cells
+from cellixir.data.simulate.cells import CellTruth, simulate_cells
+from cellixir.data.simulate.large import write_large_h5ad
 from cellixir.exceptions import ConfigurationError, WriteError
 
 Simulated = tuple[ad.AnnData, CellTruth]
@@ -273,8 +273,8 @@ def test_pathways_need_not_act() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"n_cells": 0}, "n_cells=0; give at least 1"),
-        ({"n_genes": -1}, "n_genes=-1; give at least 1"),
+        ({"n_cells": 0}, "n_cells=0; give a whole number of 1 or more"),
+        ({"n_genes": -1}, "n_genes=-1; give a whole number of 1 or more"),
         ({"n_cells": 5}, "n_cells=5; 5 types and 6 patients need at least 6"),
         ({"n_batches": 7}, "n_batches=7; a patient is in one batch, so 6 patients fill at most 6"),
         ({"n_active": 51}, "n_active=51; give 0 to n_pathways=50"),

@@ -11,8 +11,8 @@ import pandas as pd
 import scipy.sparse as sp
 from anndata.io import write_elem
 
-from cellixir.data.cell_plan import PIECE, Cells, CellSettings, plan_cells
-from cellixir.data.simulate_cells import CellTruth, joined, obs_of, truth_of
+from cellixir.data.simulate.cell_plan import PIECE, Cells, CellSettings, plan_cells
+from cellixir.data.simulate.cells import CellTruth, joined, obs_of, truth_of
 from cellixir.exceptions import ConfigurationError
 from cellixir.files import whole
 
@@ -51,14 +51,15 @@ def write_large_h5ad(
     drawn: list[Cells] = []
     with whole(path) as partial, h5py.File(partial, "w") as file:
         group = _begin(file, (n_cells, n_genes))
-        for counts, cells in plan.pieces():
+        for counts, some in plan.pieces():
             waiting.append(counts)
-            drawn.append(cells)
+            drawn.append(some)
             if len(waiting) >= max(round(block / PIECE), 1):
                 _append(group, waiting)
         _append(group, waiting)
-        truth = truth_of(plan, joined(drawn))
-        _finish(file, obs_of(plan, joined(drawn)), pd.DataFrame(index=truth.base.index))
+        cells = joined(drawn)
+        truth = truth_of(plan, cells)
+        _finish(file, obs_of(plan, cells), pd.DataFrame(index=truth.base.index))
     return truth
 
 

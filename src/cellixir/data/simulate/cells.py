@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from cellixir.data.cell_plan import CellPlan, Cells, CellSettings, Floats, plan_cells, shares
+from cellixir.data.simulate.cell_plan import CellPlan, Cells, CellSettings, Floats, plan_cells, shares
+from cellixir.data.simulate.truth import numbered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,7 +92,7 @@ def simulate_cells(
 ) -> tuple[ad.AnnData, CellTruth]:
     """Simulated cells x genes (CSR, float32) with ``cell_type``, ``patient`` and ``batch``, and the truth behind them.
 
-    The formula stands at the top of ``cellixir.data.cell_plan``, the distributions of its parts at `plan_cells`.
+    The formula stands at the top of ``data.simulate.cell_plan``, the distributions of its parts at `plan_cells`.
 
     Parameters
     ----------
@@ -195,13 +196,8 @@ def _frame(values: Floats, index: pd.Index, columns: pd.Index) -> pd.DataFrame:
 
 
 def _names(word: str, count: int, width: int = 4) -> pd.Index:
-    """Names of one width, so that sorting as text keeps their order.
-
-    >>> list(_names("type ", 2, 1))
-    ['type 1', 'type 2']
-    """
-    width = max(width, len(str(count)))
-    return pd.Index([f"{word}{i:0{width}d}" for i in range(1, count + 1)], dtype=object)
+    """Names of one width, so that sorting as text keeps their order."""
+    return pd.Index(numbered(word, count, width=width), dtype=object)
 
 
 def _log1p_cpm(counts: sp.csr_matrix) -> sp.csr_matrix:

@@ -1,0 +1,180 @@
+"""Simulated data sets as files: where they go, what may be overwritten, and what is said about them."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from cellixir.exceptions import ConfigurationError, WriteError
+from cellixir.files import whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from anndata import AnnData
+
+    from cellixir.data.simulate.cohort import Cohort
+
+#: In the attributes of a .h5ad file. Whoever reads the file and writes it again loses them: then it is theirs.
+MARK, OURS = "written-by", "cellixir simulate"
+#: What only a folder of ours has.
+SETTINGS = "truth/settings.json"
+
+_ROWS = {"single-cell": "cells", "perturbation": "wells"}
+# What is said about the truth, each where the number it is about is not 0.
+_PLANTED = {
+    "bulk": {
+        "n_de": "{n_de:,} genes differ in each group from group1 ({n_up:,} up, mean |log2 fold change| "
+        "{mean_log2_fold_change:g})",
+        "n_shifted": "{n_shifted:,} genes shift between batches by a log2 of {batch_shift:g} or more",
+        "n_modules": "{n_modules} modules of genes",
+    },
+    "single-cell": {
+        "n_de": "{n_de:,} genes differ between groups ({n_up:,} up, mean |log2 fold change| {mean_log2_fold_change:g})",
+        "n_types": "{n_types} cell types",
+        "n_modules": "{n_modules} modules of genes",
+        "dropout": "{dropout:.0%} of the counts above zero are lost",
+    },
+    "cohort": {
+        "n_biomarkers": "{n_biomarkers} biomarkers of {n_drugs} drugs with {n_targets} targets",
+        "noise_sd": "noise with an SD of {noise_sd:g} ln µM",
+    },
+    "perturbation": {
+        "n_drugs": "{n_drugs} drugs move {modules_per_drug} of {n_modules} modules each",
+        "n_pairs": "{n_interacting} of {n_pairs} pairs interact",
+    },
+    "aging": {
+        "n_age_genes": "{n_age_genes:,} genes age ({up:.0%} up, {late:.0%} late)",
+        "n_sex_genes": "{n_sex_genes} genes differ between the sexes",
+    },
+}
+
+
+def simulate(kind: str, out: Path, seed: int, n_datasets: int, *, force: bool, **settings: object) -> None:
+    """Simulate, write, and print what was written and what is planted in it.
+
+    Parameters
+    ----------
+    kind
+        Of the data, as the command calls it: bulk, single-cell, ...
+    out
+        File, or folder for several data sets or a cohort.
+    seed
+        Of the first data set; the others count up.
+    force
+        Whether files that this command has not written may be overwritten.
+    settings
+        Passed on to the function ``simulate_<kind>``.
+
+    Raises
+    ------
+    ConfigurationError
+        If `out` does not fit, something else stands there, or the settings are refused; nothing is written then.
+    WriteError
+        If a file cannot be written.
+    """
+    import cellixir.data.simulate
+
+    function = getattr(cellixir.data.simulate, f"simulate_{kind.replace('-', '_')}")
+    places = _places(kind, out, seed, n_datasets)
+    foreign = [] if force else [str(place) for place in places if not _may_write(place)]
+    if foreign:
+        message = (
+            f"{foreign[0]} exists and 'cellixir simulate' did not write it; choose another --out, or give --force to "
+            "write over it"
+        )
+        raise ConfigurationError(message)
+    for number, place in enumerate(_tracked(places)):
+        made = function(seed=seed + number, **settings)
+        _write(made, place)
+    named = f"{places[0]} to {places[-1].name}: {n_datasets} data sets, each" if n_datasets > 1 else f"{out}:"
+    typer.echo(f"{named} {_size(kind, made)}")
+    typer.echo(f"planted: {_planted(kind, made)}")
+
+
+def _places(kind: str, out: Path, seed: int, n_datasets: int) -> list[Path]:
+    """File or, for a cohort, folder of each data set."""
+    is_file, one = out.suffix == ".h5ad", n_datasets == 1
+    if is_file and (kind == "cohort" or not one):
+        what = "a cohort is a folder of tables" if kind == "cohort" else f"--n-datasets {n_datasets} fills a folder"
+        message = f"{what}; give --out one, such as {out.with_suffix('')}, and not {out}"
+        raise ConfigurationError(message)
+    if one and kind != "cohort" and not is_file:
+        message = f"--out {out} must end in .h5ad, such as {out}.h5ad; it is a folder with --n-datasets above 1"
+        raise ConfigurationError(message)
+    end = "" if kind == "cohort" else ".h5ad"
+    return [out] if one else [out / f"seed{seed + number}{end}" for number in range(n_datasets)]
+
+
+def _may_write(place: Path) -> bool:
+    """Whether nothing is there, or only what this command wrote."""
+    if place.is_dir():
+        return place.suffix == ".h5ad" or (place / SETTINGS).is_file() or not any(place.iterdir())
+    if not place.exists():
+        return True
+    import h5py
+
+    try:
+        with h5py.File(place) as file:
+            return bool(file.attrs.get(MARK) == OURS)
+    except OSError:  # no HDF5 file
+        return False
+
+
+def _tracked(places: list[Path]) -> Iterable[Path]:
+    """The places, with a progress bar where there are several and someone looks."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    quiet = len(places) == 1 or not console.is_terminal
+    return track(places, "simulating", console=console, disable=quiet, transient=True)
+
+
+def _write(made: AnnData | Cohort, place: Path) -> None:
+    if not hasattr(made, "write_h5ad"):
+        _write_tables(made, place)
+        return
+    import h5py
+
+    with whole(place) as partial:
+        made.write_h5ad(partial)
+        with h5py.File(partial, "r+") as file:
+            file.attrs[MARK] = OURS
+
+
+def _write_tables(cohort: Cohort, folder: Path) -> None:
+    """Write all tables of a cohort to a place beside their own first: seeds do not mix if one cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".cellixir-", dir=folder) as work:
+            # The settings, written last, go first: they mark the folder as ours if the rest is cut off.
+            for file in reversed(cohort.write(work)):
+                target = folder / file.relative_to(work)
+                target.parent.mkdir(exist_ok=True)
+                file.replace(target)
+    except OSError as error:
+        message = f"cannot write to {folder} ({error.strerror or error}); choose another --out"
+        raise WriteError(message) from error
+
+
+def _size(kind: str, made: Any) -> str:
+    if kind != "cohort":
+        return f"{made.n_obs:,} {_ROWS.get(kind, 'samples')} x {made.n_vars:,} genes"
+    n_samples, n_drugs = made.expected.shape
+    return f"{n_samples:,} samples, {n_drugs:,} drugs, {len(made.responses):,} measured pairs"
+
+
+def _planted(kind: str, made: Any) -> str:
+    """Settings, and what is counted in the data, in words."""
+    truth: dict[str, Any] = vars(made.settings) if kind == "cohort" else made.uns["truth"]
+    counted = {
+        "bulk": lambda: {"n_shifted": int(made.var["is_shifted"].sum())},
+        "cohort": lambda: {"n_biomarkers": len(made.biomarkers)},
+        "perturbation": lambda: {"n_interacting": int((made.uns["pairs"]["interaction"] != "none").sum())},
+    }
+    truth = {**truth, **counted.get(kind, dict)()}
+    return "; ".join(text.format(**truth) for key, text in _PLANTED[kind].items() if truth[key]) or "nothing"
