@@ -1,0 +1,182 @@
+"""Vanilla GAN: the generator of the original comparison, and a baseline to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+
+from cellixir.exceptions import ConfigurationError
+from cellixir.nn.gan import GANShape
+from cellixir.synthesis.gan_base import DRAWN, AdversarialGenerator, check_sizes
+from cellixir.synthesis.gan_components import Components
+from cellixir.synthesis.gan_task import NonSaturating
+from cellixir.synthesis.generator import PART_VALUES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from cellixir.data.expression.matrix import Rows
+    from cellixir.training import Epoch
+
+#: Rows drawn for each one wanted, and at least, before it is said that a condition hardly ever comes.
+PATIENCE = (100, 2000)
+
+
+class GANGenerator(AdversarialGenerator):
+    """Vanilla GAN (Goodfellow et al., arXiv 1406.2661) on standardised genes, unconditional.
+
+    The non-saturating loss, one step of each player, no components: every gene is an output of the generator and an
+    input of the critic. The layers are those of common practice (Radford et al., arXiv 1511.06434): the generator's are
+    normalised over the batch, the critic's drop units. Condition columns are generated as well, one-hot through a
+    Gumbel-softmax a column, so that samples come with labels; their shares are the generator's own. A condition that
+    is asked for is met by drawing until it comes. With many genes and few samples it tends to collapse: see
+    ``history_`` and ``notes_``, and take ``wgan-gp``.
+
+    Parameters
+    ----------
+    condition, seed
+        See `cellixir.synthesis.generator.Generator`.
+    noise, hidden, n_layers
+        Width of the generator's noise; width and number of hidden layers of both players.
+    dropout
+        Share of the critic's units that are dropped.
+    learning_rate, batch_size
+        Of both players; Adam with betas .5 and .999.
+    max_epochs, patience
+        Epochs of 25 steps at most, and after the best one.
+    device
+        ``auto`` is the GPU when there is one.
+
+    Examples
+    --------
+    >>> import anndata as ad
+    >>> counts = np.random.default_rng(0).poisson(20.0, (30, 8)).astype("float32")
+    >>> model = GANGenerator(hidden=8, max_epochs=1).fit(ad.AnnData(counts, uns={"scale": "counts"}))
+    >>> model.sample(3).X.shape
+    (3, 8)
+    """
+
+    name = "gan"
+    title = "Vanilla GAN"
+
+    def __init__(
+        self,
+        *,
+        condition: Sequence[str] = (),
+        noise: int = 64,
+        hidden: int = 64,
+        n_layers: int = 2,
+        dropout: float = 0.3,
+        learning_rate: float = 2e-3,
+        batch_size: int = 32,
+        max_epochs: int = 80,
+        patience: int = 80,
+        seed: int = 0,
+        device: str = "auto",
+    ) -> None:
+        super().__init__(condition=condition, seed=seed)
+        check_sizes(locals(), bounds={"dropout": (0, 0.99)})
+        self.noise, self.hidden, self.n_layers, self.dropout = noise, hidden, n_layers, dropout
+        self.learning_rate, self.batch_size = learning_rate, batch_size
+        self.max_epochs, self.patience, self.device = max_epochs, patience, device
+
+    def _learn(
+        self,
+        table: NDArray[np.float32],
+        codes: NDArray[np.int64],
+        *,
+        checkpoint: Path | None = None,
+        on_epoch: Callable[[Epoch, int], None] | None = None,
+    ) -> None:
+        seen = Components.learn(table)  # only the judge looks at components
+        axes, mean = torch.from_numpy(seen.axes), torch.from_numpy(seen.mean)
+        self._play(
+            table,
+            codes,
+            lambda values: (values - mean.to(values.device)) @ axes.T.to(values.device),
+            decay=0.0,
+            checkpoint=checkpoint,
+            on_epoch=on_epoch,
+        )
+
+    def _draw(self, codes: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float32]:
+        """Table of new samples, of each combination as many as ``codes`` say."""
+        found = np.empty((len(codes), self.network_.shape.width), dtype=np.float32)
+        for code in np.unique(codes):
+            rows = codes == code
+            found[rows] = self._drawn_until(int(rows.sum()), np.array([code]), rng)[1]
+        return found
+
+    def _sample_labelled(
+        self, n: int, rng: np.random.Generator, fixed: Mapping[str, str] | None
+    ) -> tuple[NDArray[np.int64], Rows]:
+        """Combinations, as the generator labels them, and values of ``n`` new samples."""
+        allowed = self.conditions_.matching(fixed)
+        size = max(PART_VALUES // len(self.genes_), 1)
+        codes: list[NDArray[np.int64]] = []
+        parts: list[Rows] = []
+        for start in range(0, n, size):
+            labels, table = self._drawn_until(min(size, n - start), allowed, rng)
+            codes.append(labels)
+            parts.append(self._as_stored(self._decode(table, rng)))
+        return np.concatenate(codes), sp.vstack(parts, format="csr") if self.sparse_ else np.concatenate(parts)
+
+    def _drawn_until(
+        self, n: int, allowed: NDArray[np.int64], rng: np.random.Generator
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Codes and rows of the first ``n`` samples that come in one of the combinations allowed.
+
+        Raises
+        ------
+        ConfigurationError
+            If they hardly ever come.
+        """
+        codes, rows = np.empty(0, dtype=np.int64), np.empty((0, self.network_.shape.width), dtype=np.float32)
+        drawn = 0
+        while len(codes) < n:
+            if drawn >= max(PATIENCE[0] * n, PATIENCE[1]):
+                raise self._hardly_ever(allowed, len(codes), drawn)
+            some = self._generate(np.empty((int(np.clip(2 * (n - len(codes)), 64, DRAWN)), 0), np.float32), rng)
+            labels = self._codes_of(some[:, self.network_.shape.width :])
+            keep = np.isin(labels, allowed)
+            codes = np.concatenate([codes, labels[keep]])
+            rows = np.concatenate([rows, some[keep, : self.network_.shape.width]])
+            drawn += len(some)
+        return codes[:n], rows[:n]
+
+    def _codes_of(self, labels: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Code of each row of one-hot labels, -1 for a combination that was never seen."""
+        combinations = self.conditions_.one_hot(np.arange(len(self.conditions_)))
+        agree = np.rint(labels) @ combinations.T
+        return np.where(agree.max(axis=1) == len(self.conditions_.columns), agree.argmax(axis=1), -1)
+
+    def _hardly_ever(self, allowed: NDArray[np.int64], n: int, drawn: int) -> ConfigurationError:
+        seen = self.conditions_.combinations.iloc[allowed]
+        asked = [", ".join(f"{c}={v}" for c, v in row.items()) for row in seen.to_dict("records")]
+        return ConfigurationError(
+            f"{n:,} of {drawn:,} samples that the gan drew are {' or '.join(asked[:3])}: it generates its own labels "
+            "and has hardly learned these; ask for others, fit it for longer (max_epochs), or take wgan-gp, which is "
+            "told the condition"
+        )
+
+    def _shape(self, width: int) -> GANShape:
+        levels = tuple(len(values) for values in self.conditions_.levels.values())
+        return GANShape(
+            width,
+            levels,
+            conditional=False,
+            noise=self.noise,
+            hidden=self.hidden,
+            n_layers=self.n_layers,
+            batch_norm=True,
+            dropout=self.dropout,
+        )
+
+    def _rules(self) -> NonSaturating:
+        return NonSaturating()

@@ -1,0 +1,87 @@
+"""Labels of samples that a generator draws without being told any, and samples that have certain ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cellixir.exceptions import InvalidValues
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from cellixir.synthesis.conditions import Conditions
+
+#: Draws for each sample that is asked for, before giving up.
+MOST_DRAWS = 500
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Logistic regression of combinations on latents: weight ``(d, n_codes)`` and bias ``(n_codes,)``."""
+
+    weight: NDArray[np.float64]
+    bias: NDArray[np.float64]
+
+    @classmethod
+    def learn(cls, points: NDArray[np.float64], codes: NDArray[np.int64]) -> Labels:
+        """Fit to ``points`` ``(n, d)`` of these combinations."""
+        from sklearn.linear_model import LogisticRegression
+
+        d, n_codes = points.shape[1], int(codes.max()) + 1
+        if n_codes == 1:
+            return cls(np.zeros((d, 1)), np.zeros(1))
+        centre, spread = points.mean(axis=0), np.maximum(points.std(axis=0), 1e-9)
+        model = LogisticRegression(max_iter=2000).fit((points - centre) / spread, codes)
+        weight, bias = model.coef_.T / spread[:, None], model.intercept_
+        bias = bias - centre @ weight
+        if n_codes == 2:  # one column: logits of the second
+            return cls(np.hstack([np.zeros((d, 1)), weight]), np.concatenate([np.zeros(1), bias]))
+        return cls(weight, bias)
+
+    def draw(self, points: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
+        """One combination for each point, drawn by its probability."""
+        noise = rng.gumbel(size=(len(points), len(self.bias)))
+        return np.asarray((points @ self.weight + self.bias + noise).argmax(axis=1), dtype=np.int64)
+
+
+def draw_until(
+    n: int,
+    draw: Callable[[int], tuple[NDArray[Any], NDArray[np.int64]]],
+    wanted: NDArray[np.int64],
+    conditions: Conditions,
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """First ``n`` rows of ``draw(size)`` whose code is among ``wanted``, and their codes.
+
+    Raises
+    ------
+    InvalidValues
+        If one draw in 500 or fewer has one of these codes.
+    """
+    kept: list[tuple[NDArray[Any], NDArray[np.int64]]] = []
+    found, drawn = 0, 0
+    while found < n:
+        size = min(max(2 * (n - found), 64), 20_000)
+        rows, codes = draw(size)
+        fits = np.isin(codes, wanted)
+        kept.append((rows[fits], codes[fits]))
+        found, drawn = found + int(fits.sum()), drawn + size
+        if drawn > MOST_DRAWS * max(found, 1) + 1000:
+            raise _hardly_ever(found, drawn, wanted, conditions)
+    rows = np.concatenate([part for part, _ in kept])[:n]
+    return rows, np.concatenate([codes for _, codes in kept])[:n]
+
+
+def _hardly_ever(found: int, drawn: int, wanted: NDArray[np.int64], conditions: Conditions) -> InvalidValues:
+    pairs = [
+        ", ".join(f"{c}={v}" for c, v in row.items()) for row in conditions.combinations.iloc[wanted].to_dict("records")
+    ]
+    message = (
+        f"this generator draws its labels itself, and {found} of {drawn:,} samples came out as "
+        f"{' or '.join(pairs[:4])}; use one that is told the conditions (cvae, wgan-gp), or train longer"
+    )
+    return InvalidValues(message)

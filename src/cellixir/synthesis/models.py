@@ -1,0 +1,90 @@
+"""Every generator, by name."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from difflib import get_close_matches
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cellixir.exceptions import BundleError, ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from cellixir.synthesis.generator import Generator
+
+#: Module and class of each; imported when asked for, since the networks bring torch along.
+GENERATORS = {
+    "gaussian": ("gaussian", "GaussianGenerator"),
+    "copula": ("copula", "CopulaGenerator"),
+    "vae": ("vae", "VAEGenerator"),
+    "cvae": ("vae", "ConditionalVAEGenerator"),
+    "gan": ("gan", "GANGenerator"),
+    "wgan-gp": ("wgan", "WGANGPGenerator"),
+}
+
+
+def generator_class(name: str) -> type[Generator]:
+    """Class of a generator.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is none of this name; says which is near.
+    """
+    if name not in GENERATORS:
+        message = f"there is no generator {name!r}{_nearest(name, GENERATORS)}; choose among {', '.join(GENERATORS)}"
+        raise ConfigurationError(message)
+    module, class_name = GENERATORS[name]
+    found: type[Generator] = getattr(import_module(f"cellixir.synthesis.{module}"), class_name)
+    return found
+
+
+def make_generator(name: str, **settings: Any) -> Generator:
+    """Generator that has not been fitted.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no such generator or setting, or a value is not possible; says which name is near.
+    """
+    kind = generator_class(name)
+    known = [setting for setting in inspect.signature(kind).parameters]
+    for setting in settings:
+        if setting not in known:
+            near = _nearest(setting, known)
+            message = f"the generator {name!r} has no setting {setting!r}{near}; it has {', '.join(known)}"
+            raise ConfigurationError(message)
+    return kind(**settings)
+
+
+def load_generator(path: Path | str) -> Generator:
+    """Fitted generator of a bundle, whichever it is.
+
+    Raises
+    ------
+    BundleError
+        If there is no bundle, it is damaged, or it is not one of a generator.
+    """
+    file = Path(path) / "model.json"
+    if not Path(path).is_dir():
+        message = f"there is no bundle at {path}; give the folder that 'fit' or save() wrote"
+        raise BundleError(message)
+    try:
+        found = json.loads(file.read_text(encoding="utf-8")).get("class")
+    except (OSError, ValueError, AttributeError) as error:
+        message = f"{path} is not a whole bundle of cellixir ({error}); save the model again"
+        raise BundleError(message) from error
+    names = [name for name, (_, class_name) in GENERATORS.items() if class_name == found]
+    if not names:
+        message = f"{path} holds a {found!r}, which is no generator; give a bundle of {', '.join(GENERATORS)}"
+        raise BundleError(message)
+    return generator_class(names[0]).load(path)
+
+
+def _nearest(name: str, known: Collection[str]) -> str:
+    close = get_close_matches(name, known, n=1, cutoff=0.5)
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -1,0 +1,182 @@
+"""What the numbers of an evaluation say: whether the data are faithful, useful and private.
+
+Each question has criteria, and each criterion the answer yes, partly or no by its two limits. A question is answered
+yes if all its criteria are, no if one is no, partly otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from cellixir.synthesis.catalogue import CATALOGUE, PRIVACY
+
+Answer = Literal["yes", "partly", "no", "not judged"]
+#: Metric, value with its interval, ceiling and floor of a row of the table.
+Row = Mapping[str, float]
+
+#: A difference that nobody would act on.
+SLIGHT = 0.02
+#: Where real and shuffled data are as near as this, a criterion between them says nothing.
+NARROW = 0.05
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """A metric, how it is judged, and where yes and partly end.
+
+    ``measure`` turns a row of the table into a number: the higher the better if ``yes`` is above ``partly``, else the
+    lower.
+    """
+
+    metric: str
+    measure: Callable[[Row], float]
+    yes: float
+    partly: float
+
+    def answer(self, row: Row) -> Answer:
+        """Answer for one row; ``not judged`` where the number is not known."""
+        number = self.measure(row)
+        if np.isnan(number):
+            return "not judged"
+        sign = 1 if self.yes > self.partly else -1
+        return "yes" if sign * number >= sign * self.yes else "partly" if sign * number >= sign * self.partly else "no"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer to one question, in a sentence with the numbers it rests on, and what kept it from being yes."""
+
+    question: str
+    answer: Answer
+    sentence: str
+    held_back_by: tuple[str, ...] = ()
+
+
+def of_ceiling(row: Row) -> float:
+    """Value over ceiling."""
+    return row["value"] / row["ceiling"] if row["ceiling"] > SLIGHT else float("nan")
+
+
+def over_ceiling(row: Row) -> float:
+    """Value less ceiling."""
+    return row["value"] - row["ceiling"]
+
+
+def over_chance(row: Row) -> float:
+    """Value less the ceiling, which cannot be better than chance."""
+    return row["value"] - max(row["ceiling"], 0.5)
+
+
+def way_up(row: Row) -> float:
+    """Share of the way from shuffled genes to real data."""
+    way = row["ceiling"] - row["floor"]
+    return (row["value"] - row["floor"]) / way if way > NARROW else float("nan")
+
+
+def stretch(row: Row) -> float:
+    """How many times the effects are too small or too large, against real data: 0.5 and 2 are both 2."""
+    share = of_ceiling(row)
+    return share if np.isnan(share) else float(max(share, 1 / share)) if share > 0 else float("inf")
+
+
+def at_most(row: Row) -> float:
+    """Upper end of the interval over the ceiling."""
+    return (row["value"] if np.isnan(row["high"]) else row["high"]) / row["ceiling"] if row["ceiling"] else float("nan")
+
+
+def least(row: Row) -> float:
+    """Lower end of the interval where it reaches below chance, else the value."""
+    return row["value"] if np.isnan(row["low"]) or row["low"] > 0.5 else min(row["value"], 0.5)
+
+
+CRITERIA: dict[str, tuple[Criterion, ...]] = {
+    "Faithful": (
+        Criterion("precision", of_ceiling, 0.85, 0.5),
+        Criterion("recall", of_ceiling, 0.85, 0.5),
+        Criterion("c2st", over_chance, 0.15, 0.35),
+        Criterion("correlation", of_ceiling, 0.85, 0.5),
+        Criterion("gene_variance", over_ceiling, 0.3, 1.0),
+    ),
+    "Useful": (
+        Criterion("tstr", way_up, 0.9, 0.5),
+        Criterion("de_f1", of_ceiling, 0.85, 0.5),
+        Criterion("lfc_slope", stretch, 1.25, 2.0),
+    ),
+    "Private": (
+        Criterion("copies", over_ceiling, 0.001, 0.01),
+        Criterion("dcr_share", least, 0.55, 0.65),
+        Criterion("membership", least, 0.6, 0.7),
+        Criterion("authenticity", at_most, 0.7, 0.4),
+    ),
+}
+_PRIVATE = {criterion.metric: criterion for criterion in CRITERIA["Private"]}
+_PRIVATE_WORDS = {"yes": "no sign of copying", "partly": "some sign of copying", "no": "copied", "not judged": ""}
+
+
+def verdict(question: str, rows: Mapping[str, Row]) -> Verdict:
+    """Answer to a question of ``CRITERIA`` from rows by metric."""
+    judged = {c.metric: c.answer(rows[c.metric]) for c in CRITERIA[question] if c.metric in rows}
+    judged = {metric: answer for metric, answer in judged.items() if answer != "not judged"}
+    if not judged:
+        return Verdict(question, "not judged", f"{question}: not judged; no number it needs could be computed.")
+    answer = _together(list(judged.values()))
+    short = tuple(CATALOGUE[metric].words for metric, found in judged.items() if found == answer != "yes")
+    numbers = "; ".join(_number(metric, rows[metric]) for metric in judged)
+    why = f" Held back by {_listed(short)}." if short else ""
+    caveat = " Distances can show copying, but no distance proves privacy." if question == "Private" else ""
+    return Verdict(question, answer, f"{question}: {answer}. {numbers}.{why}{caveat}", short)
+
+
+def row_verdict(metric: str, row: Row) -> str:
+    """What one row says against real held-out data and shuffled genes."""
+    if metric in _PRIVATE:
+        return _PRIVATE_WORDS[_PRIVATE[metric].answer(row)]
+    if metric == "augmentation":
+        return "gain" if row["low"] > 0 else "loss" if row["high"] < 0 else "no gain"
+    if np.isnan(row["value"]) or np.isnan(row["ceiling"]):
+        return ""
+    merit = CATALOGUE[metric].merit
+    value, ceiling, floor = merit(row["value"]), merit(row["ceiling"]), merit(row["floor"])
+    if max(value, _best_within(metric, row)) >= ceiling - _tolerance(ceiling, floor):
+        return "as real"
+    if CATALOGUE[metric].family == PRIVACY or np.isnan(floor) or floor >= ceiling - _tolerance(ceiling, floor):
+        return "not as real"
+    share = (value - floor) / (ceiling - floor)
+    return "close to real" if share >= 0.8 else "between" if share >= 0.2 else "as shuffled genes"
+
+
+def _together(answers: list[Answer]) -> Answer:
+    return "no" if "no" in answers else "partly" if "partly" in answers else "yes"
+
+
+def _best_within(metric: str, row: Row) -> float:
+    """Merit of the best number of the interval."""
+    best, low, high = CATALOGUE[metric].best, row["low"], row["high"]
+    if np.isnan(low) or np.isnan(high):
+        return -np.inf
+    ends = [low, high] + ([float(best)] if not isinstance(best, str) and low <= best <= high else [])
+    return max(CATALOGUE[metric].merit(end) for end in ends)
+
+
+def _tolerance(ceiling: float, floor: float) -> float:
+    return SLIGHT * (abs(ceiling - floor) if np.isfinite(floor) else 1.0)
+
+
+def _number(metric: str, row: Row) -> str:
+    words, value, ceiling = CATALOGUE[metric].words, _short(row["value"]), _short(row["ceiling"])
+    return f"{words} {value} (real {ceiling})"
+
+
+def _short(value: float) -> str:
+    return "–" if np.isnan(value) else f"{value:.2f}".replace("-", "−")
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+__all__ = ["CRITERIA", "Answer", "Criterion", "Verdict", "row_verdict", "verdict"]

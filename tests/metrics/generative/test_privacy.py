@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal
+
+from cellixir.exceptions import InvalidValues
+from cellixir.metrics.generative.privacy import (
+    closest_record,
+    domias,
+    membership_inference,
+    membership_interval,
+    nndr,
+)
+
+
+def cloud(n: int, seed: int, d: int = 4) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(n, d))
+
+
+def column(*values: float) -> np.ndarray:
+    return np.array(values)[:, None]
+
+
+# -- closest record ----------------------------------------------------------------------------------------------------
+
+
+def test_closest_record_by_hand():
+    train, holdout = column(0, 10), column(4, 20)
+    found = closest_record(train, holdout, column(1, 2, 5, 19), n=50)
+    assert found.share_closer_to_train == pytest.approx((1 + 0.5 + 0 + 0) / 4)  # 2 lies between 0 and 4
+    assert found.quantiles.loc[1.0].tolist() == [9, 3]
+    assert found.quantiles.loc[0.0].tolist() == [1, 1]
+    assert found.quantiles.loc[0.5].tolist() == [(2 + 5) / 2, (1 + 2) / 2]
+
+
+def test_copies_of_training_samples_have_the_share_one():
+    train, holdout = cloud(50, 0), cloud(50, 1)
+    assert closest_record(train, holdout, train[::-1], n=50).share_closer_to_train == 1
+    assert closest_record(train, holdout, holdout, n=50).share_closer_to_train == 0
+    assert tuple(closest_record(train, holdout, train, n=50).interval) == (1, 1, 1)
+
+
+def test_fresh_draws_have_the_share_one_half():
+    found = closest_record(cloud(200, 0), cloud(200, 1), cloud(600, 2))
+    assert found.share_closer_to_train == pytest.approx(0.5, abs=0.1)
+    assert found.interval.value == found.share_closer_to_train
+    assert found.interval.low < 0.5 < found.interval.high
+
+
+def test_samples_at_one_record_are_one_piece_of_evidence():
+    train, holdout = 10 * cloud(40, 0), 10 * cloud(40, 1)
+    spread = closest_record(train, holdout, np.concatenate([train, holdout]), n=300).interval
+    assert spread.high - spread.low == pytest.approx(2 * 1.96 * 0.5 / np.sqrt(80), rel=0.15)  # 80 tosses of a coin
+    repeated = closest_record(train, holdout, np.tile(np.concatenate([train, holdout]), (9, 1)), n=300).interval
+    assert repeated == pytest.approx(spread)
+    few = closest_record(train, holdout, np.repeat(train[:4], 100, axis=0), n=300).interval
+    assert tuple(few) == (1, 0, 1)  # four records say nothing
+
+
+def test_more_training_samples_do_not_bring_the_nearest_one_nearer():
+    found = closest_record(cloud(1000, 0), cloud(100, 1), cloud(500, 2), n=50)
+    assert found.share_closer_to_train == pytest.approx(0.5, abs=0.12)  # 10 / 11 of all 1000
+
+
+def test_equal_tables_tie():
+    train = cloud(30, 0)
+    assert closest_record(train, train, cloud(20, 1), n=50).share_closer_to_train == 0.5
+
+
+# -- ratios of neighbours ----------------------------------------------------------------------------------------------
+
+
+def test_ratios_by_hand():
+    found = nndr(column(0, 10, 30), column(1, 4, 28, 20))  # 1/9, 4/6, 2/18, 10/10
+    assert found.median.value == pytest.approx((1 / 9 + 4 / 6) / 2)
+    assert found.fifth_percentile == pytest.approx(1 / 9)
+    assert (found.median.low, found.median.high) == pytest.approx((1 / 9, 1))
+
+
+def test_copies_have_the_ratio_zero_unless_they_are_copies_of_two():
+    train = cloud(30, 0)
+    assert nndr(train, train).median == (0, 0, 0)
+    assert nndr(np.concatenate([train, train]), train).median == (1, 1, 1)
+
+
+def test_interval_of_the_median_is_that_of_the_sign_test():
+    # 10 ratios 0, .1, ... .9: the ranks 2 and 9 hold the median with a probability of 97.9 %
+    ratios = np.arange(10) / 10
+    train = column(0, 1)
+    found = nndr(train, (ratios / (1 + ratios))[:, None])
+    assert found.median == pytest.approx((0.45, 0.1, 0.8))
+
+
+def test_fresh_draws_are_no_nearer_to_training_than_to_holdout_samples():
+    made = cloud(400, 2)
+    one, other = nndr(cloud(300, 0), made).median, nndr(cloud(300, 1), made).median
+    assert one.value == pytest.approx(other.value, abs=0.06)
+    assert 0.6 < one.value < 1
+
+
+# -- membership --------------------------------------------------------------------------------------------------------
+
+
+def test_membership_by_hand():
+    # distances of members 0, 3 and of the others 1, 5: three of the four pairs are in order
+    assert membership_inference(column(0, 13), column(1, 15), column(0, 10)) == pytest.approx(0.75)
+
+
+def test_copies_tell_every_member():
+    train, holdout = cloud(40, 0), cloud(30, 1)
+    assert membership_inference(train, holdout, train) == 1
+    assert membership_inference(train, holdout, holdout) == 0
+    assert tuple(membership_interval(train, holdout, train, n=50)) == (1, 1, 1)
+
+
+def test_fresh_draws_tell_no_member():
+    found = membership_interval(cloud(400, 0), cloud(400, 1), cloud(500, 2), n=200)
+    assert found.low < 0.5 < found.high
+    assert found.value == pytest.approx(0.5, abs=0.06)
+    assert found.value == membership_inference(cloud(400, 0), cloud(400, 1), cloud(500, 2))
+
+
+def test_density_ratio_by_hand():
+    rng = np.random.default_rng(0)
+    train, holdout, made = rng.normal(0, 1, (60, 2)), rng.normal(0.5, 1, (41, 2)), rng.normal(0, 1.2, (50, 2))
+    order = np.random.default_rng(3).permutation(41)
+    reference, outside = holdout[order[:21]], holdout[order[21:]]
+
+    def log_density(samples: np.ndarray, at: np.ndarray) -> np.ndarray:
+        spread = np.cov(samples.T) * len(samples) ** (-2 / 6)  # Scott: n^(-1 / (d + 4)), squared
+        return np.log(np.mean([multivariate_normal(s, spread).pdf(at) for s in samples], axis=0))
+
+    inside, out = (log_density(made, at) - log_density(reference, at) for at in (train, outside))
+    expected = np.mean(inside[:, None] > out)
+    assert domias(train, holdout, made, seed=3) == pytest.approx(expected)
+
+
+def test_density_ratio_tells_members_of_an_overfitted_generator_only():
+    train, holdout = cloud(60, 0), cloud(400, 1)
+    near = np.repeat(train, 10, axis=0) + 0.05 * cloud(600, 2)
+    assert domias(train, holdout, near) > 0.6
+    assert domias(cloud(400, 3), holdout, cloud(400, 4)) == pytest.approx(0.5, abs=0.09)
+
+
+# -- wrong input -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("metric", [closest_record, membership_inference, domias])
+@pytest.mark.parametrize(
+    ("place", "values", "said"),
+    [
+        (0, np.ones((5, 3)), "train has 3 columns and synthetic 4"),
+        (1, np.ones((5, 3)), "holdout has 3 columns and synthetic 4"),
+        (1, np.ones((0, 4)), "holdout has shape"),
+        (2, np.ones((0, 4)), "synthetic has shape"),
+        (0, np.full((5, 4), np.inf), "train holds 20 values"),
+    ],
+)
+def test_wrong_tables_are_refused(metric, place, values, said):
+    tables = [cloud(20, seed) for seed in range(3)]
+    tables[place] = values
+    with pytest.raises(InvalidValues, match=said):
+        metric(*tables)
+
+
+def test_too_few_or_equal_samples_have_no_ratio():
+    with pytest.raises(InvalidValues, match="train has 1 sample; a ratio"):
+        nndr(cloud(1, 0), cloud(5, 1))
+    with pytest.raises(InvalidValues, match="synthetic data: 30 samples in 4 dimensions have no density"):
+        domias(cloud(30, 0), cloud(30, 1), np.ones((30, 4)))
+    with pytest.raises(InvalidValues, match="half the holdout: 2 samples in 4 dimensions"):
+        domias(cloud(30, 0), cloud(3, 1), cloud(30, 2))

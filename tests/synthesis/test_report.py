@@ -1,0 +1,140 @@
+"""Pages and files of evaluations: the verdict first, every number, nothing that JSON cannot hold."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cellixir.exceptions import DataError
+from cellixir.synthesis.catalogue import CATALOGUE
+from cellixir.synthesis.evaluation import COLUMNS, Evaluation
+from cellixir.synthesis.report import as_json, evaluation_page, write_benchmark_report, write_evaluation
+from cellixir.synthesis.verdicts import Verdict
+
+N = 40
+
+
+def evaluation(seed: int = 0, *, groups: bool = True) -> Evaluation:
+    """An evaluation with invented numbers."""
+    rng = np.random.default_rng(seed)
+    rows = [
+        (metric, about.family, 0.5, 0.4, 0.6, 0.9, np.nan if metric == "composition" else 0.1, about.best, "between")
+        for metric, about in CATALOGUE.items()
+    ]
+    genes = pd.DataFrame({"gene": [f"G{i}" for i in range(30)]})
+    for name in ("mean", "variance", "zero_fraction"):
+        genes[f"{name}_real"], genes[f"{name}_synthetic"] = rng.uniform(0.1, 1, 30), rng.uniform(0.1, 1, 30)
+    change = rng.normal(0, 2, 30)
+    changes = pd.DataFrame(
+        {"contrast": "b against a", "gene": genes["gene"], "real": change, "synthetic": 0.7 * change,
+         "planted": change, "is_de": np.arange(30) < 10}
+    )  # fmt: skip
+    points = pd.DataFrame({"kind": np.repeat(["real", "synthetic"], N // 2), "PC1": rng.normal(size=N)})
+    points["PC2"] = rng.normal(size=N)
+    if groups:
+        points = points.assign(group=rng.choice(["a", "b"], N), **{"t-SNE 1": points["PC1"], "t-SNE 2": points["PC2"]})
+    return Evaluation(
+        table=pd.DataFrame(rows, columns=COLUMNS),
+        verdicts=(
+            Verdict("Faithful", "partly", "Faithful: partly. Recall 0.50 (real 0.90).", ("Recall",)),
+            Verdict("Useful", "yes", "Useful: yes. TSTR 0.90 (real 0.90)."),
+            Verdict("Private", "no", "Private: no. Copies 1.00 (real 0.00).", ("Copies",)),
+        ),
+        genes=genes,
+        fold_changes=changes if groups else changes.iloc[:0],
+        points=points,
+        facts={"training_samples": 1_234, "held_out_samples": 40, "synthetic_samples": N, "compared_samples": N,
+               "genes": 30, "scale": "counts", "group_key": "<condition>", "seed": 1_000},
+        notes=("40 samples of each kind were drawn", "the synthetic samples have no group 'c'"),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("one") / "new" / "out"
+    return write_evaluation(folder, evaluation(), name="Of mice")
+
+
+def test_the_verdict_stands_before_the_numbers(written: Path) -> None:
+    page = written.read_text(encoding="utf-8")
+    places = [page.index(text) for text in ("<h1", "Faithful?", "Recall 0.50 (real 0.90).", "α-precision")]
+    assert places == sorted(places)
+    assert "Of mice" in page
+    assert "The synthetic samples have no group &#39;c&#39;." in page
+    assert "&lt;condition&gt;" in page
+    assert "<condition>" not in page
+    assert "1,234" in page
+    assert "1000" in page  # the seed as it was given
+
+
+def test_every_metric_is_named_and_explained(written: Path) -> None:
+    page = written.read_text(encoding="utf-8")
+    for about in CATALOGUE.values():
+        assert about.words in page
+        assert about.meaning[:30] in page
+
+
+def test_metrics_json_holds_verdicts_numbers_and_facts(written: Path) -> None:
+    text = written.with_name("metrics.json").read_text(encoding="utf-8")
+    found = json.loads(text, parse_constant=pytest.fail)
+    assert found["verdicts"]["private"] == {"answer": "no", "sentence": "Private: no. Copies 1.00 (real 0.00)."}
+    assert found["metrics"]["recall"] == {
+        "family": "fidelity", "value": 0.5, "low": 0.4, "high": 0.6, "ceiling": 0.9, "floor": 0.1, "best": "high",
+        "verdict": "between",
+    }  # fmt: skip
+    assert found["metrics"]["composition"]["floor"] is None
+    assert found["metrics"]["c2st"]["best"] == 0.5
+    assert set(found["metrics"]) == set(CATALOGUE)
+    assert found["facts"]["seed"] == 1_000
+
+
+def test_numpy_numbers_among_the_facts_are_written() -> None:
+    one = evaluation()
+    numbers = {"seed": np.int64(3), "share": np.float64(0.5)}
+    found = as_json(Evaluation(one.table, one.verdicts, one.genes, one.fold_changes, one.points, numbers))
+    assert json.dumps(found["facts"]) == '{"seed": 3, "share": 0.5}'
+
+
+def test_effects_that_are_not_known_are_not_drawn() -> None:
+    one = evaluation(groups=False)
+    page = evaluation_page(one).render()
+    assert "Least squares on group and batch" not in page
+    assert "Principal components of real and synthetic samples." in page
+    assert "t-SNE of" not in page
+
+
+def test_generators_stand_side_by_side(tmp_path: Path) -> None:
+    history = pd.DataFrame({"epoch": [1, 2, 3], "critic_loss": [1.0, 0.5, 0.2], "diversity": [0.9, 0.1, 0.1]})
+    results = {"gaussian": evaluation(1), "gan": evaluation(2)}
+    histories = {"gan": history, "gaussian": pd.DataFrame()}
+    page = write_benchmark_report(tmp_path, results, histories).read_text(encoding="utf-8")
+    assert page.index("Held back by") < page.index("Recall</td>")
+    assert "faithful: Recall; private: Copies" in page
+    assert page.count("Training of gan") >= 1
+    assert "Training of gaussian" not in page
+    found = json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))
+    assert list(found) == ["gaussian", "gan"]
+    assert found["gan"]["metrics"]["recall"]["value"] == 0.5
+
+
+def test_what_one_generator_lacks_is_a_dash_or_not_drawn(tmp_path: Path) -> None:
+    one, other = evaluation(1), evaluation(2)
+    short = Evaluation(
+        other.table[other.table["family"] != "utility"], other.verdicts, other.genes,
+        other.fold_changes.assign(synthetic=np.nan), other.points, other.facts,
+    )  # fmt: skip
+    page = write_benchmark_report(tmp_path, {"a": one, "b": short}).read_text(encoding="utf-8")
+    row = page[page.index("TSTR</td>") :]
+    assert "–" in row[: row.index("</tr>")]
+    assert "Log2 fold changes of a" in page
+    assert "Log2 fold changes of b" not in page
+
+
+def test_a_benchmark_of_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no generator to compare"):
+        write_benchmark_report(tmp_path, {})
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,168 @@
+"""The generating VAEs: planted means, noise and clusters come back, and training adds to the linear model."""
+
+from __future__ import annotations
+
+import anndata as ad
+import numpy as np
+import pytest
+import torch
+
+from cellixir.exceptions import ConfigurationError, InvalidValues
+from cellixir.nn.conditional_vae import SEEN, ConditionalVAE, ConditionalVAEShape
+from cellixir.synthesis.generator import Generator
+from cellixir.synthesis.vae import ConditionalVAEGenerator, VAEGenerator
+from cellixir.synthesis.vae_task import Samples, additive_effects, start_at_linear
+from cellixir.training import Epoch
+
+SMALL = {"latent": 4, "hidden": 16, "max_epochs": 8}
+
+
+def log_values(samples: ad.AnnData) -> np.ndarray:
+    counts = samples.X.toarray()
+    return np.log2(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1) * 500 + 1)
+
+
+def fold_changes(samples: ad.AnnData) -> np.ndarray:
+    log, old = log_values(samples), (samples.obs["group"] == "old").to_numpy()
+    return log[old].mean(axis=0) - log[~old].mean(axis=0)
+
+
+@pytest.fixture(scope="module")
+def counts_model(count_data: ad.AnnData) -> Generator:
+    return ConditionalVAEGenerator(condition=["group"], **SMALL).fit(count_data)
+
+
+def test_fold_changes_means_and_library_sizes_of_counts_come_back(counts_model, count_data):
+    found = counts_model.sample(3000, seed=2)
+    real, drawn = fold_changes(count_data), fold_changes(found)
+    assert (real @ drawn) / (real @ real) == pytest.approx(1, abs=0.1)
+    assert np.abs(log_values(found).mean(axis=0) - log_values(count_data).mean(axis=0)).max() < 0.3
+    given, new = (np.log(np.maximum(np.asarray(x.X.sum(axis=1)).ravel(), 1)) for x in (count_data, found))
+    assert new.mean() == pytest.approx(given.mean(), abs=0.1)
+    assert new.std() == pytest.approx(given.std(), rel=0.2)
+
+
+def test_counts_vary_as_the_data_do(counts_model, count_data):
+    found, real = counts_model.sample(3000, seed=3).X.toarray(), count_data.X.toarray()
+    varies = real.var(axis=0) > 0
+    ratio = found.var(axis=0)[varies] / real.var(axis=0)[varies]
+    assert np.median(ratio) == pytest.approx(1, abs=0.2)
+    assert (found == 0).mean() == pytest.approx((real == 0).mean(), abs=0.03)
+    assert (found[:, 15] == 3).all()
+    assert (found[:, 25] == 0).all()
+
+
+def test_means_spread_and_correlation_of_values_come_back(gaussian_data):
+    truth = gaussian_data.uns["truth"]
+    model = ConditionalVAEGenerator(condition=["group"], **SMALL).fit(gaussian_data)
+    for group, shift in (("young", 0), ("old", truth["shift"])):
+        found = model.sample(4000, condition={"group": group}, seed=1).X
+        assert np.abs((found.mean(axis=0) - truth["mean"] - shift) / truth["sd"]).max() < 0.5
+        assert np.median(found.std(axis=0) / truth["sd"]) == pytest.approx(1, abs=0.1)
+    upper = np.triu_indices(len(truth["sd"]), 1)
+    assert np.corrcoef(np.corrcoef(found.T)[upper], truth["correlation"][upper])[0, 1] > 0.9
+
+
+def two_moons(n: int, seed: int) -> ad.AnnData:
+    """Thirty genes that follow a point on a curve: what no Gaussian can draw."""
+    rng = np.random.default_rng(seed)
+    angle = rng.uniform(0, 2 * np.pi, n)
+    circle = np.stack([np.cos(angle), np.sin(angle)], axis=1) * 3
+    values = circle @ np.random.default_rng(0).normal(0, 1, (2, 30)) + 0.3 * rng.standard_normal((n, 30))
+    return ad.AnnData(values.astype(np.float32), uns={"scale": "zscore"})
+
+
+def test_a_ring_has_a_hole(tmp_path):
+    data = two_moons(1500, 1)
+    plane = np.linalg.svd(data.X - data.X.mean(axis=0), full_matrices=False)[2][:2].T
+    inner = {}
+    for name, model in (("vae", VAEGenerator(latent=2, max_epochs=20)), ("one", None)):
+        if model is not None:
+            points = (model.fit(data).sample(1500, seed=1).X - data.X.mean(axis=0)) @ plane
+        else:
+            points = np.random.default_rng(0).standard_normal((1500, 2)) * (data.X @ plane).std(axis=0)
+        radius = np.linalg.norm(points, axis=1)
+        inner[name] = float((radius < 0.5 * np.median(np.linalg.norm(data.X @ plane, axis=1))).mean())
+    assert inner["vae"] < 0.3 * inner["one"]
+
+
+def test_a_vae_that_is_told_nothing_draws_labels_that_fit(count_data):
+    model = VAEGenerator(condition=["group"], **SMALL).fit(count_data)
+    found = model.sample(2000, seed=1)
+    share = (count_data.obs["group"] == "old").mean()
+    assert (found.obs["group"] == "old").mean() == pytest.approx(share, abs=0.08)
+    real, drawn = fold_changes(count_data), fold_changes(found)
+    assert (real @ drawn) / (real @ real) > 0.6
+    asked = model.sample(50, condition={"group": "old"}, seed=1)
+    assert set(asked.obs["group"]) == {"old"}
+
+
+def test_what_hardly_ever_comes_is_said(count_data):
+    model = VAEGenerator(condition=["group"], **SMALL).fit(count_data)
+    model.labels_.bias[list(model.conditions_.combinations["group"]).index("old")] -= 1e6
+    with pytest.raises(InvalidValues, match=r"0 of [\d,]+ samples came out as group=old; use one that is told"):
+        model.sample(5, condition={"group": "old"})
+
+
+def test_a_stopped_fit_goes_on_to_the_same_bits(count_data, tmp_path):
+    def stop(epoch: Epoch, n: int) -> None:
+        if epoch.epoch == 1:
+            raise KeyboardInterrupt
+
+    settings = {"condition": ["group"], **SMALL}
+    whole = ConditionalVAEGenerator(**settings).fit(count_data)
+    with pytest.raises(KeyboardInterrupt):
+        ConditionalVAEGenerator(**settings).fit(count_data, checkpoint=tmp_path / "run", on_epoch=stop)
+    heard: list[int] = []
+    again = ConditionalVAEGenerator(**settings).fit(
+        count_data, checkpoint=tmp_path / "run", on_epoch=lambda epoch, _: heard.append(epoch.epoch)
+    )
+    assert heard[0] == 2
+    assert np.array_equal(again.sample(20).X.toarray(), whole.sample(20).X.toarray())
+    with pytest.raises(ConfigurationError, match="another folder"):
+        ConditionalVAEGenerator(**(settings | {"seed": 1})).fit(count_data, checkpoint=tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"latent": 0}, "latent=0 is not possible; use 1 or more"),
+        ({"dropout": 1.0}, "dropout=1.0 is not possible; use 0 or more, up to 0.99"),
+        ({"max_epochs": 0}, "max_epochs=0"),
+        ({"batch_size": 1}, "batch_size=1 is not possible; use 2 or more"),
+    ],
+)
+def test_sizes_that_cannot_be_are_refused(wrong, words):
+    with pytest.raises(ConfigurationError, match=words):
+        ConditionalVAEGenerator(**wrong)
+
+
+# -- where it starts ---------------------------------------------------------------------------------------------------
+
+
+def test_effects_of_crossed_conditions_add_up():
+    rng = np.random.default_rng(0)
+    one_hot = np.zeros((400, 4), dtype=np.float32)
+    batch, group = rng.integers(0, 2, 400), rng.integers(0, 2, 400)
+    one_hot[np.arange(400), batch], one_hot[np.arange(400), 2 + group] = 1, 1
+    planted = np.array([[1.0, 0], [-1, 0], [0, 3], [0, -3]])
+    mean, effect = additive_effects(one_hot @ planted + 5, one_hot)
+    assert mean + one_hot @ effect == pytest.approx(one_hot @ planted + 5, abs=0.05)
+    assert effect[0] - effect[1] == pytest.approx([2, 0], abs=0.02)
+
+
+def test_the_start_is_the_low_rank_gaussian_of_the_data():
+    rng = np.random.default_rng(1)
+    loadings = rng.normal(0, 2, (3, 20))
+    table = (rng.standard_normal((600, 3)) @ loadings + 0.1 * rng.standard_normal((600, 20))).astype(np.float32)
+    table = np.clip(table / table.std(axis=0), -SEEN, SEEN)
+    network = ConditionalVAE(ConditionalVAEShape(20, 20, latent=3, hidden=8, dropout=0.0))
+    samples = Samples(table, None, np.zeros((600, 0), dtype=np.float32))
+    start_at_linear(network, samples, np.arange(600), np.ones(20), 0)
+    network.eval()
+    with torch.no_grad():
+        nothing = torch.zeros(600, 0)
+        posterior = network.encode(torch.from_numpy(table), nothing)
+        back = network.decode(posterior.mean, nothing).numpy()
+    assert np.abs(posterior.mean.numpy().std(axis=0) - 1).max() < 0.1
+    assert ((back - table) ** 2).mean() < 0.01 * table.var()
