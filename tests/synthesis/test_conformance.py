@@ -27,6 +27,8 @@ from cellixir.synthesis import Generator, load_generator, make_generator
 QUICK: dict[str, dict[str, Any]] = {
     "gaussian": {"rank": 4},
     "copula": {"rank": 4},
+    "gan": {"hidden": 16, "max_epochs": 3},
+    "wgan-gp": {"hidden": 16, "max_epochs": 3},
     "cvae": {"latent": 3, "hidden": 8, "max_epochs": 3},
     "vae": {"latent": 3, "hidden": 8, "max_epochs": 3},
 }

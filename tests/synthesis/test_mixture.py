@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cellixir.exceptions import InvalidValues
+from cellixir.exceptions import ConfigurationError
 from cellixir.synthesis.conditions import Conditions
 from cellixir.synthesis.labels import Labels, draw_until
 from cellixir.synthesis.mixture import Mixtures, fitted
@@ -82,5 +82,5 @@ def test_drawing_goes_on_until_there_are_enough_and_gives_up_with_the_names():
 
     rows, codes = draw_until(500, draw, np.array([0]), conditions)
     assert (rows.shape, set(codes)) == ((500, 1), {0})
-    with pytest.raises(InvalidValues, match=r"0 of .* samples came out as group=old"):
+    with pytest.raises(ConfigurationError, match=r"0 of .* samples came out as group=old"):
         draw_until(5, lambda size: draw(size, -1.0), np.array([0]), conditions)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from cellixir.exceptions import ConfigurationError, InvalidValues
+from cellixir.exceptions import ConfigurationError
 from cellixir.nn.conditional_vae import SEEN, ConditionalVAE, ConditionalVAEShape
 from cellixir.synthesis.generator import Generator
 from cellixir.synthesis.vae import ConditionalVAEGenerator, VAEGenerator
@@ -100,7 +100,7 @@ def test_a_vae_that_is_told_nothing_draws_labels_that_fit(count_data):
 def test_what_hardly_ever_comes_is_said(count_data):
     model = VAEGenerator(condition=["group"], **SMALL).fit(count_data)
     model.labels_.bias[list(model.conditions_.combinations["group"]).index("old")] -= 1e6
-    with pytest.raises(InvalidValues, match=r"0 of [\d,]+ samples came out as group=old; use one that is told"):
+    with pytest.raises(ConfigurationError, match=r"0 of [\d,]+ samples came out as group=old; use one that is told"):
         model.sample(5, condition={"group": "old"})
 
 

@@ -9,12 +9,12 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from cellixir.exceptions import ConfigurationError
 from cellixir.nn.gan import GANShape
-from cellixir.synthesis.gan_base import DRAWN, AdversarialGenerator, check_sizes
+from cellixir.synthesis.gan_base import AdversarialGenerator, check_sizes
 from cellixir.synthesis.gan_components import Components
 from cellixir.synthesis.gan_task import NonSaturating
 from cellixir.synthesis.generator import PART_VALUES
+from cellixir.synthesis.labels import draw_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
     from cellixir.data.expression.matrix import Rows
     from cellixir.training import Epoch
-
-#: Rows drawn for each one wanted, and at least, before it is said that a condition hardly ever comes.
-PATIENCE = (100, 2000)
 
 
 class GANGenerator(AdversarialGenerator):
@@ -137,33 +134,20 @@ class GANGenerator(AdversarialGenerator):
         ConfigurationError
             If they hardly ever come.
         """
-        codes, rows = np.empty(0, dtype=np.int64), np.empty((0, self.network_.shape.width), dtype=np.float32)
-        drawn = 0
-        while len(codes) < n:
-            if drawn >= max(PATIENCE[0] * n, PATIENCE[1]):
-                raise self._hardly_ever(allowed, len(codes), drawn)
-            some = self._generate(np.empty((int(np.clip(2 * (n - len(codes)), 64, DRAWN)), 0), np.float32), rng)
-            labels = self._codes_of(some[:, self.network_.shape.width :])
-            keep = np.isin(labels, allowed)
-            codes = np.concatenate([codes, labels[keep]])
-            rows = np.concatenate([rows, some[keep, : self.network_.shape.width]])
-            drawn += len(some)
-        return codes[:n], rows[:n]
+        width = self.network_.shape.width
+
+        def draw(size: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+            some = self._generate(np.empty((size, 0), np.float32), rng)
+            return some[:, :width], self._codes_of(some[:, width:])
+
+        rows, codes = draw_until(n, draw, allowed, self.conditions_)
+        return codes, rows
 
     def _codes_of(self, labels: NDArray[np.float32]) -> NDArray[np.int64]:
         """Code of each row of one-hot labels, -1 for a combination that was never seen."""
         combinations = self.conditions_.one_hot(np.arange(len(self.conditions_)))
         agree = np.rint(labels) @ combinations.T
         return np.where(agree.max(axis=1) == len(self.conditions_.columns), agree.argmax(axis=1), -1)
-
-    def _hardly_ever(self, allowed: NDArray[np.int64], n: int, drawn: int) -> ConfigurationError:
-        seen = self.conditions_.combinations.iloc[allowed]
-        asked = [", ".join(f"{c}={v}" for c, v in row.items()) for row in seen.to_dict("records")]
-        return ConfigurationError(
-            f"{n:,} of {drawn:,} samples that the gan drew are {' or '.join(asked[:3])}: it generates its own labels "
-            "and has hardly learned these; ask for others, fit it for longer (max_epochs), or take wgan-gp, which is "
-            "told the condition"
-        )
 
     def _shape(self, width: int) -> GANShape:
         levels = tuple(len(values) for values in self.conditions_.levels.values())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cellixir.exceptions import InvalidValues
+from cellixir.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cellixir.synthesis.conditions import Conditions
 
 #: Draws for each sample that is asked for, before giving up.
-MOST_DRAWS = 500
+MOST_DRAWS = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,13 +59,13 @@ def draw_until(
 
     Raises
     ------
-    InvalidValues
-        If one draw in 500 or fewer has one of these codes.
+    ConfigurationError
+        If one draw in 200 or fewer has one of these codes.
     """
     kept: list[tuple[NDArray[Any], NDArray[np.int64]]] = []
     found, drawn = 0, 0
     while found < n:
-        size = min(max(2 * (n - found), 64), 20_000)
+        size = min(max(2 * (n - found), 64), 2048)
         rows, codes = draw(size)
         fits = np.isin(codes, wanted)
         kept.append((rows[fits], codes[fits]))
@@ -76,12 +76,12 @@ def draw_until(
     return rows, np.concatenate([codes for _, codes in kept])[:n]
 
 
-def _hardly_ever(found: int, drawn: int, wanted: NDArray[np.int64], conditions: Conditions) -> InvalidValues:
+def _hardly_ever(found: int, drawn: int, wanted: NDArray[np.int64], conditions: Conditions) -> ConfigurationError:
     pairs = [
         ", ".join(f"{c}={v}" for c, v in row.items()) for row in conditions.combinations.iloc[wanted].to_dict("records")
     ]
     message = (
-        f"this generator draws its labels itself, and {found} of {drawn:,} samples came out as "
+        f"this generator draws its labels itself, and {found:,} of {drawn:,} samples came out as "
         f"{' or '.join(pairs[:4])}; use one that is told the conditions (cvae, wgan-gp), or train longer"
     )
-    return InvalidValues(message)
+    return ConfigurationError(message)
