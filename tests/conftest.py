@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,3 +17,14 @@ def data_dir() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("set CELLIXIR_DATA_DIR to the folder with the published files")
     return Path(folder)
+
+
+@pytest.fixture(autouse=True)
+def same_number_of_threads() -> Iterator[None]:
+    """Put torch's threads back: scanpy's neighbours change them, and the last bits of later tests with them."""
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch else None
+    yield
+    torch = sys.modules.get("torch")
+    if torch:
+        torch.set_num_threads(before or int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cellixir.cli import data, demo, embed, response, simulate
+from cellixir.cli import data, demo, embed, response, simulate, synthesize
 from cellixir.exceptions import CellixirError
 
 INTERRUPTED = 130
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.add_typer(response.app, name="response")
 app.add_typer(embed.app, name="embed")
 app.add_typer(simulate.app, name="simulate")
+app.add_typer(synthesize.app, name="synthesize")
 app.add_typer(data.app, name="data")
 app.command("demo", help=demo.HELP)(demo.demo)
 

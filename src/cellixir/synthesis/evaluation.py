@@ -30,6 +30,8 @@ COLUMNS = ["metric", "family", "value", "low", "high", "ceiling", "floor", "best
 LEAST = 20
 MAX_SAMPLES = 2_000
 MAP_SAMPLES = 1_000
+#: Random halvings of the held-out samples that the ceilings of privacy are means of.
+HALVINGS = 10
 PERPLEXITY = 30.0
 
 
@@ -247,9 +249,14 @@ class Judge:
 
     @cached_property
     def _ceiling(self) -> Scores:
-        """Privacy of one half of the held-out samples while the other half is held out."""
-        halves = [self.holdout.take(np.arange(start, len(self.holdout), 2)) for start in (0, 1)]
-        return self._privacy(halves[0], halves[1], _plain)
+        """Privacy of one half of the held-out samples while the other half is held out: the mean of random halvings."""
+        n = len(self.holdout)
+        found = []
+        for i in range(HALVINGS):
+            order = np.random.default_rng([self.seed, 20, i]).permutation(n)
+            halves = [self.holdout.take(np.sort(part)) for part in (order[: n // 2], order[n // 2 :])]
+            found.append(self._privacy(halves[0], halves[1], _plain))
+        return {name: Interval(*np.mean([tuple(scores[name]) for scores in found], axis=0)) for name in found[0]}
 
     @cached_property
     def _floor(self) -> Scores:

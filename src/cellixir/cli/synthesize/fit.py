@@ -1,0 +1,99 @@
+"""``cellixir synthesize fit``."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cellixir.cli.embed.options import cells_of, say
+from cellixir.cli.synthesize.options import FILES, Condition, Epochs, Layer, Seed, columns_of, epochs_of
+from cellixir.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from cellixir.synthesis import Generator
+
+FIT_HELP = """Fit a generator of synthetic expression, and write it as a bundle.
+
+Models: gaussian and copula (no network; seconds), vae and gan (draw the conditions themselves), cvae and wgan-gp (are
+told them). The fit of a network that was stopped goes on when the command is given again: its checkpoint stands
+beside the bundle until it is done.
+
+\b
+Examples:
+  cellixir synthesize fit tumours.h5ad --model cvae --condition batch,group --out tumours.bundle
+  cellixir synthesize fit cells.h5ad --model copula --condition cell_type --layer counts --out cells.bundle
+  cellixir synthesize fit tumours.h5ad --model gan --epochs 40 --history gan.csv --out gan.bundle
+"""
+
+
+def fit(
+    data: Annotated[Path, typer.Argument(help=f"Samples x genes: {FILES}.")],
+    model: Annotated[str, typer.Option(help="gaussian, copula, vae, cvae, gan or wgan-gp.")],
+    out: Annotated[Path, typer.Option(help="Folder of the bundle.")],
+    condition: Condition = None,
+    epochs: Epochs = None,
+    layer: Layer = None,
+    history: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="File for the training curves of a network.")
+    ] = None,
+    seed: Seed = 0,
+) -> None:
+    """Read, fit, save, and say what was done."""
+    from cellixir.synthesis import Generator, make_generator
+    from cellixir.training import Bars
+
+    generator = make_generator(model, condition=columns_of(condition), seed=seed, **epochs_of(model, epochs))
+    Generator.check_target(out)
+    _check_history(history, out, generator)
+    samples = cells_of(data, layer)
+    checkpoint = out.with_name(f"{out.name}.checkpoint.safetensors")
+    start = time.perf_counter()
+    with Bars("fit", 1) as bars:
+        bars.starts(model)
+        generator.fit(samples, checkpoint=checkpoint, on_epoch=lambda epoch, n: bars.epoch(0, epoch, n))
+        bars.done()
+    seconds = time.perf_counter() - start
+    generator.save(out)
+    if history is not None:
+        _write_history(generator, history)
+    checkpoint.unlink(missing_ok=True)
+    for note in generator.notes_:
+        say(note)
+    _tell(generator, seconds, out)
+
+
+def _check_history(history: Path | None, out: Path, generator: Generator) -> None:
+    """Refuse a history that there will not be, or that would stand in the bundle."""
+    from cellixir.cli.synthesize.options import takes_epochs
+    from cellixir.files import require_writable
+
+    if history is None:
+        return
+    if not takes_epochs(type(generator)):
+        message = f"--history is for networks, and {generator.name!r} trains none; leave it out"
+        raise ConfigurationError(message)
+    if history.resolve().is_relative_to(out.resolve()):
+        message = f"--history {history} would stand in the bundle {out}; choose a place beside it"
+        raise ConfigurationError(message)
+    require_writable(history)
+
+
+def _write_history(generator: Generator, file: Path) -> None:
+    from cellixir.files import whole
+
+    with whole(file) as partial:
+        generator.history_.to_csv(partial, index=False)
+
+
+def _tell(generator: Generator, seconds: float, out: Path) -> None:
+    n = len(generator.history_)
+    epochs = f", {n} epoch{'s' * (n != 1)}" if n else ""
+    data = f"{generator.n_samples_:,} samples x {len(generator.genes_):,} genes"
+    conditions = generator.conditions_
+    levels = "; ".join(f"{column}: {', '.join(values)}" for column, values in conditions.levels.items())
+    typer.echo(f"{generator.title} of {data}, in {seconds:.1f} s{epochs}")
+    typer.echo(f"conditions: {levels or 'none'}")
+    typer.echo(f"bundle: {out}")

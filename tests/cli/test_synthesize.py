@@ -1,0 +1,309 @@
+"""``cellixir synthesize``: fit, sample, evaluate and benchmark as a user gives them, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from click.testing import Result
+from typer.testing import CliRunner
+
+from cellixir.cli.app import app
+from cellixir.data.simulate import simulate_bulk
+from cellixir.exceptions import CellixirError
+from cellixir.metrics.generative.two_sample import c2st_interval
+from cellixir.synthesis import load_generator, scores
+from cellixir.training import Bars
+
+KEYS = ("--group-key", "group", "--batch-key", "batch")
+BUNDLE = {"weights.safetensors", "model.json", "card.md"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_numbers() -> Iterator[None]:
+    """Few halves and trees: these tests are not about how wide intervals are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scores, "HALVES", 3)
+        patch.setattr(scores, "c2st_interval", partial(c2st_interval, n_trees=5, n=10))
+        patch.setattr(scores, "membership_interval", partial(scores.membership_interval, n=10))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Real samples to learn from, others that are held out, and the working folder."""
+    monkeypatch.chdir(tmp_path)
+    samples = simulate_bulk(n_samples=90, n_genes=50)
+    held = np.arange(90) % 3 == 0
+    samples[~held].copy().write_h5ad("train.h5ad")
+    samples[held].copy().write_h5ad("held.h5ad")
+    return tmp_path
+
+
+def run(*given: object) -> Result:
+    return CliRunner().invoke(app, ["synthesize", *map(str, given)])
+
+
+def said(*given: object) -> str:
+    done = run(*given)
+    assert done.exit_code == 0, (done.output, done.exception)
+    return done.output
+
+
+def refused(*given: object) -> str:
+    before = sorted(map(str, Path().rglob("*")))
+    done = run(*given)
+    assert isinstance(done.exception, CellixirError), (done.exit_code, done.output, done.exception)
+    assert sorted(map(str, Path().rglob("*"))) == before
+    return str(done.exception)
+
+
+def fit(model: str = "gaussian", *given: object) -> str:
+    return said("fit", "train.h5ad", "--model", model, "--condition", "batch,group", "--out", "b", *given)
+
+
+def counts_of(file: str) -> np.ndarray:
+    x = ad.read_h5ad(file).X
+    return x.toarray() if sp.issparse(x) else np.asarray(x)
+
+
+# -- the way through ---------------------------------------------------------------------------------------------------
+
+
+def test_fit_sample_evaluate() -> None:
+    output = fit("cvae", "--epochs", 2, "--history", "curves.csv")
+    assert "Conditional variational autoencoder of 60 samples x 50 genes" in output
+    assert "conditions: batch: batch1, batch2; group: group1, group2" in output
+    assert "bundle: b" in output
+    assert {file.name for file in Path("b").iterdir()} == BUNDLE
+    assert len(pd.read_csv("curves.csv")) == 2
+    assert not list(Path().glob("*.safetensors"))  # the checkpoint has gone
+
+    assert "60 samples x 50 genes (batch: " in said("sample", "b", "-n", 60, "--out", "made.h5ad")
+    made, train = ad.read_h5ad("made.h5ad"), ad.read_h5ad("train.h5ad")
+    assert made.var_names.equals(train.var_names)
+    assert (made.uns["scale"], bool(made.uns["synthetic"])) == ("counts", True)
+    values = counts_of("made.h5ad")
+    assert (values >= 0).all()
+    np.testing.assert_array_equal(values, values.round())
+
+    given = ("--real", "train.h5ad", "--holdout", "held.h5ad", "--synthetic", "made.h5ad")
+    output = said("evaluate", *given, *KEYS, "--no-maps", "--out", "judged")
+    for start in ("Faithful: ", "Useful: ", "Private: "):
+        assert re.search(f"^{start}(yes|partly|no)", output, re.MULTILINE), start
+    assert "shuffled" in output
+    assert "report: judged/report.html" in output
+    metrics = json.loads(Path("judged/metrics.json").read_text(encoding="utf-8"))
+    assert metrics["facts"]["truth"] == "planted"
+    assert metrics["metrics"]["lfc_slope"]["ceiling"] > metrics["metrics"]["lfc_slope"]["floor"]
+
+
+def test_conditions_that_are_asked_for_are_met() -> None:
+    fit()
+    given = ("--condition", "group=group2", "--condition", "batch=batch1")
+    assert "(batch: batch1 7; group: group2 7)" in said("sample", "b", "-n", 7, *given, "--out", "a.h5ad")
+    obs = ad.read_h5ad("a.h5ad").obs
+    assert set(obs["group"]) == {"group2"}
+    assert set(obs["batch"]) == {"batch1"}
+
+
+def test_a_seed_gives_the_same_samples_and_another_gives_others() -> None:
+    fit()
+    for name, given in (("a", ()), ("b2", ("--seed", 0)), ("c", ("--seed", 1))):
+        said("sample", "b", "-n", 5, *given, "--out", f"{name}.h5ad")
+    np.testing.assert_array_equal(counts_of("a.h5ad"), counts_of("b2.h5ad"))
+    assert (counts_of("a.h5ad") != counts_of("c.h5ad")).any()
+
+
+def test_a_fit_that_was_stopped_goes_on_and_ends_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    fit("cvae", "--epochs", 3)
+    whole = load_generator("b").state()[0]
+    shown: list[int] = []
+
+    def stop(self: Bars, member: int, epoch: object, n: int) -> None:
+        shown.append(n)
+        if len(shown) == 2:
+            raise KeyboardInterrupt
+
+    given = ("fit", "train.h5ad", "--model", "cvae", "--condition", "batch,group", "--epochs", 3, "--out", "again")
+    with monkeypatch.context() as patch:
+        patch.setattr(Bars, "epoch", stop)
+        assert run(*given).exit_code != 0
+    assert Path("again.checkpoint.safetensors").is_file()
+    assert not Path("again").exists()
+    with monkeypatch.context() as patch:
+        patch.setattr(Bars, "epoch", lambda *_: shown.append(0))
+        said(*given)
+    assert len(shown) == 3  # two epochs before the stop, one after it
+    assert not Path("again.checkpoint.safetensors").exists()
+    again = load_generator("again").state()[0]
+    assert whole.keys() == again.keys()
+    assert all(np.array_equal(whole[name], again[name], equal_nan=True) for name in whole)
+
+
+def test_benchmark_prints_writes_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    said_by_simulate = CliRunner().invoke(
+        app, ["simulate", "bulk", "--n-datasets", "2", "--n-samples", "80", "--n-genes", "50", "--out", "sims"]
+    )
+    assert said_by_simulate.exit_code == 0
+    given = ("benchmark", "sims/seed0.h5ad", "sims/seed1.h5ad", "--models", "gaussian,copula", *KEYS, "--out", "runs")
+    output = said(*given)
+    for word in ("gaussian", "copula", "real held-out", "genes shuffled", "report: runs/report.html"):
+        assert word in output
+    results = pd.read_csv("runs/results.csv")
+    assert set(results["dataset"]) == {"seed0", "seed1"}
+    assert "planted" in Path("runs/report.html").read_text(encoding="utf-8")
+    pieces = {file: file.stat().st_mtime_ns for file in Path("runs").rglob("piece.json")}
+    assert len(pieces) == 4
+    monkeypatch.setattr("cellixir.synthesis.benchmark.write_pages", lambda *_: None)  # they take longest
+    said(*given)
+    assert {file: file.stat().st_mtime_ns for file in Path("runs").rglob("piece.json")} == pieces
+
+
+def test_a_failed_piece_is_reported_and_the_exit_code_says_so() -> None:
+    few = ad.read_h5ad("train.h5ad")[:24].copy()
+    few.write_h5ad("few.h5ad")
+    done = run("benchmark", "train.h5ad", "few.h5ad", "--models", "gaussian", "--holdout", "0.4", *KEYS, "--out", "r")
+    assert done.exit_code == 1
+    assert "failed: gaussian on few, seed 0: " in done.output
+    assert set(pd.read_csv("r/results.csv")["dataset"]) == {"train"}
+
+
+# -- what is refused ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (("train.h5ad", "--model", "cave"), r"no generator 'cave' \(did you mean 'cvae'\?\); choose among gaussian"),
+        (("none.h5ad", "--model", "gaussian"), "none.h5ad"),
+        (("train.h5ad", "--model", "gaussian", "--condition", "grp"), "no column 'grp'.*'batch', 'group'"),
+        (("train.h5ad", "--model", "gaussian", "--condition", "group,group"), "'group' is named twice"),
+        (
+            ("train.h5ad", "--model", "gaussian", "--epochs", 3),
+            "--epochs 3 is for networks, and 'gaussian' trains none",
+        ),
+        (("train.h5ad", "--model", "copula", "--history", "h.csv"), "--history is for networks"),
+        (("train.h5ad", "--model", "gan", "--history", "new/h.csv"), "would stand in the bundle"),
+        (("train.h5ad", "--model", "gaussian", "--layer", "spliced"), "no layer 'spliced'"),
+    ],
+)
+def test_fit_says_what_is_wrong_and_writes_nothing(given: tuple[object, ...], words: str) -> None:
+    assert re.search(words, refused("fit", *given, "--out", "new"))
+
+
+def changed(change: object) -> None:
+    """Write bad.h5ad, the training samples after ``change``."""
+    samples = ad.read_h5ad("train.h5ad")
+    change(samples)  # type: ignore[operator]
+    samples.write_h5ad("bad.h5ad")
+
+
+def test_negative_counts_are_refused() -> None:
+    def spoil(samples: ad.AnnData) -> None:
+        values = counts_of("train.h5ad")
+        values[3, 7] = -2
+        samples.X = values
+
+    changed(spoil)
+    assert re.search("-2|negative|below 0", refused("fit", "bad.h5ad", "--model", "gaussian", "--out", "new"))
+
+
+def test_missing_values_and_too_few_samples_are_refused() -> None:
+    def lose(samples: ad.AnnData) -> None:
+        samples.obs["group"] = samples.obs["group"].astype(object)
+        samples.obs.iloc[3, samples.obs.columns.get_loc("group")] = None
+
+    changed(lose)
+    given = ("--model", "gaussian", "--condition", "group", "--out", "new")
+    assert "has no value for 1 of 60 samples" in refused("fit", "bad.h5ad", *given)
+    ad.read_h5ad("train.h5ad")[:5].copy().write_h5ad("five.h5ad")
+    assert "5 samples are too few to learn from; give 10 or more" in refused("fit", "five.h5ad", *given)
+
+
+def test_a_folder_that_is_no_bundle_is_not_written_over() -> None:
+    Path("new").mkdir()
+    Path("new/precious.txt").write_text("x")
+    assert "holds other things than a bundle" in refused("fit", "train.h5ad", "--model", "gaussian", "--out", "new")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (("--condition", "group=group9"), "no sample of the fit had group=group9; seen were 'group1', 'group2'"),
+        (("--condition", "sex=male"), "'sex' is not a condition of this generator; it knows 'batch', 'group'"),
+        (("--condition", "group"), "--condition 'group' names no value; write COLUMN=VALUE"),
+        (("--condition", "group=group1", "--condition", "group=group2"), "once for each of its values"),
+        (("-n", 0), "n=0 samples cannot be drawn"),
+        (("--out", "made.csv"), "--out made.csv must end in .h5ad"),
+        (("--out", "b/made.h5ad"), "would stand in the bundle"),
+        (("--out", "train.h5ad"), "train.h5ad exists and 'cellixir synthesize' did not write it"),
+    ],
+)
+def test_sample_says_what_is_wrong_and_writes_nothing(given: tuple[object, ...], words: str) -> None:
+    fit()
+    assert re.search(words, refused("sample", "b", "-n", 5, "--out", "made.h5ad", *given))
+
+
+def test_what_is_no_bundle_is_refused() -> None:
+    assert "no bundle at nowhere" in refused("sample", "nowhere", "-n", 5, "--out", "made.h5ad")
+    Path("empty").mkdir()
+    assert "not a whole bundle" in refused("sample", "empty", "-n", 5, "--out", "made.h5ad")
+
+
+def test_only_what_was_drawn_here_is_written_over_unless_it_is_forced() -> None:
+    fit()
+    said("sample", "b", "-n", 5, "--out", "made.h5ad")
+    said("sample", "b", "-n", 6, "--out", "made.h5ad")
+    assert ad.read_h5ad("made.h5ad").n_obs == 6
+    said("sample", "b", "-n", 5, "--force", "--out", "train.h5ad")
+    assert ad.read_h5ad("train.h5ad").n_obs == 5
+    Path("text.h5ad").write_text("not HDF5")
+    assert "text.h5ad exists" in refused("sample", "b", "-n", 5, "--out", "text.h5ad")
+
+
+def test_evaluate_says_what_is_wrong_and_writes_nothing() -> None:
+    other = ad.read_h5ad("held.h5ad")[:, :40].copy()
+    other.write_h5ad("other.h5ad")
+    ad.read_h5ad("held.h5ad")[:12].copy().write_h5ad("few.h5ad")
+    given = ("evaluate", "--real", "train.h5ad", "--out", "judged", "--holdout")
+    assert "held.h5ad is given twice" in refused(*given, "held.h5ad", "--synthetic", "held.h5ad")
+    said_of_genes = refused(*given, "held.h5ad", "--synthetic", "other.h5ad")
+    assert "10 of 50 genes of the real training data are missing" in said_of_genes
+    assert "12 samples, too few" in refused(*given, "held.h5ad", "--synthetic", "few.h5ad")
+    ad.read_h5ad("held.h5ad").write_h5ad("copy.h5ad")
+    assert "no column 'grp'" in refused(*given, "held.h5ad", "--synthetic", "copy.h5ad", "--group-key", "grp")
+    Path("judged").mkdir()
+    Path("judged/report.html").write_text("precious")
+    assert "is or holds other things than an evaluation" in refused(*given, "held.h5ad", "--synthetic", "copy.h5ad")
+    Path("judged/metrics.json").write_text('{"verdicts": {}}')  # that of an evaluation, so its folder may be used
+    assert "genes" in refused(*given, "held.h5ad", "--synthetic", "other.h5ad")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (("train.h5ad", "--models", "copla"), r"no generator 'copla' \(did you mean 'copula'"),
+        (("none.h5ad",), "none.h5ad cannot be read: there is no such file"),
+        (("train.h5ad", "./train.h5ad"), "two data sets are called 'train'"),
+        (("train.h5ad", "--condition", "batch", "--group-key", "group"), "'group' is not among the conditions"),
+        (("train.h5ad", "--holdout", "1.5"), "holdout=1.5 is no share"),
+    ],
+)
+def test_benchmark_says_what_is_wrong_and_writes_nothing(given: tuple[object, ...], words: str) -> None:
+    assert re.search(words, refused("benchmark", *given, "--out", "runs"))
+
+
+@pytest.mark.parametrize("command", ["fit", "sample", "evaluate", "benchmark"])
+def test_help_has_examples(command: str) -> None:
+    output = said(command, "--help")
+    assert f"cellixir synthesize {command}" in output
+    assert "Examples" in output
