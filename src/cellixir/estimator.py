@@ -23,11 +23,19 @@ from cellixir.exceptions import BundleError
 from cellixir.files import require_writable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
 FORMAT = 1
 FILES = ("weights.safetensors", "model.json", "card.md")
 Arrays = dict[str, "NDArray[Any]"]
+
+
+def under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
+    """Arrays of one part of a model: those named ``prefix/...``, by the rest of their names."""
+    start = f"{prefix}/"
+    return {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
 
 
 class Estimator(ABC):

@@ -33,7 +33,7 @@ from cellixir.embedding.preparation import (
 )
 from cellixir.embedding.start import StartData, started_network
 from cellixir.embedding.task import COUNTS, WIDE, Annotation, Objective, Scaling, VAETask
-from cellixir.estimator import Estimator
+from cellixir.estimator import Estimator, under
 from cellixir.exceptions import ConfigurationError, DataError, NotFitted
 from cellixir.nn.vae import VAENetwork, VAEShape
 from cellixir.training import Epoch, TrainingConfig, derived_seed, pick_device, threads_for, train
@@ -302,8 +302,8 @@ class VAE(Estimator):
         model.axes_ = Axes(*(arrays[f"axes/{name}"] for name in ("loadings", "centre", "scale")))
         device = pick_device(model.device)
         model.network_ = VAENetwork(VAEShape(**facts["shape"])).to(device)
-        weights = {n.removeprefix("network/"): torch.from_numpy(a.copy()) for n, a in arrays.items() if "network/" in n}
-        model.network_.load_state_dict(weights)
+        weights = under("network", arrays)
+        model.network_.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
         model.network_.eval()
         mean, sd = (torch.from_numpy(arrays[f"scaling/{n}"].copy()).to(device) for n in ("mean", "sd"))
         model.scaling_ = Scaling(float(facts["library_size"]), mean, sd)

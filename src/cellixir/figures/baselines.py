@@ -9,15 +9,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from cellixir.exceptions import DataError, DuplicateIds, InvalidValues, examples
+from cellixir.exceptions import InvalidValues
 from cellixir.figures.groups import PALETTE
 from cellixir.figures.names import shortened_apart
+from cellixir.figures.score_rows import refuse_many_models, score_rows
 from cellixir.figures.style import KIND_COLOURS, KIND_MARKERS, MUTED, list_axis, new_axes, styled
 
 _MARKERS = ("o", "s", "^", "v", "P", "X", "p", "h", "d", "*")
 _BASELINE = "baseline"
 _ROW = 0.19  # inches a model
-MOST_MODELS = 10
 
 
 @styled
@@ -73,29 +73,13 @@ def bars_with_baseline(
 
 
 def _checked(table: pd.DataFrame) -> pd.DataFrame:
-    missing = [column for column in ("metric", "model", "value") if column not in table]
-    if missing:
-        message = f"the table of scores has no column {examples(missing)}; it has {examples(table.columns, 8)}"
-        raise DataError(message)
-    rows = table.assign(metric=table["metric"].astype(str), model=table["model"].astype(str))
-    rows = rows.assign(**{end: rows[end] if end in rows else np.nan for end in ("low", "high")})
-    numbers = rows[["value", "low", "high"]].astype(np.float64)
-    rows = rows.assign(**numbers.where(np.isfinite(numbers)))
-    if rows["value"].notna().sum() == 0:
-        message = f"none of {len(rows)} rows has a finite value; leave the figure out"
-        raise DataError(message)
-    twice = rows[rows.duplicated(["metric", "model"])]
-    if len(twice):
-        message = f"{twice['model'].iloc[0]!r} has two values of {twice['metric'].iloc[0]!r}; give their mean"
-        raise DuplicateIds(message)
+    rows = score_rows(table, ("value", "low", "high"))
     turned = rows[rows["low"] > rows["high"]]
     if len(turned):
         first = turned.iloc[0]
         message = f"{first['model']!r} has an interval of {first['metric']!r} from {first['low']} to {first['high']}"
         raise InvalidValues(message)
-    if rows["model"].nunique() > MOST_MODELS:
-        message = f"{rows['model'].nunique()} models for one figure; show {MOST_MODELS} at most"
-        raise DataError(message)
+    refuse_many_models(rows)
     return rows
 
 

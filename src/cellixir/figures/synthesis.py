@@ -12,16 +12,16 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import ArrayLike, NDArray
 
-from cellixir.exceptions import DataError, DuplicateIds, InvalidValues, examples
+from cellixir.exceptions import InvalidValues
 from cellixir.figures.groups import OTHER, PALETTE, legend_dot
 from cellixir.figures.names import shortened_apart
+from cellixir.figures.score_rows import refuse_many_models, require_columns, score_rows
 from cellixir.figures.style import ACCENT, INK, MUTED, WARM, new_axes, styled
 
 Floats = NDArray[np.float64]
 
 REAL, SYNTHETIC = "real", "synthetic"
 KIND_PAINT = {REAL: "#7c8796", SYNTHETIC: WARM}
-MOST_MODELS = 10
 #: Above this many points a scatter is drawn with smaller, fainter ones.
 MANY = 1500
 _IDENTITY: dict[str, Any] = {"color": MUTED, "linewidth": 1.0, "dashes": (4, 2), "zorder": 2, "gid": "identity"}
@@ -66,21 +66,8 @@ def quality_bars(table: pd.DataFrame, *, label: str = "Value", title: str = "", 
 
 
 def _bar_rows(table: pd.DataFrame) -> pd.DataFrame:
-    _require(table, ("metric", "model", "value"), "table of scores")
-    rows = table.assign(metric=table["metric"].astype(str), model=table["model"].astype(str))
-    numbers = ["value", "low", "high", "ceiling", "floor"]
-    rows = rows.assign(**{name: rows[name].astype(np.float64) if name in rows else np.nan for name in numbers})
-    rows[numbers] = rows[numbers].where(np.isfinite(rows[numbers]))
-    if rows["value"].isna().all():
-        message = f"none of {len(rows)} rows has a finite value; leave the figure out"
-        raise DataError(message)
-    twice = rows[rows.duplicated(["metric", "model"])]
-    if len(twice):
-        message = f"{twice['model'].iloc[0]!r} has two values of {twice['metric'].iloc[0]!r}; give their mean"
-        raise DuplicateIds(message)
-    if rows["model"].nunique() > MOST_MODELS:
-        message = f"{rows['model'].nunique()} models for one figure; show {MOST_MODELS} at most"
-        raise DataError(message)
+    rows = score_rows(table, ("value", "low", "high", "ceiling", "floor"))
+    refuse_many_models(rows)
     return rows
 
 
@@ -230,7 +217,9 @@ def mean_variance(genes: pd.DataFrame, *, title: str = "", ax: Axes | None = Non
     DataError
         If a column is missing.
     """
-    _require(genes, [f"{what}_{kind}" for what in ("mean", "variance") for kind in (REAL, SYNTHETIC)], "table of genes")
+    require_columns(
+        genes, [f"{what}_{kind}" for what in ("mean", "variance") for kind in (REAL, SYNTHETIC)], "table of genes"
+    )
     ax = new_axes(4.1, 3.3) if ax is None else ax
     for order, kind in enumerate((REAL, SYNTHETIC)):
         x, y = genes[f"mean_{kind}"].to_numpy(np.float64), genes[f"variance_{kind}"].to_numpy(np.float64)
@@ -260,10 +249,3 @@ def _pair(x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
         message = f"{one.size:,} numbers of real and {other.size:,} of synthetic data; give one each a gene"
         raise InvalidValues(message)
     return one, other
-
-
-def _require(table: pd.DataFrame, columns: Any, what: str) -> None:
-    missing = [column for column in columns if column not in table]
-    if missing:
-        message = f"the {what} has no column {examples(missing)}; it has {examples(table.columns, 8)}"
-        raise DataError(message)

@@ -10,6 +10,7 @@ import numpy as np
 
 from cellixir.data.domain import FeatureDomain, MoleculeDomain
 from cellixir.data.drugs import morgan_fingerprints
+from cellixir.estimator import under
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,10 +66,7 @@ class Domain:
     @classmethod
     def from_state(cls, arrays: Mapping[str, NDArray[Any]], facts: dict[str, Any]) -> Domain:
         """Rebuild what ``state`` described."""
-        of = {
-            name: {key.removeprefix(f"{name}/"): a for key, a in arrays.items() if key.startswith(f"{name}/")}
-            for name in ("samples", "drugs")
-        }
+        of = {name: under(name, arrays) for name in ("samples", "drugs")}
         samples = FeatureDomain.from_state(of["samples"], facts["samples"]) if facts["samples"] is not None else None
         drugs = MoleculeDomain.from_state(of["drugs"], facts["drugs"]) if facts["drugs"] is not None else None
         return cls(samples, drugs)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cellixir.data.preprocess_grammar import parse_preprocess
+from cellixir.estimator import under
 from cellixir.exceptions import ConfigurationError, examples
 from cellixir.response.blocks import Blocks, OneHot
 from cellixir.response.drug_features import DrugFeatures
@@ -123,12 +124,7 @@ class SampleFeatures:
     @classmethod
     def from_state(cls, arrays: Mapping[str, NDArray[Any]], facts: dict[str, Any]) -> SampleFeatures:
         """Rebuild what ``state`` described."""
-        views = {
-            name: ViewFeatures.from_state(
-                {key.removeprefix(f"{name}/"): a for key, a in arrays.items() if key.startswith(f"{name}/")}, view
-            )
-            for name, view in facts["views"].items()
-        }
+        views = {name: ViewFeatures.from_state(under(name, arrays), view) for name, view in facts["views"].items()}
         return cls(facts["preprocess"], views, OneHot(facts["levels"]), Blocks(facts["gain"]))
 
 

@@ -10,6 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 from cellixir.data.preprocess import Preprocess
 from cellixir.data.preprocess_grammar import Step
+from cellixir.estimator import under
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,8 +93,7 @@ class ViewFeatures:
     @classmethod
     def from_state(cls, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Self:
         """Rebuild what ``state`` described."""
-        stages = {name.removeprefix("chain/"): a for name, a in arrays.items() if name.startswith("chain/")}
-        chain = Preprocess.from_state(stages, facts["chain"]) if facts["chain"] else None
+        chain = Preprocess.from_state(under("chain", arrays), facts["chain"]) if facts["chain"] else None
         centre, spread, mean, scale = (arrays[name] for name in _NUMBERS)
         return cls(facts["inputs"], facts["names"], centre, spread, mean, scale, chain)
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from cellixir.estimator import Arrays, Estimator
+from cellixir.estimator import Arrays, Estimator, under
 from cellixir.exceptions import ConfigurationError, InvalidValues, NotFitted
 from cellixir.synthesis.card import write_card
 from cellixir.synthesis.checks import examine
@@ -267,18 +267,14 @@ class Generator(Estimator):
         model.genes_, model.scale_, model.sparse_ = pd.Index(facts["genes"]), facts["scale"], bool(facts["sparse"])
         model.conditions_ = Conditions.from_state(facts["conditions"])
         stored = facts["representation"]
-        parts = _under("representation", arrays)
+        parts = under("representation", arrays)
         model.representation_ = None if stored is None else Representation.from_state(parts, stored, model.genes_)
         model.fingerprint_, model.n_samples_ = facts["fingerprint"], int(facts["n_samples"])
         model.notes_, model.history_ = list(facts["notes"]), pd.DataFrame(facts["history"])
-        model._restore(_under("model", arrays), facts["model"])
+        model._restore(under("model", arrays), facts["model"])
         return model
 
     def card(self) -> str:
         """Return the model card, in Markdown."""
         self._require_fitted()
         return write_card(self, self._describe())
-
-
-def _under(prefix: str, arrays: Arrays) -> Arrays:
-    return {name.removeprefix(f"{prefix}/"): array for name, array in arrays.items() if name.startswith(f"{prefix}/")}

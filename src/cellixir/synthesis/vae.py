@@ -11,6 +11,7 @@ import pandas as pd
 import scipy.sparse as sp
 import torch
 
+from cellixir.estimator import under
 from cellixir.exceptions import ConfigurationError
 from cellixir.nn.conditional_vae import ConditionalVAE, ConditionalVAEShape
 from cellixir.synthesis.generator import Generator
@@ -214,11 +215,10 @@ class ConditionalVAEGenerator(Generator):
 
     def _restore(self, arrays: Arrays, facts: dict[str, Any]) -> None:
         self.network_ = ConditionalVAE(ConditionalVAEShape(**facts["shape"]))
-        parts = {kind: {n.removeprefix(kind): a for n, a in arrays.items() if n.startswith(kind)}
-                 for kind in ("network/", "mixtures/")}  # fmt: skip
-        self.network_.load_state_dict({name: torch.from_numpy(np.array(a)) for name, a in parts["network/"].items()})
+        weights = under("network", arrays)
+        self.network_.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
         self.network_.eval()
-        self.mixtures_ = Mixtures.from_arrays(parts["mixtures/"])
+        self.mixtures_ = Mixtures.from_arrays(under("mixtures", arrays))
 
     def _describe(self) -> list[str]:
         sizes = f"{self.network_.shape.latent} latents, a hidden layer of {self.hidden}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from cellixir.estimator import under
 from cellixir.nn.gan import GANShape
 from cellixir.synthesis.gan_base import AdversarialGenerator, check_sizes
 from cellixir.synthesis.gan_components import Components
@@ -124,8 +125,7 @@ class WGANGPGenerator(AdversarialGenerator):
 
     def _restore(self, arrays: Arrays, facts: dict[str, Any]) -> None:
         super()._restore(arrays, facts)
-        parts = {n.removeprefix("components/"): a for n, a in arrays.items() if n.startswith("components/")}
-        self.components_ = Components.from_arrays(parts)
+        self.components_ = Components.from_arrays(under("components", arrays))
 
     def _describe(self) -> list[str]:
         n, width = self.components_.axes.shape
