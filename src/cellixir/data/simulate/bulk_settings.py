@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral
 
+from cellixir.data.simulate.ranges import wrong_counts, wrong_numbers
 from cellixir.data.simulate.truth import refuse
 
 LARGEST_LIBRARY = 1e9
@@ -57,23 +57,17 @@ class BulkSettings:
         return self.different // 2 if self.n_up is None else self.n_up
 
     def _not_whole(self) -> dict[str, bool]:
-        least = {
-            **dict.fromkeys(("n_samples", "n_genes", "n_batches", "n_groups", "module_size"), 1),
-            **dict.fromkeys(("n_de", "n_up", "n_modules", "seed"), 0),
-        }
-        given = {name: getattr(self, name) for name in least}
+        given = [name for name in ("n_de", "n_up") if getattr(self, name) is not None]
         return {
-            f"{name}={value!r}; give a whole number of {least[name]} or more": not _whole(value, least[name])
-            for name, value in given.items()
-            if not (value is None and name in {"n_de", "n_up"})
+            **wrong_counts(self, "n_samples", "n_genes", "n_batches", "n_groups", "module_size"),
+            **wrong_counts(self, "n_modules", "seed", *given, least=0),
         }
 
     def _not_numbers(self) -> dict[str, bool]:
-        names = ("mean_log2_fold_change", "min_log2_fold_change", "baseline_log2_fold_change", "batch_sd", "module_sd",
-                 "base_sd", "dispersion_sd", "library_sd")  # fmt: skip
-        given = {name: getattr(self, name) for name in names}
-        return {f"{name}={value}; give a number of 0 or more": not 0 <= value < math.inf
-                for name, value in given.items()}  # fmt: skip
+        return wrong_numbers(
+            self, "mean_log2_fold_change", "min_log2_fold_change", "baseline_log2_fold_change", "batch_sd",
+            "module_sd", "base_sd", "dispersion_sd", "library_sd",
+        )  # fmt: skip
 
     def _wrong_sizes(self) -> dict[str, bool]:
         combinations = self.n_batches * self.n_groups
@@ -115,10 +109,6 @@ class BulkSettings:
                 len(self.dispersion) == 2 and 0 <= self.dispersion[0] < math.inf and 0 < self.dispersion[1] < math.inf
             ),
         }
-
-
-def _whole(value: object, least: int) -> bool:
-    return isinstance(value, Integral) and int(value) >= least
 
 
 def _wrong_shares(name: str, shares: Sequence[float] | None, count: int) -> dict[str, bool]:
