@@ -15,9 +15,10 @@ from cellixir.embedding.axes import learn_axes
 from cellixir.embedding.batches import Cells
 from cellixir.embedding.genes import Aligned
 from cellixir.embedding.preparation import learn_scaling
-from cellixir.embedding.start import LinearStart, linear_start, start_at_data, start_linear
+from cellixir.embedding.start import linear_start, start_at_data, start_linear
 from cellixir.embedding.task import Annotation, Objective, Scaling
 from cellixir.nn.vae import VAENetwork, VAEShape
+from cellixir.training import LinearStart
 
 N, GENES, LATENT = 300, 20, 3
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
+
+from cellixir.training import softmax_regression
 
 if TYPE_CHECKING:
     from cellixir.embedding.batches import Cells
@@ -31,14 +32,9 @@ def refit_head(objective: Objective, train: Cells, size: int) -> None:
     there = np.unique(y)
     if len(there) < 2:
         return
-    centre, spread = z.mean(axis=0), np.maximum(z.std(axis=0), 1e-6)
-    model = LogisticRegression(max_iter=2000).fit((z - centre) / spread, y)
-    weight, bias = model.coef_, model.intercept_
-    if len(there) == 2:  # one row: logits of the second class
-        weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
-    weight = weight / spread
+    weight, bias = softmax_regression(z, np.searchsorted(there, y))
     full = np.zeros(tuple(head.weight.shape))
     offset = np.full(len(full), -30.0)  # a class that no training cell has is never called
-    full[there], offset[there] = weight, bias - weight @ centre
+    full[there], offset[there] = weight.T, bias
     head.weight.copy_(torch.from_numpy(full))
     head.bias.copy_(torch.from_numpy(offset))

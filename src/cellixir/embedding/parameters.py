@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from cellixir.exceptions import ConfigurationError
 from cellixir.nn.vae import Activation
-from cellixir.training import TrainingConfig
+from cellixir.training import TrainingConfig, require_within
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,10 +39,7 @@ def check_parameters(given: Mapping[str, Any]) -> None:
     }
     if given["max_epochs"] is not None:
         bounds["max_epochs"] = (1, math.inf)
-    for name, (low, high) in bounds.items():
-        if not low <= given[name] <= high:
-            message = f"{name} must be from {low} to {high}, not {given[name]}"
-            raise ConfigurationError(message)
+    require_within(given, bounds)
     if given["training"].batch_size < 2:
         message = "batch_size must be 2 or more: the layers are normalised over the cells of a batch"
         raise ConfigurationError(message)

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from sklearn.utils.extmath import randomized_svd
 
 from cellixir.embedding.genes import dense
 from cellixir.embedding.task import COUNTS
 from cellixir.nn.vae import VAENetwork
-from cellixir.training import derived_seed
+from cellixir.training import LinearStart, derived_seed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -79,25 +78,6 @@ def started_network(shape: VAEShape, mask: Tensor | None, data: StartData, seed:
     return network
 
 
-@dataclass(frozen=True, eq=False)
-class LinearStart:
-    """Leading principal axes of what the encoder sees, before its genes are scaled.
-
-    Attributes
-    ----------
-    axes
-        Orthonormal, shape ``(n_genes, latent)``.
-    sd
-        Of the cells along each axis, shape ``(latent,)``.
-    residual
-        Variance of each gene that the axes leave, shape ``(n_genes,)``.
-    """
-
-    axes: NDArray[np.float32]
-    sd: NDArray[np.float32]
-    residual: NDArray[np.float32]
-
-
 def linear_start(
     matrix: Aligned,
     rows: NDArray[np.int64],
@@ -122,13 +102,7 @@ def linear_start(
     x -= x.mean(axis=0)
     if batch is not None:
         x = _without_batches(x, batch[chosen])
-    k = min(latent, min(x.shape))
-    _, values, axes = randomized_svd(x, k, n_iter=4, random_state=seed)
-    found = np.zeros((matrix.shape[1], latent), dtype=np.float32)
-    sd = np.full(latent, 1e-3, dtype=np.float32)
-    found[:, :k], sd[:k] = axes.T, np.maximum(values / np.sqrt(max(n - 1, 1)), 1e-3)
-    residual = np.maximum(x.var(axis=0) - (found**2 * sd**2).sum(axis=1), 1e-3 * x.var(axis=0) + 1e-6)
-    return LinearStart(found, sd, residual.astype(np.float32))
+    return LinearStart.of(x, latent, seed)
 
 
 def _without_batches(x: NDArray[np.float32], batch: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -143,7 +117,7 @@ def _without_batches(x: NDArray[np.float32], batch: NDArray[np.int64]) -> NDArra
 def start_linear(network: VAENetwork, start: LinearStart, scaling: Scaling) -> None:
     """Give encoder and decoder the linear path, and their hidden layers nothing to say yet."""
     latent = network.shape.latent
-    precision = (start.axes**2 * start.sd**2 / start.residual[:, None]).sum(axis=0)
+    precision = start.precision
     shrink = precision / (1 + precision)  # mean of the posterior of probabilistic PCA
     inwards = start.axes * (shrink / start.sd) * scaling.sd.cpu().numpy()[:, None]
     hidden = network.shape.hidden

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from cellixir.exceptions import ConfigurationError
+from cellixir.estimator import under
 from cellixir.nn.gan import GANShape, GeneratorNetwork, Players
 from cellixir.synthesis.gan_task import CURVES, GANTask, Judge, Rows, collapse_note
 from cellixir.synthesis.generator import Generator
-from cellixir.training import TrainingConfig, derived_seed, pick_device, threads_for, train
+from cellixir.training import TrainingConfig, derived_seed, pick_device, require_within, threads_for, train
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -142,7 +142,7 @@ class AdversarialGenerator(Generator):
     def _restore(self, arrays: Arrays, facts: dict[str, Any]) -> None:
         shape = facts["shape"]
         self.network_ = GeneratorNetwork(GANShape(**(shape | {"levels": tuple(shape["levels"])})))
-        weights = {n.removeprefix("network/"): a for n, a in arrays.items() if n.startswith("network/")}
+        weights = under("network", arrays)
         self.network_.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
         self.network_.to(pick_device(self.device)).eval()
 
@@ -175,9 +175,6 @@ def check_sizes(given: Mapping[str, Any], *, bounds: Mapping[str, tuple[float, f
     ConfigurationError
         If a number is out of its bounds.
     """
-    least = dict.fromkeys(("noise", "hidden", "n_layers", "max_epochs", "patience"), (1.0, math.inf))
-    every = {**least, "batch_size": (2.0, math.inf), "learning_rate": (1e-12, math.inf), **(bounds or {})}
-    for name, (low, high) in every.items():
-        if given[name] is not None and not low <= given[name] <= high:
-            message = f"{name} must be from {low:g} to {high:g}, not {given[name]}"
-            raise ConfigurationError(message)
+    least = dict.fromkeys(("noise", "hidden", "n_layers", "max_epochs", "patience"), (1, math.inf))
+    every = {**least, "batch_size": (2, math.inf), "learning_rate": (1e-12, math.inf), **(bounds or {})}
+    require_within(given, {name: ends for name, ends in every.items() if given[name] is not None})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cellixir.exceptions import ConfigurationError
+from cellixir.training import softmax_regression
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,18 +31,9 @@ class Labels:
     @classmethod
     def learn(cls, points: NDArray[np.float64], codes: NDArray[np.int64]) -> Labels:
         """Fit to ``points`` ``(n, d)`` of these combinations."""
-        from sklearn.linear_model import LogisticRegression
-
-        d, n_codes = points.shape[1], int(codes.max()) + 1
-        if n_codes == 1:
-            return cls(np.zeros((d, 1)), np.zeros(1))
-        centre, spread = points.mean(axis=0), np.maximum(points.std(axis=0), 1e-9)
-        model = LogisticRegression(max_iter=2000).fit((points - centre) / spread, codes)
-        weight, bias = model.coef_.T / spread[:, None], model.intercept_
-        bias = bias - centre @ weight
-        if n_codes == 2:  # one column: logits of the second
-            return cls(np.hstack([np.zeros((d, 1)), weight]), np.concatenate([np.zeros(1), bias]))
-        return cls(weight, bias)
+        if not codes.any():
+            return cls(np.zeros((points.shape[1], 1)), np.zeros(1))
+        return cls(*softmax_regression(points, codes))
 
     def draw(self, points: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
         """One combination for each point, drawn by its probability."""

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy.sparse as sp
 import torch
-from sklearn.utils.extmath import randomized_svd
 
 from cellixir.nn.likelihoods import Counts, gaussian, kl_to_standard, negative_binomial
 from cellixir.nn.vae import LOG_VARIANCE
 from cellixir.synthesis.representation import written_out
+from cellixir.training.linear import LinearStart
 from cellixir.training.loop import Task
 
 if TYPE_CHECKING:
@@ -134,18 +134,16 @@ def start_at_linear(
     mean, effect = additive_effects(table, one_hot)
     residual = (table - mean - one_hot @ effect)[:, :n_genes] * spread
     k = min(latent, min(residual.shape) - 1)
-    _, values, axes = randomized_svd(residual, k, n_iter=4, random_state=seed)
-    sd = np.maximum(values / np.sqrt(max(len(rows) - 1, 1)), 1e-3)
-    rest = np.maximum(residual.var(axis=0) - (axes.T**2 * sd**2).sum(axis=1), 1e-3 * residual.var(axis=0) + 1e-6)
-    precision = (axes**2 / rest).sum(axis=1) * sd**2
+    start = LinearStart.of(residual, k, seed)
+    precision = start.precision
     inwards = np.zeros((latent, table.shape[1]))
-    inwards[:k, :n_genes] = axes * spread * (precision / (1 + precision) / sd)[:, None]
+    inwards[:k, :n_genes] = (start.axes * spread[:, None] * (precision / (1 + precision) / start.sd)).T
     log_variance = np.zeros(latent)
     log_variance[:k] = np.maximum(-np.log1p(precision), LOG_VARIANCE[0] + 2)
     if samples.counts is None:
-        level, shift, scale = mean[:n_genes], effect[:, :n_genes], 0.5 * np.log(rest)
+        level, shift, scale = mean[:n_genes], effect[:, :n_genes], 0.5 * np.log(start.residual)
     else:
-        level, shift, scale = _of_counts(samples.counts[rows], one_hot, rest)
+        level, shift, scale = _of_counts(samples.counts[rows], one_hot, start.residual)
     with torch.no_grad():
         network.encoder_line.weight[:, : table.shape[1]] = _tensor(inwards)
         network.encoder_line.weight[:, table.shape[1] :] = _tensor(-(effect @ inwards.T).T)
@@ -155,7 +153,7 @@ def start_at_linear(
         network.output.weight.zero_()
         network.output.bias.copy_(_tensor(level))
         network.decoder_line.weight[:, :latent] = 0
-        network.decoder_line.weight[:, :k] = _tensor(axes.T * sd)
+        network.decoder_line.weight[:, :k] = _tensor(start.axes * start.sd)
         network.decoder_line.weight[:, latent:] = _tensor(shift.T)
         network.log_scale.copy_(_tensor(scale))
 

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from cellixir.exceptions import ConfigurationError
 
 Optimiser = Literal["adam", "adamw"]
 Schedule = Literal["constant", "cosine", "one_cycle"]
 Precision = Literal["auto", "full", "bfloat16"]
+
+
+def require_within(given: Mapping[str, Any], bounds: Mapping[str, tuple[float, float]]) -> None:
+    """Refuse settings whose number is out of its bounds."""
+    for name, (low, high) in bounds.items():
+        if not low <= given[name] <= high:
+            message = f"{name} must be from {low} to {high}, not {given[name]}"
+            raise ConfigurationError(message)
 
 
 @dataclass(frozen=True)
@@ -51,10 +60,7 @@ class TrainingConfig:
             **dict.fromkeys(("weight_decay", "clip_norm"), (0, math.inf)),
             "warmup": (0, 0.99),
         }
-        for name, (low, high) in bounds.items():
-            if not low <= getattr(self, name) <= high:
-                message = f"{name} must be from {low} to {high}, not {getattr(self, name)}"
-                raise ConfigurationError(message)
+        require_within(vars(self), bounds)
         for name, choices in (("optimiser", Optimiser), ("schedule", Schedule), ("precision", Precision)):
             if getattr(self, name) not in get_args(choices):
                 message = f"{name} must be one of {', '.join(get_args(choices))}, not '{getattr(self, name)}'"
