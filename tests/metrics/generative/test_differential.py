@@ -51,6 +51,12 @@ def test_what_are_no_counts_is_refused(counts, said):
         log2_normalised(np.array(counts, dtype=float))
 
 
+@pytest.mark.parametrize("target", [0, -1, float("nan"), float("inf")])
+def test_a_library_size_is_positive(target):
+    with pytest.raises(ConfigurationError, match=f"target={target} is no library size"):
+        log2_normalised(np.ones((2, 2)), target=target)
+
+
 # -- tests of genes ----------------------------------------------------------------------------------------------------
 
 
@@ -221,6 +227,17 @@ def test_p_values_that_vanish_are_parted_by_t():
     truth = planted([5.0, 4, 3, 2], [True, True, False, False])
     found = found_table([1.0, 1, 1, 1], [0.0] * 4).assign(t=[40.0, -50, 30, 20])
     assert de_recovery(found, truth).jaccard == 1
+
+
+def test_lists_hold_no_gene_that_is_not_different_or_did_not_change():
+    truth = planted([2.0, 0, 0, 0], [True, False, False, False])
+    found = found_table([1.0, 1, 0, 0], [0.001, 0.9, 1, 1])
+    assert de_recovery(found, truth, k=2).jaccard == pytest.approx(1 / 2)  # g0, g1 against g0
+    # a generator without any difference ties all genes: the first ones of the table are no finding
+    nothing = found_table([0.0, 0, 0, 0], [1, 1, 1, 1])
+    for rank_by in ("p", "log2_fold_change"):
+        assert de_recovery(nothing, truth, rank_by=rank_by).jaccard == 0
+        assert de_recovery(nothing, truth, rank_by=rank_by, k=3).jaccard == 0
 
 
 def test_what_is_not_defined_is_nan():

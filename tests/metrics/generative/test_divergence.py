@@ -133,6 +133,12 @@ def test_variance_keeps_its_digits_far_from_zero():
         assert gene_statistics(table, table)["variance_real"][0] == 0
 
 
+@pytest.mark.parametrize("kind", [np.asarray, sp.csc_matrix])
+def test_a_constant_gene_of_many_samples_has_no_variance(kind):
+    table = kind(np.full((10**6, 2), 0.1))  # whose mean is off by 1e-12
+    assert (gene_statistics(table, table[:9])["variance_real"] == 0).all()
+
+
 def test_distances_by_hand():
     statistics = pd.DataFrame({
         "mean_real": [1.0, 4, 8], "mean_synthetic": [2.0, 4, 0],
@@ -153,6 +159,12 @@ def test_logarithms_of_negative_means_are_not_defined():
     assert np.isnan(found.mean)
     assert found.variance == 0
     assert found.mean_spearman == pytest.approx(1)
+
+
+def test_of_constant_genes_the_mean_alone_is_known():
+    found = gene_distances(gene_statistics(np.ones((6, 3)), np.full((6, 3), 2.0)))
+    assert (found.mean, found.zero_fraction) == (1, 0)
+    assert np.isnan([found.variance, *found[3:]]).all()
 
 
 def test_doubled_counts_are_one_too_high():
@@ -176,6 +188,11 @@ def test_library_sizes_agree_with_scipy_and_logarithms_change_nothing():
     real, made = counts(200), counts(150, seed=5) * 1.2
     expected = ks_2samp(np.log(real.sum(axis=1, dtype=float)), np.log(made.sum(axis=1, dtype=float))).statistic
     assert library_size_distance(sp.csr_matrix(real), made) == pytest.approx(expected)
+
+
+def test_library_sizes_of_single_precision_are_exact():
+    real = np.random.default_rng(0).poisson(2e5, (50, 200)).astype(np.float32)  # sums above 2^24
+    assert library_size_distance(sp.csr_matrix(real), real) == 0
 
 
 def test_negative_counts_are_refused():
@@ -229,6 +246,15 @@ def test_a_gene_that_is_constant_in_the_synthetic_data_correlates_with_nothing()
     found = correlation_distance(real, made)
     assert found.n_constant == 1
     assert found.similarity == pytest.approx(0.5)
+
+
+def test_synthetic_data_that_do_not_vary_correlate_with_nothing():
+    real = counts(60, 6)
+    rho = np.corrcoef(real.T.astype(float))[np.triu_indices(6, 1)]
+    found = correlation_distance(real, np.ones((5, 6)))
+    assert found.similarity == pytest.approx(1 - np.abs(rho).mean() / 2)
+    assert np.isnan(found.agreement)
+    assert found.n_constant == 6
 
 
 def test_blocks_of_samples_do_not_change_the_correlation(monkeypatch):

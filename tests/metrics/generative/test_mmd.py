@@ -139,6 +139,19 @@ def test_far_rows_are_summed_in_float64(monkeypatch: pytest.MonkeyPatch) -> None
     assert mmd2(x, y, bandwidth=1.0) == exact
 
 
+@pytest.mark.parametrize("far", [1e6, 1e9, 1e12])
+def test_samples_far_away_but_near_each_other(far: float) -> None:
+    x, y = normal(50, 3, 0), normal(40, 3, 1) + far * np.array([1, 0.3, 0.77])
+    for chunk in (7, 512):
+        found = mmd2_with_error(x, y, bandwidth=2.0, chunk=chunk).value
+        assert found == pytest.approx(by_full_matrix(x, y, 2.0), abs=1e-12)
+
+
+def test_a_width_of_any_precision() -> None:
+    x, y = normal(20, 3, 0), normal(20, 3, 1)
+    assert mmd2(x, y, bandwidth=np.float32(2)) == mmd2(x, y, bandwidth=np.int64(2)) == mmd2(x, y, bandwidth=2)
+
+
 # -- wrong input -------------------------------------------------------------------------------------------------------
 
 

@@ -26,7 +26,7 @@ def by_sorting(x: Points, k: int) -> Points:
 
 
 def clouds(kind: str) -> Points:
-    """Points that are hard for norms and a product: far from 0, nearly equal, equal, with an outlier."""
+    """Points that are hard for norms and a product: far from 0, nearly equal, equal, with an outlier, tiny."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(90, 4))
     if kind == "far from 0":
@@ -37,10 +37,14 @@ def clouds(kind: str) -> Points:
         return np.asarray(rng.integers(0, 3, size=(90, 4)), dtype=np.float64)
     if kind == "outlier":
         x[7] = 1e7
+    if kind == "tiny":
+        return 1e-21 * x  # squares and products are 0 in float32
+    if kind == "some tiny":
+        x[:40] *= 1e-22
     return x
 
 
-KINDS = ("usual", "far from 0", "near copies", "ties", "outlier")
+KINDS = ("usual", "far from 0", "near copies", "ties", "outlier", "tiny", "some tiny")
 
 
 # -- closed forms ------------------------------------------------------------------------------------------------------

@@ -1,17 +1,13 @@
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pytest
-from scipy.stats import multivariate_normal
 
 from cellixir.exceptions import InvalidValues
-from cellixir.metrics.generative.privacy import (
-    closest_record,
-    domias,
-    membership_inference,
-    membership_interval,
-    nndr,
-)
+from cellixir.metrics.generative.membership import domias, membership_inference, reference_attack
+from cellixir.metrics.generative.privacy import closest_record, nndr
 
 
 def cloud(n: int, seed: int, d: int = 4) -> np.ndarray:
@@ -63,6 +59,20 @@ def test_more_training_samples_do_not_bring_the_nearest_one_nearer():
     assert found.share_closer_to_train == pytest.approx(0.5, abs=0.12)  # 10 / 11 of all 1000
 
 
+def test_of_the_larger_table_as_many_count_as_the_smaller_has():
+    # of 0, 10 and 30 one is drawn: closer to 1 than 4 is 0 alone; 0 ties with 4 at 2; to 8, 10 is closer than 4
+    found = closest_record(column(0, 10, 30), column(4), column(1, 2, 8), n=50)
+    assert found.share_closer_to_train == pytest.approx((1 / 3 + 1 / 6 + 1 / 3) / 3)
+    swapped = closest_record(column(4), column(0, 10, 30), column(1, 2, 8), n=50)
+    assert swapped.share_closer_to_train == pytest.approx(1 - (1 / 3 + 1 / 6 + 1 / 3) / 3)
+
+
+def test_the_share_is_the_mean_over_all_ways_to_draw():
+    train, holdout, made = cloud(7, 0), cloud(3, 1), cloud(15, 2)
+    drawn = [closest_record(train[list(rows)], holdout, made, n=2)[0] for rows in combinations(range(7), 3)]
+    assert closest_record(train, holdout, made, n=2).share_closer_to_train == pytest.approx(np.mean(drawn))
+
+
 def test_equal_tables_tie():
     train = cloud(30, 0)
     assert closest_record(train, train, cloud(20, 1), n=50).share_closer_to_train == 0.5
@@ -99,54 +109,10 @@ def test_fresh_draws_are_no_nearer_to_training_than_to_holdout_samples():
     assert 0.6 < one.value < 1
 
 
-# -- membership --------------------------------------------------------------------------------------------------------
-
-
-def test_membership_by_hand():
-    # distances of members 0, 3 and of the others 1, 5: three of the four pairs are in order
-    assert membership_inference(column(0, 13), column(1, 15), column(0, 10)) == pytest.approx(0.75)
-
-
-def test_copies_tell_every_member():
-    train, holdout = cloud(40, 0), cloud(30, 1)
-    assert membership_inference(train, holdout, train) == 1
-    assert membership_inference(train, holdout, holdout) == 0
-    assert tuple(membership_interval(train, holdout, train, n=50)) == (1, 1, 1)
-
-
-def test_fresh_draws_tell_no_member():
-    found = membership_interval(cloud(400, 0), cloud(400, 1), cloud(500, 2), n=200)
-    assert found.low < 0.5 < found.high
-    assert found.value == pytest.approx(0.5, abs=0.06)
-    assert found.value == membership_inference(cloud(400, 0), cloud(400, 1), cloud(500, 2))
-
-
-def test_density_ratio_by_hand():
-    rng = np.random.default_rng(0)
-    train, holdout, made = rng.normal(0, 1, (60, 2)), rng.normal(0.5, 1, (41, 2)), rng.normal(0, 1.2, (50, 2))
-    order = np.random.default_rng(3).permutation(41)
-    reference, outside = holdout[order[:21]], holdout[order[21:]]
-
-    def log_density(samples: np.ndarray, at: np.ndarray) -> np.ndarray:
-        spread = np.cov(samples.T) * len(samples) ** (-2 / 6)  # Scott: n^(-1 / (d + 4)), squared
-        return np.log(np.mean([multivariate_normal(s, spread).pdf(at) for s in samples], axis=0))
-
-    inside, out = (log_density(made, at) - log_density(reference, at) for at in (train, outside))
-    expected = np.mean(inside[:, None] > out)
-    assert domias(train, holdout, made, seed=3) == pytest.approx(expected)
-
-
-def test_density_ratio_tells_members_of_an_overfitted_generator_only():
-    train, holdout = cloud(60, 0), cloud(400, 1)
-    near = np.repeat(train, 10, axis=0) + 0.05 * cloud(600, 2)
-    assert domias(train, holdout, near) > 0.6
-    assert domias(cloud(400, 3), holdout, cloud(400, 4)) == pytest.approx(0.5, abs=0.09)
-
-
 # -- wrong input -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("metric", [closest_record, membership_inference, domias])
+@pytest.mark.parametrize("metric", [closest_record, membership_inference, domias, reference_attack])
 @pytest.mark.parametrize(
     ("place", "values", "said"),
     [
@@ -167,7 +133,15 @@ def test_wrong_tables_are_refused(metric, place, values, said):
 def test_too_few_or_equal_samples_have_no_ratio():
     with pytest.raises(InvalidValues, match="train has 1 sample; a ratio"):
         nndr(cloud(1, 0), cloud(5, 1))
+    with pytest.raises(InvalidValues, match="train has 4 columns and synthetic 3"):
+        nndr(cloud(5, 0), cloud(5, 1, d=3))
     with pytest.raises(InvalidValues, match="synthetic data: 30 samples in 4 dimensions have no density"):
         domias(cloud(30, 0), cloud(30, 1), np.ones((30, 4)))
+    for flat in (0.1, 1.0):  # rounding of the mean must not pass for spread
+        made = np.hstack([cloud(30, 2, d=3), np.full((30, 1), flat)])
+        with pytest.raises(InvalidValues, match="synthetic data: 30 samples in 4 dimensions"):
+            domias(cloud(30, 0), cloud(30, 1), made)
+        with pytest.raises(InvalidValues, match="synthetic data: 30 samples in 1 dimensions"):
+            domias(cloud(30, 0), cloud(30, 1), np.full((30, 4), flat), n_dimensions=1)
     with pytest.raises(InvalidValues, match="half the holdout: 2 samples in 4 dimensions"):
         domias(cloud(30, 0), cloud(3, 1), cloud(30, 2))

@@ -38,6 +38,16 @@ def test_components_are_those_of_an_eigen_decomposition() -> None:
     np.testing.assert_allclose(space.explained, values[::-1][:3] / values.sum(), rtol=1e-4)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_distances_are_kept_far_from_the_origin(dtype: type) -> None:
+    genes = (low_rank(1000) + 1e4).astype(dtype)  # many samples a gene: components come from a covariance in float32
+    points = RealSpace.fit(genes, 2).transform(genes)
+    exact = genes.astype(np.float64)
+    np.testing.assert_allclose(
+        np.linalg.norm(points[0] - points[1:], axis=1), np.linalg.norm(exact[0] - exact[1:], axis=1), rtol=1e-3
+    )
+
+
 def test_synthetic_samples_have_no_say() -> None:
     space = RealSpace.fit(low_rank(100), 2)
     before = space.components.copy()

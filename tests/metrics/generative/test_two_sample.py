@@ -35,6 +35,18 @@ def test_copies_are_called_wrong():
     assert c2st(real, real, **QUICK) < 0.3
 
 
+def test_the_origin_does_not_matter():
+    real, made = cloud(100, 0), cloud(100, 1, shift=2)
+    near = c2st(real, made, **QUICK)
+    assert near > 0.9
+    # forests round to float32, which knows no values between 1e9 and 1e9 + 64
+    assert c2st(real + 1e9, made + 1e9, **QUICK) == pytest.approx(near, abs=0.02)
+
+
+def test_without_any_difference_it_is_chance():
+    assert c2st(np.ones((20, 3)), np.ones((20, 3)), **QUICK) == 0.5
+
+
 def test_a_collapsed_mode_is_recognised():
     real = np.concatenate([cloud(100, 0), cloud(100, 1, shift=20)])
     assert c2st(real, np.repeat(cloud(1, 2), 200, axis=0), **QUICK) > 0.97

@@ -113,6 +113,16 @@ def test_more_of_the_same_helps_few_samples():
     assert found.gain.low < found.gain.value < found.gain.high
 
 
+def test_copies_of_the_training_samples_gain_nothing():
+    real, test = cells(24, 3), cells(600, 53)
+    copies = np.tile(real[0], (10, 1)), np.tile(real[1], 10)
+    found = augmentation_gain(*real, *copies, *test)
+    assert found.real == pytest.approx(tstr(*real, *copies, *test, n=1).trtr)
+    assert found.gain.value == pytest.approx(0, abs=0.03)  # only the penalty weighs less
+    half = augmentation_gain(*(part[::2] for part in real), *real, *test)
+    assert half.gain.value > 0.05  # as much as those copies would seem to bring, were half the samples left out
+
+
 def test_wrong_samples_harm_and_enough_real_ones_gain_nothing():
     values, labels = cells(400, 1)
     turned = np.roll(labels, 1)

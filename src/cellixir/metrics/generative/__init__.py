@@ -21,21 +21,19 @@ from cellixir.metrics.generative.divergence import (
     jensen_shannon,
     library_size_distance,
 )
-from cellixir.metrics.generative.mmd import MMD, median_bandwidth, mmd2, mmd2_with_error
-from cellixir.metrics.generative.neighbours import knn_distances, nearest
-from cellixir.metrics.generative.prdc import PRDC, prdc
-from cellixir.metrics.generative.privacy import (
-    DCR,
-    NNDR,
-    closest_record,
+from cellixir.metrics.generative.membership import (
     domias,
     membership_inference,
     membership_interval,
-    nndr,
+    reference_attack,
 )
+from cellixir.metrics.generative.mmd import MMD, median_bandwidth, mmd2, mmd2_with_error
+from cellixir.metrics.generative.neighbours import knn_distances, nearest
+from cellixir.metrics.generative.prdc import PRDC, prdc
+from cellixir.metrics.generative.privacy import DCR, NNDR, closest_record, nndr
 from cellixir.metrics.generative.space import RealSpace
 from cellixir.metrics.generative.two_sample import c2st, c2st_interval
-from cellixir.metrics.generative.utility import Augmentation, Labelled, Utility, augmentation_gain, tstr
+from cellixir.metrics.generative.utility import Augmentation, Utility, augmentation_gain, tstr
 
 __all__ = [
     "DCR",
@@ -46,7 +44,6 @@ __all__ = [
     "CorrelationDistance",
     "DERecovery",
     "GeneDistances",
-    "Labelled",
     "RealSpace",
     "Utility",
     "alpha_precision",
@@ -75,5 +72,6 @@ __all__ = [
     "nearest",
     "nndr",
     "prdc",
+    "reference_attack",
     "tstr",
 ]

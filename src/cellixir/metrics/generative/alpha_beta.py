@@ -35,7 +35,7 @@ def alpha_precision(real: ArrayLike, synthetic: ArrayLike) -> float:
 
     It falls when they are nearer (shrunken: no rare samples) and when they are further (exploded), to 0 when none is as
     near as any real sample, or all are nearer than each. It sees distances only, not directions. 1 - 1/n for ``n`` real
-    samples against themselves.
+    samples against themselves if no two are equally far; 0 if all are, since then none is typical or rare.
 
     Parameters
     ----------

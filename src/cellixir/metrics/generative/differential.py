@@ -39,7 +39,12 @@ def log2_normalised(counts: ArrayLike | GeneTable, *, target: float | None = Non
     ------
     InvalidValues
         If a value is negative or not finite, or there is no count at all.
+    ConfigurationError
+        If ``target`` is no positive number.
     """
+    if target is not None and not 0 < target < np.inf:
+        message = f"target={target} is no library size; use a positive number of counts, or None"
+        raise ConfigurationError(message)
     table = gene_table(counts, "counts", at_least=1)
     not_negative(table, "counts")
     sizes = library_sizes(table)
@@ -107,7 +112,7 @@ class DERecovery(NamedTuple):
     precision, recall, f1
         Of the genes below the FDR against the truly different ones.
     jaccard
-        Genes in both lists of ``k`` over those in either.
+        Genes in both lists of up to ``k`` over those in either.
     slope
         Of found on true log2 fold changes, through the origin, over truly different genes: below 1 is attenuation.
     direction
@@ -145,8 +150,9 @@ def de_recovery(
         A row for each gene of ``found``, in any order: ``log2_fold_change`` and ``is_de`` as planted, or what
         ``differential_expression`` says of real data, whose genes below ``fdr`` then are the truly different ones.
     k
-        Length of the lists of the Jaccard index: the first genes of ``found`` by ``rank_by``, and the truly
-        different genes with the largest fold changes; None: the number of truly different genes.
+        Length of the lists of the Jaccard index: the first genes of ``found`` by ``rank_by``, of those that changed
+        at all, and the truly different genes with the largest fold changes. A list may be shorter. None: the number
+        of truly different genes.
     rank_by
         Smallest p or largest absolute fold change.
 
@@ -172,7 +178,8 @@ def de_recovery(
         message = f"k={length} genes of {len(seen)}; use a number between them"
         raise ConfigurationError(message)
     change, true_change = (frame["log2_fold_change"].to_numpy(np.float64) for frame in (seen, true))
-    jaccard = _jaccard(_first(seen, rank_by)[:length], np.lexsort((-np.abs(true_change), ~different))[:length])
+    largest = np.lexsort((-np.abs(true_change), ~different))[: min(length, int(different.sum()))]
+    jaccard = _jaccard(_first(seen, rank_by)[:length], largest)
     slope, direction = _agreement(change[different], true_change[different])
     return DERecovery(
         *_rates(called, different), jaccard, slope, direction, int(called.sum()), int(different.sum()), length
@@ -256,17 +263,18 @@ def _matched(found: pd.DataFrame, truth: pd.DataFrame) -> tuple[pd.DataFrame, pd
 
 
 def _first(found: pd.DataFrame, rank_by: str) -> NDArray[np.intp]:
-    """Order of the genes; p-values that are too small to differ are parted by t and by the fold change."""
+    """Order of the genes that changed at all; p-values too small to differ are parted by t and by the fold change."""
     size = -found["log2_fold_change"].abs().to_numpy()
-    if rank_by == "log2_fold_change":
-        return np.argsort(size, kind="stable")
     t = -found["t"].abs().to_numpy() if "t" in found else size
-    return np.lexsort((size, t, found["p"].to_numpy()))
+    keys = (size,) if rank_by == "log2_fold_change" else (size, t, found["p"].to_numpy())
+    order = np.lexsort(keys)
+    return np.asarray(order[size[order] < 0])
 
 
 def _jaccard(one: NDArray[np.intp], other: NDArray[np.intp]) -> float:
     both = len(np.intersect1d(one, other))
-    return both / (len(one) + len(other) - both) if len(one) else float("nan")
+    either = len(one) + len(other) - both
+    return both / either if either else float("nan")
 
 
 def _rates(called: NDArray[np.bool_], different: NDArray[np.bool_]) -> tuple[float, float, float]:

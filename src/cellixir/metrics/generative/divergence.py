@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 STATISTICS = ("mean", "variance", "zero_fraction")
 N_BINS = 20
 N_CORRELATED = 500  # genes whose pairs are compared
+ROUNDING = 1e-9  # a spread below this share of the mean is that of a constant gene: what a sum of 10^7 values loses
 
 
 def jensen_shannon(p: ArrayLike, q: ArrayLike) -> float:
@@ -116,7 +117,8 @@ class GeneDistances(NamedTuple):
     """Distances of what ``gene_statistics`` says, over genes; 0 is best, of the correlations 1.
 
     ``mean`` and ``variance`` are mean absolute differences of log2: 1 is twofold too high or low. A value of 0 counts
-    as half of the least one above 0 in the real data. They are NaN where a mean is below 0 (z-scores).
+    as half of the least one above 0 in the real data. ``mean`` is NaN where one is below 0 (z-scores); what does not
+    vary over genes has no correlation (NaN), and where no gene varies there is no distance of variances.
     """
 
     mean: float
@@ -229,7 +231,7 @@ def _binned_divergence(real: Floats, synthetic: Floats, ends: Floats) -> float:
 
 def _moments(table: GeneTable) -> dict[str, Floats]:
     mean, variance, zeros = _sparse_moments(table) if sp.issparse(table) else _dense_moments(table)
-    variance[variance <= np.square(1e-12 * mean)] = 0  # rounding of a constant gene
+    variance[variance <= np.square(ROUNDING * mean)] = 0
     return dict(zip(STATISTICS, (mean, variance, zeros), strict=True))
 
 

@@ -94,7 +94,9 @@ def sample_blocks(table: GeneTable) -> Iterator[Floats]:
 
 def library_sizes(table: GeneTable) -> Floats:
     """Sum of each sample over its genes, shape ``(n_samples,)``."""
-    return np.asarray(table.sum(axis=1, dtype=np.float64)).ravel()
+    if sp.issparse(table):  # whose own sum of float32 is float32: odd above 2^24
+        return np.asarray(table @ np.ones(table.shape[1]))
+    return np.asarray(table.sum(axis=1, dtype=np.float64))
 
 
 def _canonical(values: GeneTable) -> GeneTable:

@@ -6,8 +6,8 @@ of 0 on average: values below 0 are no error.
 
 Up to ``FLOAT64_PAIRS`` pairs are summed in float64. More are in float32, centred: kernel values are then off by some
 1e-7 at random, far less than what the draw of the samples changes. That error grows with the square of the distance
-from the centre, so with a row more than ``FAR`` bandwidths away it is float64 again. Memory: a copy of either table and
-a tile, never all pairs.
+from the centre, so with a row more than ``FAR`` bandwidths away it is float64 again, and two such rows are subtracted.
+Memory: a copy of each table and a tile, never all pairs.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class MMD(NamedTuple):
 
 
 def mmd2(real: ArrayLike, synthetic: ArrayLike, *, bandwidth: float | Literal["median"] = "median") -> float:
-    """Unbiased MMD^2 of two tables; ``mmd2_with_error`` takes the same and gives its standard error too.
+    """Unbiased MMD^2 of two tables; see ``mmd2_with_error``, which gives its standard error too.
 
     Examples
     --------
@@ -116,7 +116,7 @@ def median_bandwidth(x: ArrayLike, *, limit: int = MEDIAN_ROWS, seed: int = 0) -
 
 
 def _checked(bandwidth: object) -> float:
-    if not isinstance(bandwidth, (int, float)) or not 0 < bandwidth < np.inf:
+    if not isinstance(bandwidth, (int, float, np.integer, np.floating)) or not 0 < bandwidth < np.inf:
         message = f"bandwidth={bandwidth!r} is no width of a kernel; use a positive number or 'median'"
         raise ConfigurationError(message)
     return float(bandwidth)
@@ -166,8 +166,16 @@ def _sums_within(x: Points, chunk: int) -> Floats:
 
 
 def _kernel(a: Points, b: Points) -> Points:
-    """``exp(-|a - b|^2 / 2)`` of rows against rows, from one product: ``a'b - |a|^2 / 2 - |b|^2 / 2``."""
+    """``exp(-|a - b|^2 / 2)`` of rows against rows, from one product: ``a'b - |a|^2 / 2 - |b|^2 / 2``.
+
+    Of two far rows that is a small difference of large numbers: they are subtracted instead.
+    """
+    from scipy.spatial.distance import cdist
+
     half_a, half_b = (-0.5 * np.einsum("nd,nd->n", t, t) for t in (a, b))
     ones_a, ones_b = np.ones_like(half_a), np.ones_like(half_b)
     exponent = np.column_stack([a, half_a, ones_a]) @ np.column_stack([b, ones_b, half_b]).T
+    far_a, far_b = (np.flatnonzero(half < -0.5 * FAR**2) for half in (half_a, half_b))
+    if len(far_a) and len(far_b):
+        exponent[np.ix_(far_a, far_b)] = -0.5 * cdist(a[far_a], b[far_b], "sqeuclidean")
     return np.asarray(np.exp(exponent, out=exponent))

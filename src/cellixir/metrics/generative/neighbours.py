@@ -16,7 +16,7 @@ from cellixir.metrics.generative.tiles import CHUNK, Tiles, ahead, half_spans
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from cellixir.metrics.generative.tiles import Floats, Points, Rows, Tile
+    from cellixir.metrics.generative.tiles import Floats, Points, Rows, Span, Tile
 
 LARGEST = 1e15  # its square, summed over genes, still fits into float32
 
@@ -56,12 +56,31 @@ def nearest(x: ArrayLike, y: ArrayLike, *, k: int = 1, chunk: int = CHUNK) -> tu
 
     Of rows equally near the first are taken. See ``knn_distances`` for the errors.
     """
+    squared, rows = nearest_squared(x, y, k=k, chunk=chunk)
+    return np.sqrt(squared), rows
+
+
+def nearest_squared(x: ArrayLike, y: ArrayLike, *, k: int = 1, chunk: int = CHUNK) -> tuple[Floats, Rows]:
+    """``nearest`` with squared distances: those of equal pairs are equal to the last bit."""
     points, others = as_pair(x, y, ("x", "y"))
     check_neighbours(k, len(others), "y")
     tiles, best = Tiles(points, others, chunk), _Best(len(points), k)
     for tile in ahead(tiles.tile, tiles.spans):
         best.look_at_rows(tile)
-    return np.sqrt(best.squared), best.rows
+    return best.squared, best.rows
+
+
+def within(x: ArrayLike, y: ArrayLike, squared: Floats, *, chunk: int = CHUNK) -> Rows:
+    """How many rows of ``y`` are closer to each row of ``x`` than a squared distance, all of shape ``(n,)``."""
+    points, others = as_pair(x, y, ("x", "y"))
+    tiles, found = Tiles(points, others, chunk), np.zeros(len(points), dtype=np.int64)
+
+    def rows(span: Span) -> Rows:
+        return tiles.tile(span).closer(squared[span[0], None])[0]
+
+    for i in ahead(rows, tiles.spans):
+        found += np.bincount(i, minlength=len(points))
+    return found
 
 
 def squared_in_itself(points: Points, k: int, name: str, chunk: int = CHUNK) -> Floats:
@@ -149,6 +168,12 @@ def as_pair(
         )
         raise InvalidValues(message)
     return one, other
+
+
+def as_three(train: ArrayLike, holdout: ArrayLike, synthetic: ArrayLike) -> tuple[Points, Points, Points]:
+    """Training, held-out and synthetic samples as points of the same width; see ``as_pair``."""
+    members, made = as_pair(train, synthetic, ("train", "synthetic"))
+    return members, as_pair(holdout, synthetic, ("holdout", "synthetic"))[0], made
 
 
 def as_points(values: ArrayLike, name: str) -> Points:

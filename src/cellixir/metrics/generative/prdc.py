@@ -9,7 +9,8 @@ With ``NN_k(p)`` the distance from a sample to the ``k``-th nearest other sample
     coverage  = mean_i 1[min_j d(x_i, y_j) < NN_k(x_i)]
 
 Precision and recall: Kynkäänniemi et al., NeurIPS 2019; density and coverage: Naeem et al., ICML 2020.
-Balls are open in all four, as in the second paper: a sample on the edge is outside.
+Balls are open in all four, as in the authors' program of the second: a sample on the edge is outside, and the ball of
+one with ``k`` copies, whose radius is 0, is empty.
 """
 
 from __future__ import annotations

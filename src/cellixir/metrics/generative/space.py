@@ -63,13 +63,14 @@ class RealSpace:
         if n_components < 1:
             message = f"n_components={n_components} is no number of components; use 1 or more"
             raise ConfigurationError(message)
-        table = gene_table(real_genes, "real samples").astype(np.float32)
+        table = gene_table(real_genes, "real samples")
         if sp.issparse(table) and (table.shape[0] * table.shape[1] <= SMALL or n_components >= min(table.shape) - 1):
             table = table.toarray()
         _check_variance(table)
         n_components = min(n_components, table.shape[0] - 1, table.shape[1])
-        model = PCA(n_components, svd_solver="auto", random_state=seed).fit(table)
-        return cls(*(_single(part) for part in (model.components_, model.mean_, model.explained_variance_ratio_)))
+        mean = _single(table.mean(axis=0, dtype=np.float64)).ravel()
+        model = PCA(n_components, svd_solver="auto", random_state=seed).fit(_from(mean, table))
+        return cls(_single(model.components_), mean, _single(model.explained_variance_ratio_))
 
     def transform(self, genes: ArrayLike | GeneTable) -> Singles:
         """Coordinates of samples, shape ``(n, n_components)``, float32.
@@ -81,14 +82,20 @@ class RealSpace:
         InvalidValues
             If a value is not finite or there is no sample.
         """
-        table = gene_table(genes, "samples", at_least=1).astype(np.float32)
+        table = gene_table(genes, "samples", at_least=1)
         if table.shape[1] != len(self.mean):
             message = (
                 f"the samples have {table.shape[1]:,} genes and the real ones {len(self.mean):,}; "
                 "give the same genes in the same order"
             )
             raise GeneMismatch(message)
-        return _single(table @ self.components.T - self.mean @ self.components.T)
+        points = _from(self.mean, table) @ self.components.T
+        return _single(points - self.mean @ self.components.T) if sp.issparse(table) else points
+
+
+def _from(mean: Singles, table: GeneTable) -> Any:
+    """Values less the mean before they are rounded to float32, which is coarse far from 0; sparse ones stay there."""
+    return table.astype(np.float32) if sp.issparse(table) else _single(table - mean)
 
 
 def _check_variance(table: GeneTable) -> None:

@@ -5,9 +5,10 @@ not with the distance: near copies, ties and outliers come out wrong. So rows ar
 ``c = (d + 16) eps`` too short, which is more than the product can round away (Higham, Accuracy and Stability of
 Numerical Algorithms, 2002, section 3.1): it is a lower bound, and with ``2 c (|x|^2 + |y|^2)`` added an upper one. They
 settle nearly all pairs; the few in between are taken again, as differences in float64. So equal distances compare as
-equal, and the size of a tile changes nothing.
+equal, and the size of a tile changes nothing. Products below the range of float32 vanish: ``_SMALL`` stands for them in
+each norm.
 
-Memory: a float32 copy of either table and a few tiles of ``chunk x chunk``; never all pairs.
+Memory: a float32 copy of each table and a few tiles of ``chunk x chunk``; never all pairs.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ Result = TypeVar("Result")
 
 CHUNK = 512  # rows of a tile: 1 MB of float32, the size of a core's cache
 _GATHERED = 2_000_000  # values subtracted at a time: 16 MB
+_SMALL = 1e-30  # c times this is more than all products of a pair that are too small for float32
 _TOO_MANY = 1 / 16  # share of a tile within rounding of the limit, from which bounds of float64 pay
 
 
@@ -46,7 +48,8 @@ class Tiles:
         self.x, self.y = x, y
         self.spans = spans(len(x), len(y), chunk)
         self.centre = np.median(x, axis=0).astype(np.float64)  # which no outlier moves, unlike the mean
-        self.left, self.right = (_Factor(table, self.centre) for table in (x, y))
+        self.left = _Factor(x, self.centre)
+        self.right = self.left if y is x else _Factor(y, self.centre)
 
     def tile(self, span: Span) -> Tile:
         """One of them, with the bounds of its distances."""
@@ -116,7 +119,7 @@ class _Factor:
         self._single = np.empty((len(table), table.shape[1] + 2), dtype=np.float32)
         for block in _blocks(len(table), CHUNK):
             centred = table[block] - centre
-            self.norms[block] = np.einsum("pd,pd->p", centred, centred)
+            self.norms[block] = np.einsum("pd,pd->p", centred, centred) + _SMALL
             self._single[block] = self._of(block, np.float32)
 
     def rows(self, block: slice, dtype: Precision) -> Points:
@@ -129,7 +132,7 @@ class _Factor:
         return np.hstack([-2 * left[:, :-2], left[:, :-3:-1]]).T
 
     def _of(self, block: slice, dtype: Precision) -> Points:
-        short = self.norms[block] * (1 - _slack(dtype, self.table.shape[1]))
+        short = self.norms[block] * (1 - _slack(dtype, self.table.shape[1])) - _SMALL
         return np.column_stack([self.table[block] - self.centre, short, np.ones(len(short))]).astype(dtype)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -11,8 +10,9 @@ import pandas as pd
 from scipy.stats import t as student
 
 from cellixir.exceptions import ConfigurationError, InvalidValues, UnknownIds, examples
-from cellixir.metrics.classification import auroc
+from cellixir.metrics.generative.divergence import ROUNDING
 from cellixir.metrics.generative.neighbours import as_pair
+from cellixir.metrics.generative.two_sample import area
 from cellixir.metrics.intervals import N_BOOTSTRAP, Interval, bootstrap_weights, interval_of_draws
 
 if TYPE_CHECKING:
@@ -22,11 +22,10 @@ if TYPE_CHECKING:
     Codes = NDArray[np.int64]
 
 N_REPEATS = 20
-PENALTY = 1.0  # inverse strength, as scikit-learn has it
+PENALTY = 1.0  # inverse strength of the L2 penalty, as scikit-learn has it
 
 
-@dataclass(frozen=True, eq=False)
-class Labelled:
+class Labelled(NamedTuple):
     """Samples, shape ``(n, d)``, and the code of the class of each."""
 
     values: Floats
@@ -76,7 +75,6 @@ def tstr(
     test_real: ArrayLike,
     y_test: ArrayLike,
     *,
-    penalty: float = PENALTY,
     level: float = 0.95,
     n: int = N_BOOTSTRAP,
     seed: int = 0,
@@ -92,8 +90,6 @@ def tstr(
         Samples x genes, or coordinates in a space fitted on ``train_real``.
     y, y_syn, y_test
         Class of each sample.
-    penalty
-        Inverse strength of the L2 penalty.
 
     Raises
     ------
@@ -103,7 +99,7 @@ def tstr(
         If a synthetic or a test sample has a class that no real training sample has.
     """
     real, made, test, classes = _tables(train_real, y, synthetic, y_syn, test_real, y_test)
-    on_synthetic, on_real = (_probabilities(side, test.values, len(classes), penalty) for side in (made, real))
+    on_synthetic, on_real = (_probabilities(side, test.values, len(classes)) for side in (made, real))
     of_synthetic, of_real = (_balanced_accuracies(p, test.code, n, seed) for p in (on_synthetic, on_real))
     ratios = of_synthetic / np.where(of_real > 0, of_real, np.nan)
     areas = [_macro_auroc(p, test.code) for p in (on_synthetic, on_real)]
@@ -128,20 +124,20 @@ def augmentation_gain(
     y_test: ArrayLike,
     *,
     n_repeats: int = N_REPEATS,
-    penalty: float = PENALTY,
     level: float = 0.95,
     seed: int = 0,
 ) -> Augmentation:
     """Balanced accuracy of a classifier of real and synthetic samples together, less that of real samples alone.
 
-    Each repeat draws half of the real, of the synthetic and of the test samples of each class. Half of a sample,
-    drawn without replacement, varies as much as another sample of full size would: the spread of the repeats is the
-    standard error, and is not divided by their number. Of few samples the interval is too wide rather than too narrow
-    (twice, of 30). The value speaks of half as many real samples.
+    The value is of all samples, so that copies of the training samples gain nothing. For the interval each repeat
+    draws half of the real, of the synthetic and of the test samples of each class: half of a sample, drawn without
+    replacement, varies as much as another sample of full size would (Politis and Romano, Ann Stat 22:2031, 1994). The
+    spread of the repeats is the standard error, and is not divided by their number. Of few samples the interval is too
+    wide rather than too narrow (twice, of 30).
 
     Parameters
     ----------
-    train_real, y, synthetic, y_syn, test_real, y_test, penalty
+    train_real, y, synthetic, y_syn, test_real, y_test
         As for ``tstr``.
     n_repeats
         Pairs of classifiers; the interval is that of Student's t with one degree of freedom less.
@@ -162,17 +158,22 @@ def augmentation_gain(
     _refuse_small_classes(real, classes, "real training data")
     _refuse_small_classes(test, classes, "test data")
     rng = np.random.default_rng(seed)
-    scores = np.empty((n_repeats, 2))
-    for at in range(n_repeats):
-        some, more, judge = (_half(side, rng) for side in (real, made, test))
-        both = Labelled(np.concatenate([some.values, more.values]), np.concatenate([some.code, more.code]))
-        for column, side in enumerate((some, both)):
-            found = _probabilities(side, judge.values, len(classes), penalty)
-            scores[at, column] = _balanced_accuracies(found, judge.code, 0, 0)[0]
-    gains = scores[:, 1] - scores[:, 0]
-    middle, reach = gains.mean(), student.ppf((1 + level) / 2, n_repeats - 1) * gains.std(ddof=1)
-    gain = Interval(float(middle), float(middle - reach), float(middle + reach))
-    return Augmentation(gain, *(float(v) for v in scores.mean(axis=0)))
+    without, with_made = _with_and_without(len(classes), real, made, test)
+    drawn = [
+        _with_and_without(len(classes), *(_half(side, rng) for side in (real, made, test))) for _ in range(n_repeats)
+    ]
+    reach = student.ppf((1 + level) / 2, n_repeats - 1) * np.std([b - a for a, b in drawn], ddof=1)
+    gain = with_made - without
+    return Augmentation(Interval(gain, float(gain - reach), float(gain + reach)), without, with_made)
+
+
+def _with_and_without(n_classes: int, real: Labelled, made: Labelled, test: Labelled) -> tuple[float, float]:
+    """Balanced accuracy of a classifier of real samples, and of real and synthetic ones together."""
+    both = Labelled(np.concatenate([real.values, made.values]), np.concatenate([real.code, made.code]))
+    found = [
+        _balanced_accuracies(_probabilities(side, test.values, n_classes), test.code, 0, 0) for side in (real, both)
+    ]
+    return float(found[0][0]), float(found[1][0])
 
 
 def _tables(
@@ -222,7 +223,7 @@ def _half(side: Labelled, rng: np.random.Generator) -> Labelled:
     return Labelled(side.values[rows], side.code[rows])
 
 
-def _probabilities(train: Labelled, test: Floats, n_classes: int, penalty: float) -> Floats:
+def _probabilities(train: Labelled, test: Floats, n_classes: int) -> Floats:
     """Probability of each class for each test sample, shape ``(n_test, n_classes)``; 0 for a class never seen."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -232,8 +233,8 @@ def _probabilities(train: Labelled, test: Floats, n_classes: int, penalty: float
         p[:, seen] = 1
         return p
     mean, scale = train.values.mean(axis=0), train.values.std(axis=0)
-    scale[scale <= 1e-12 * np.abs(mean)] = 1  # constant columns say nothing, and must not be blown up
-    model = LogisticRegression(C=penalty, class_weight="balanced", max_iter=1000)
+    scale[scale <= ROUNDING * np.abs(mean)] = 1  # constant columns say nothing, and must not be blown up
+    model = LogisticRegression(C=PENALTY, class_weight="balanced", max_iter=1000)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the order of scores is settled long before
         model.fit((train.values - mean) / scale, train.code)
@@ -254,4 +255,4 @@ def _balanced_accuracies(p: Floats, code: Codes, n: int, seed: int) -> Floats:
 
 
 def _macro_auroc(p: Floats, code: Codes) -> float:
-    return float(np.mean([auroc(code == at, p[:, at]) for at in np.unique(code)]))
+    return float(np.mean([area(code == at, p[:, at]) for at in np.unique(code)]))
