@@ -139,6 +139,22 @@ def test_one_foreign_file_among_several_stops_all() -> None:
     said("bulk", "--n-datasets", 1, "--seed", 5, "--out", "sims/seed5.h5ad")
 
 
+def test_a_cohort_that_was_cut_off_is_written_again() -> None:
+    """A run that is killed leaves its work behind; it is ours."""
+    Path("cohort/.cellixir-simulate").mkdir(parents=True)
+    Path("cohort/.cellixir-simulate/.7.expression.csv").write_text("half")
+    said("cohort", "--out", "cohort")
+    assert sorted(file.name for file in Path("cohort").iterdir() if file.name.startswith(".")) == []
+    assert len(pd.read_csv("cohort/drugs.csv")) == 10
+
+
+def test_data_sets_of_an_earlier_run_are_pointed_out() -> None:
+    assert "also holds" not in said("bulk", "--n-datasets", 3, "--out", "sims")
+    assert "note: sims also holds what was there before, such as seed2.h5ad" in said(
+        "bulk", "--n-datasets", 2, "--out", "sims"
+    )
+
+
 def test_a_folder_with_other_things_stays_as_it_is() -> None:
     Path("work").mkdir()
     Path("work/drugs.csv").write_text("precious")
@@ -154,6 +170,10 @@ def test_a_folder_with_other_things_stays_as_it_is() -> None:
     ("kind", "given", "words"),
     [
         ("bulk", ("--out", "sim"), "--out sim must end in .h5ad, such as sim.h5ad"),
+        ("bulk", ("--out", "."), "--out . must end in .h5ad, such as sim.h5ad"),
+        ("bulk", ("--out", "sim.csv"), "such as sim.h5ad"),
+        ("bulk", ("--out", "a.h5ad", "--batch-shift", 10_000), "batch_shift=10000.0; .* up to 20"),
+        ("aging", ("--out", "a.h5ad", "--n-sex-genes", 121), "n_sex_genes=121; .* at most n_genes=150"),
         ("bulk", ("--out", "sim.h5ad", "--n-datasets", 2), "--n-datasets 2 fills a folder; .* such as sim,"),
         ("cohort", ("--out", "sim.h5ad"), "a cohort is a folder of tables"),
         ("bulk", ("--out", "new/a.h5ad", "--n-de", 51), "n_de=51; .* at most n_genes=50"),

@@ -157,17 +157,20 @@ def test_one_of_each_is_enough() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"n_samples": 0}, "n_samples=0; give at least 1"),
-        ({"n_drugs": -1}, "n_drugs=-1; give at least 1"),
+        ({"n_samples": 0}, "n_samples=0; give a whole number of 1 or more"),
+        ({"n_drugs": -1}, "n_drugs=-1; give a whole number"),
         ({"n_features": 15}, "n_features=15; 8 targets need at least 16"),
         ({"missing": 1.0}, "missing=1.0"),
         ({"missing": float("nan")}, "missing=nan"),
-        ({"n_samples": 1, "n_drugs": 1, "missing": 0.6}, "leaves a pair"),
+        ({"n_samples": 1, "n_drugs": 1, "missing": 0.6}, "no pair would be left"),
+        ({"missing": "most"}, "missing='most'; give a share of the pairs from 0 to 1"),
+        ({"n_drugs": 2.5}, "n_drugs=2.5; give a whole number"),
+        ({"seed": -1}, "seed=-1; give a whole number of 0 or more"),
         ({"noise": -0.1}, "noise=-0.1"),
         ({"noise": float("inf")}, "noise=inf"),
     ],
 )
-def test_impossible_requests_are_refused(arguments: dict[str, float], said: str) -> None:
+def test_impossible_requests_are_refused(arguments: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigurationError, match="cannot be simulated") as caught:
         simulate_responses(**arguments)  # type: ignore[arg-type]
     assert said in str(caught.value)

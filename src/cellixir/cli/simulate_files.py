@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,6 @@ from cellixir.exceptions import ConfigurationError, WriteError
 from cellixir.files import whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from anndata import AnnData
 
     from cellixir.data.simulate.cohort import Cohort
@@ -22,6 +20,8 @@ if TYPE_CHECKING:
 MARK, OURS = "written-by", "cellixir simulate"
 #: What only a folder of ours has.
 SETTINGS = "truth/settings.json"
+#: Where a cohort is written first, in its own folder; one that was killed leaves it behind.
+WORK = ".cellixir-simulate"
 
 _ROWS = {"single-cell": "cells", "perturbation": "wells"}
 # What is said about the truth, each where the number it is about is not 0.
@@ -76,6 +76,8 @@ def simulate(kind: str, out: Path, seed: int, n_datasets: int, *, force: bool, *
     WriteError
         If a file cannot be written.
     """
+    from rich.console import Console
+
     import cellixir.data.simulate
 
     function = getattr(cellixir.data.simulate, f"simulate_{kind.replace('-', '_')}")
@@ -87,12 +89,17 @@ def simulate(kind: str, out: Path, seed: int, n_datasets: int, *, force: bool, *
             "write over it"
         )
         raise ConfigurationError(message)
-    for number, place in enumerate(_tracked(places)):
-        made = function(seed=seed + number, **settings)
-        _write(made, place)
+    with Console(stderr=True).status("simulating") as status:  # seen in a terminal only
+        for number, place in enumerate(places):
+            status.update(f"simulating data set {number + 1} of {n_datasets}")
+            made = function(seed=seed + number, **settings)
+            _write(made, place)
     named = f"{places[0]} to {places[-1].name}: {n_datasets} data sets, each" if n_datasets > 1 else f"{out}:"
     typer.echo(f"{named} {_size(kind, made)}")
     typer.echo(f"planted: {_planted(kind, made)}")
+    others = sorted(set(out.glob("seed*")) - set(places)) if n_datasets > 1 else []
+    if others:
+        typer.echo(f"note: {out} also holds what was there before, such as {others[0].name}", err=True)
 
 
 def _places(kind: str, out: Path, seed: int, n_datasets: int) -> list[Path]:
@@ -103,7 +110,8 @@ def _places(kind: str, out: Path, seed: int, n_datasets: int) -> list[Path]:
         message = f"{what}; give --out one, such as {out.with_suffix('')}, and not {out}"
         raise ConfigurationError(message)
     if one and kind != "cohort" and not is_file:
-        message = f"--out {out} must end in .h5ad, such as {out}.h5ad; it is a folder with --n-datasets above 1"
+        better = out / "sim.h5ad" if out.is_dir() else out.with_suffix(".h5ad")
+        message = f"--out {out} must end in .h5ad, such as {better}; it is a folder with --n-datasets above 1"
         raise ConfigurationError(message)
     end = "" if kind == "cohort" else ".h5ad"
     return [out] if one else [out / f"seed{seed + number}{end}" for number in range(n_datasets)]
@@ -112,7 +120,7 @@ def _places(kind: str, out: Path, seed: int, n_datasets: int) -> list[Path]:
 def _may_write(place: Path) -> bool:
     """Whether nothing is there, or only what this command wrote."""
     if place.is_dir():
-        return place.suffix == ".h5ad" or (place / SETTINGS).is_file() or not any(place.iterdir())
+        return place.suffix == ".h5ad" or (place / SETTINGS).is_file() or not {*place.iterdir()} - {place / WORK}
     if not place.exists():
         return True
     import h5py
@@ -122,16 +130,6 @@ def _may_write(place: Path) -> bool:
             return bool(file.attrs.get(MARK) == OURS)
     except OSError:  # no HDF5 file
         return False
-
-
-def _tracked(places: list[Path]) -> Iterable[Path]:
-    """The places, with a progress bar where there are several and someone looks."""
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    quiet = len(places) == 1 or not console.is_terminal
-    return track(places, "simulating", console=console, disable=quiet, transient=True)
 
 
 def _write(made: AnnData | Cohort, place: Path) -> None:
@@ -148,17 +146,19 @@ def _write(made: AnnData | Cohort, place: Path) -> None:
 
 def _write_tables(cohort: Cohort, folder: Path) -> None:
     """Write all tables of a cohort to a place beside their own first: seeds do not mix if one cannot be written."""
+    work = folder / WORK
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".cellixir-", dir=folder) as work:
-            # The settings, written last, go first: they mark the folder as ours if the rest is cut off.
-            for file in reversed(cohort.write(work)):
-                target = folder / file.relative_to(work)
-                target.parent.mkdir(exist_ok=True)
-                file.replace(target)
+        # The settings, written last, go first: they mark the folder as ours if the rest is cut off.
+        for file in reversed(cohort.write(work)):
+            target = folder / file.relative_to(work)
+            target.parent.mkdir(exist_ok=True)
+            file.replace(target)
     except OSError as error:
         message = f"cannot write to {folder} ({error.strerror or error}); choose another --out"
         raise WriteError(message) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def _size(kind: str, made: Any) -> str:

@@ -267,15 +267,21 @@ def test_the_truth_survives_a_file(tmp_path: Path) -> None:
         ({"mean_log2_fold_change": float("nan")}, "mean_log2_fold_change=nan"),
         ({"min_log2_fold_change": 0.2}, "min_log2_fold_change=0.2; .* baseline_log2_fold_change=0.25"),
         ({"baseline_log2_fold_change": -0.1}, "baseline_log2_fold_change=-0.1"),
-        ({"batch_shift": 0.0}, "batch_shift=0.0; .* n_batches=1"),
-        ({"batch_shift_share": 1.2}, "batch_shift_share=1.2; give a share from 0 to 1"),
+        ({"batch_shift": 0.0}, r"batch_shift=0.0; .*\(n_batches=1 for no shift\) above 0"),
+        ({"batch_shift_share": 1.2}, "batch_shift_share=1.2; give a share of the genes from 0 to 1"),
         ({"batch_sd": -0.3}, "batch_sd=-0.3"),
         ({"library_size": 0.0}, "library_size=0.0; give a median above 0"),
         ({"library_size": 1e12}, "up to 1,000,000,000"),
+        ({"mean_log2_fold_change": 1e5}, "mean_log2_fold_change=100000.0; give a number from 0 to 20"),
+        ({"batch_shift": None}, "batch_shift=None"),
+        ({"library_size": "1e7"}, "library_size='1e7'; give a median above 0"),
         ({"dispersion": (1.0, 0.0)}, r"dispersion=\(1.0, 0.0\)"),
+        ({"dispersion": 0.1}, "dispersion=0.1; give two numbers"),
+        ({"group_shares": 3}, "group_shares=3; give a number above 0 for each of 2"),
+        ({"group_shares": "21"}, "group_shares='21'; give a number"),
         ({"n_modules": 7, "module_size": 50}, "n_modules=7 and module_size=50; .* n_genes=300"),
-        ({"group_shares": (1, 2, 3)}, r"group_shares=\(1, 2, 3\); give one number for each of 2"),
-        ({"batch_shares": (1, -1)}, r"batch_shares=\(1, -1\); give numbers above 0"),
+        ({"group_shares": (1, 2, 3)}, r"group_shares=\(1, 2, 3\); give a number above 0 for each of 2"),
+        ({"batch_shares": (1, -1)}, r"batch_shares=\(1, -1\); give a number above 0"),
     ],
 )
 def test_what_cannot_be_is_refused_with_the_value_and_the_way_out(changes: dict[str, Any], words: str) -> None:
@@ -285,7 +291,21 @@ def test_what_cannot_be_is_refused_with_the_value_and_the_way_out(changes: dict[
     assert str(caught.value).startswith("bulk samples cannot be simulated with")
 
 
-def test_the_function_and_its_settings_agree() -> None:
-    offered = {name: given.default for name, given in inspect.signature(simulate_bulk).parameters.items()}
-    assert offered == {field.name: field.default for field in dataclasses.fields(BulkSettings)}
+def test_the_docstring_names_every_setting() -> None:
+    offered = inspect.signature(simulate_bulk).parameters
+    assert list(offered) == [field.name for field in dataclasses.fields(BulkSettings)]
     assert all(name in str(simulate_bulk.__doc__) for name in offered)
+
+
+def test_other_genes_differ_by_less_than_a_quarter_also_as_estimated(large: ad.AnnData) -> None:
+    """In 3,000 samples, by counts per million within batches: what does not differ is told from what does."""
+    counts = dense(large)
+    cpm = 1e6 * counts / counts.sum(axis=1, keepdims=True)
+    group, batch = (large.obs[name].to_numpy() for name in ("group", "batch"))
+    means = {(b, g): cpm[(batch == b) & (group == g)].mean(axis=0) for b in ("batch1", "batch2") for g in set(group)}
+    found = np.mean([np.log2(means[b, "group2"] / means[b, "group1"]) for b in ("batch1", "batch2")], axis=0)
+    is_de, is_up = large.var["is_de"].to_numpy(), large.var["is_up"].to_numpy()
+    assert np.abs(found[~is_de]).max() < 0.25
+    assert np.abs(found[is_de]).mean() == pytest.approx(2, abs=0.1)
+    np.testing.assert_array_equal(found > 0.75, is_up)
+    np.testing.assert_array_equal(found < -0.75, is_de & ~is_up)

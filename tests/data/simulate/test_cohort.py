@@ -174,6 +174,22 @@ def test_expression_is_tpm_and_mutations_are_binary(large: Cohort) -> None:
     assert rate[planted].mean() > 1.5 * rate[~planted].mean()
 
 
+def test_tissues_show_their_frequencies_and_shifts(large: Cohort) -> None:
+    """Mutations and expression by tissue give the truth in varm back."""
+    tissue = large.samples["tissue"]
+    frequency = large.mutations.varm["frequency"].T
+    z = (large.mutations.to_df().groupby(tissue).mean() - frequency) / np.sqrt(frequency * (1 - frequency) / 200)
+    assert np.abs(z.to_numpy()).max() < 4.5
+    assert z.to_numpy().std() == pytest.approx(1, abs=0.15)
+    common = (large.expression.X.mean(axis=0) > 8).nonzero()[0]  # elsewhere the 1 of log2(TPM + 1) shows
+    means = large.expression.to_df().astype(float).groupby(tissue).mean().to_numpy()[:, common]
+    shift = large.expression.varm["log2_tissue_shift"].T[:, common]
+    within = [values - values.mean(axis=0) for values in (means, shift)]
+    found, planted = (values - values.mean(axis=1, keepdims=True) for values in within)
+    assert (found * planted).sum() / (planted**2).sum() == pytest.approx(1, abs=0.05)
+    assert np.corrcoef(found.ravel(), planted.ravel())[0, 1] > 0.98
+
+
 def test_response_data_holds_the_cohort_and_not_its_truth() -> None:
     cohort = simulate_cohort(**SMALL)
     data = cohort.response_data()
@@ -269,7 +285,8 @@ def test_compounds_of_a_scaffold_hold_it() -> None:
         ({"n_tissues": 301}, "n_tissues=301; 300 samples"),
         ({"n_targets": 37}, "n_targets=37; the 36 drugs"),
         ({"untargeted": 1.2}, "untargeted=1.2; give a share of the drugs from 0 to 1"),
-        ({"missing": 1.0}, "missing=1.0"),
+        ({"missing": 1.0}, "missing=1.0; no pair would be left"),
+        ({"missing": "few"}, "missing='few'; give a share of the pairs from 0 to 1"),
         ({"missing": float("nan")}, "missing=nan"),
         ({"noise_sd": -0.1}, "noise_sd=-0.1; give a standard deviation of 0 or more"),
         ({"drug_sd": float("inf")}, "drug_sd=inf"),
@@ -278,7 +295,7 @@ def test_compounds_of_a_scaffold_hold_it() -> None:
         ({"seed": -1}, "seed=-1"),
     ],
 )
-def test_impossible_requests_are_refused(arguments: dict[str, float], said: str) -> None:
+def test_impossible_requests_are_refused(arguments: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigurationError, match="a cohort cannot be simulated with") as caught:
         simulate_cohort(**arguments)  # type: ignore[arg-type]
     assert said in str(caught.value)

@@ -6,7 +6,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cellixir.data.simulate.cell_plan import gamma_poisson
+from cellixir.data.simulate.counts import gamma_poisson
 from cellixir.data.simulate.dropout import Dropout, dropout_of
 
 
@@ -36,7 +36,7 @@ def test_the_midpoint_loses_the_share_asked_for(share: float, steepness: float, 
 def test_counts_are_lost_as_often_as_planned() -> None:
     rng = np.random.default_rng(0)
     mean, dispersions = np.tile(np.exp(np.linspace(-2, 3, 40)), (2000, 1)), np.full(40, 0.3)
-    before = gamma_poisson(mean, dispersions, rng)
+    before = sp.csr_matrix(gamma_poisson(mean, dispersions, rng), dtype=np.float32)
     dropout = Dropout(midpoint=0.5, steepness=1.5)
     after, n_dropped = dropout.lose(before, mean, rng)
     there, left = (before > 0).sum(axis=0).A1, (after > 0).sum(axis=0).A1

@@ -209,6 +209,8 @@ def test_one_of_each_is_enough() -> None:
         ({"modules_per_drug": 13}, "modules_per_drug=13; there are n_modules=12"),
         ({"doses_um": (0.0, 1.0)}, "doses_um=(0.0, 1.0); give doses above 0"),
         ({"doses_um": ()}, "doses_um=()"),
+        ({"doses_um": 5.0}, "doses_um=5.0; give doses above 0, each once"),
+        ({"doses_um": ("high",)}, "doses_um=('high',)"),
         ({"pair_doses_um": (5.0,)}, "pair_doses_um=(5.0,); give some of doses_um="),
         ({"pair_doses_um": (10.0, 10.0)}, "each once"),
         ({"ec50_um": (0.0, 1.0)}, "ec50_um=(0.0, 1.0); give the least and the greatest value, above 0"),

@@ -26,9 +26,9 @@ from scipy.optimize import least_squares
 from scipy.special import ndtr, ndtri
 
 from cellixir.data.simulate.bulk_settings import BulkSettings
-from cellixir.data.simulate.truth import numbered, refuse, with_truth
+from cellixir.data.simulate.counts import Floats, compact, gamma_poisson
+from cellixir.data.simulate.truth import labels, numbered, refuse, with_truth
 
-Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 #: SD of the true differences of genes that do not count as different, over their bound.
@@ -149,8 +149,8 @@ class _Plan:
         """Batch, group and library size of each sample."""
         asked = self.settings
         columns = {
-            "batch": _labels(self.batch, numbered("batch", asked.n_batches)),
-            "group": _labels(self.group, numbered("group", asked.n_groups)),
+            "batch": labels(self.batch, numbered("batch", asked.n_batches)),
+            "group": labels(self.group, numbered("group", asked.n_groups)),
             "library_size": self.library,
         }
         return pd.DataFrame(columns, index=numbered("sample", asked.n_samples, width=3))
@@ -166,14 +166,10 @@ class _Plan:
             "is_de": is_de,
             "is_up": is_de & (largest > 0),
             "is_shifted": (np.abs(self.shifts) >= asked.batch_shift).any(axis=1),
-            "module": _labels(self.module + 1, ["none", *numbered("module", asked.n_modules)]),
+            "module": labels(self.module + 1, ["none", *numbered("module", asked.n_modules)]),
             "module_loading": self.loading,
         }
         return pd.DataFrame(columns, index=numbered("GENE", asked.n_genes, width=5))
-
-
-def _labels(codes: Integers, names: list[str]) -> pd.Categorical:
-    return pd.Categorical.from_codes(codes.tolist(), pd.Index(names, dtype=object))
 
 
 def _plan(settings: BulkSettings, rng: Generator) -> _Plan:
@@ -196,9 +192,8 @@ def _counts(plan: _Plan, seed: int) -> NDArray[np.float32] | sp.csr_matrix:
     counts = np.empty((n_samples, len(plan.mean)), dtype=np.float32)
     for start in range(0, n_samples, PIECE):
         rng, rows = np.random.default_rng([seed, 1, start]), slice(start, start + PIECE)
-        mean = plan.expected(rows)
-        counts[rows] = rng.poisson(rng.standard_gamma(1 / plan.dispersion, mean.shape) * plan.dispersion * mean)
-    return counts if 2 * np.count_nonzero(counts) >= counts.size else sp.csr_matrix(counts)
+        counts[rows] = gamma_poisson(plan.expected(rows), plan.dispersion, rng)
+    return compact(counts)
 
 
 def _design(settings: BulkSettings, rng: Generator) -> tuple[Integers, Integers]:

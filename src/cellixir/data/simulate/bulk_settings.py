@@ -2,43 +2,44 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from cellixir.data.simulate.ranges import wrong_counts, wrong_numbers
+from cellixir.data.simulate.ranges import is_number, wrong_counts, wrong_numbers
 from cellixir.data.simulate.truth import refuse
 
-LARGEST_LIBRARY = 1e9
+LARGEST_LIBRARY = 10**9
+#: Of log2 changes; more overflow.
+LARGEST_CHANGE = 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class BulkSettings:
     """What `simulate_bulk` was asked for; its docstring says what each means."""
 
-    n_samples: int = 400
-    n_genes: int = 10_000
-    n_batches: int = 2
-    n_groups: int = 2
-    batch_shares: Sequence[float] | None = None
-    group_shares: Sequence[float] | None = None
-    n_de: int | None = None
-    n_up: int | None = None
-    mean_log2_fold_change: float = 2.0
-    min_log2_fold_change: float = 1.0
-    baseline_log2_fold_change: float = 0.25
-    batch_shift: float = 1.0
-    batch_shift_share: float = 0.1
-    batch_sd: float = 0.3
-    n_modules: int = 0
-    module_size: int = 50
-    module_sd: float = 0.5
-    base_sd: float = 1.7
-    dispersion: tuple[float, float] = (1.0, 0.1)
-    dispersion_sd: float = 0.5
-    library_size: float = 1e7
-    library_sd: float = 0.3
-    seed: int = 0
+    n_samples: int
+    n_genes: int
+    n_batches: int
+    n_groups: int
+    batch_shares: Sequence[float] | None
+    group_shares: Sequence[float] | None
+    n_de: int | None
+    n_up: int | None
+    mean_log2_fold_change: float
+    min_log2_fold_change: float
+    baseline_log2_fold_change: float
+    batch_shift: float
+    batch_shift_share: float
+    batch_sd: float
+    n_modules: int
+    module_size: int
+    module_sd: float
+    base_sd: float
+    dispersion: tuple[float, float]
+    dispersion_sd: float
+    library_size: float
+    library_sd: float
+    seed: int
 
     def __post_init__(self) -> None:
         # Numbers first: what follows compares them.
@@ -64,18 +65,30 @@ class BulkSettings:
         }
 
     def _not_numbers(self) -> dict[str, bool]:
-        return wrong_numbers(
-            self, "mean_log2_fold_change", "min_log2_fold_change", "baseline_log2_fold_change", "batch_sd",
-            "module_sd", "base_sd", "dispersion_sd", "library_sd",
-        )  # fmt: skip
+        changes = (
+            "mean_log2_fold_change",
+            "min_log2_fold_change",
+            "baseline_log2_fold_change",
+            "batch_sd",
+            "module_sd",
+        )
+        shift = "a threshold (n_batches=1 for no shift)"
+        return {
+            **wrong_numbers(self, *changes, most=LARGEST_CHANGE),
+            **wrong_numbers(self, "batch_shift", most=LARGEST_CHANGE, open_below=True, what=shift),
+            **wrong_numbers(self, "batch_shift_share", most=1, what="a share of the genes"),
+            **wrong_numbers(self, "base_sd", "dispersion_sd", "library_sd", most=5, what="a standard deviation"),
+            **wrong_numbers(self, "library_size", most=LARGEST_LIBRARY, open_below=True, what="a median"),
+            **_wrong_shares("batch_shares", self.batch_shares, self.n_batches),
+            **_wrong_shares("group_shares", self.group_shares, self.n_groups),
+            **_wrong_dispersion(self.dispersion),
+        }
 
     def _wrong_sizes(self) -> dict[str, bool]:
         combinations = self.n_batches * self.n_groups
         return {
             f"n_samples={self.n_samples}; {self.n_batches} batches x {self.n_groups} groups need at least one sample "
             f"each, {combinations}": self.n_samples < combinations,
-            **_wrong_shares("batch_shares", self.batch_shares, self.n_batches),
-            **_wrong_shares("group_shares", self.group_shares, self.n_groups),
             f"n_de={self.n_de}; more than there are genes, so give at most n_genes={self.n_genes}": (
                 self.different > self.n_genes
             ),
@@ -85,9 +98,6 @@ class BulkSettings:
             f"n_up={self.n_up}; more than differ, so give at most n_de={self.different}": self.up > self.different,
             f"n_modules={self.n_modules} and module_size={self.module_size}; modules do not share genes, and there "
             f"are n_genes={self.n_genes}": self.n_modules * self.module_size > self.n_genes,
-            f"library_size={self.library_size}; give a median above 0 and up to {LARGEST_LIBRARY:,.0f}": not (
-                0 < self.library_size <= LARGEST_LIBRARY
-            ),
         }
 
     def _wrong_effects(self) -> dict[str, bool]:
@@ -98,23 +108,18 @@ class BulkSettings:
             f"baseline_log2_fold_change={self.baseline_log2_fold_change}": (
                 self.different > 0 and least <= self.baseline_log2_fold_change
             ),
-            f"batch_shift={self.batch_shift}; give a threshold above 0, or n_batches=1 for no shift": not (
-                0 < self.batch_shift < math.inf
-            ),
-            f"batch_shift_share={self.batch_shift_share}; give a share from 0 to 1": not (
-                0 <= self.batch_shift_share <= 1
-            ),
-            f"dispersion={self.dispersion}; give two numbers: what is divided by the mean, 0 or more, and the "
-            "dispersion of highly expressed genes, above 0": not (
-                len(self.dispersion) == 2 and 0 <= self.dispersion[0] < math.inf and 0 < self.dispersion[1] < math.inf
-            ),
         }
 
 
-def _wrong_shares(name: str, shares: Sequence[float] | None, count: int) -> dict[str, bool]:
+def _wrong_shares(name: str, shares: object, count: int) -> dict[str, bool]:
     if shares is None:
         return {}
-    return {
-        f"{name}={tuple(shares)}; give one number for each of {count}": len(shares) != count,
-        f"{name}={tuple(shares)}; give numbers above 0": not all(0 < share < math.inf for share in shares),
-    }
+    values = list(shares) if isinstance(shares, Iterable) else []
+    right = len(values) == count and all(is_number(value, open_below=True) for value in values)
+    return {f"{name}={shares!r}; give a number above 0 for each of {count}": not right}
+
+
+def _wrong_dispersion(given: object) -> dict[str, bool]:
+    low, high = given if isinstance(given, tuple | list) and len(given) == 2 else (None, None)
+    text = "give two numbers: what is divided by the mean, 0 or more, and the dispersion of high means, above 0"
+    return {f"dispersion={given!r}; {text}": not (is_number(low) and is_number(high, open_below=True))}

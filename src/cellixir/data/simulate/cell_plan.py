@@ -20,10 +20,9 @@ import scipy.sparse as sp
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from cellixir.data.simulate.ranges import wrong_counts, wrong_numbers
+from cellixir.data.simulate.counts import Floats, detected, gamma_poisson
+from cellixir.data.simulate.ranges import is_number, wrong_counts, wrong_numbers
 from cellixir.data.simulate.truth import refuse
-
-Floats = NDArray[np.float64]
 
 BASE_SD = 1.5
 #: Share of the genes that are markers of a type, up or down.
@@ -102,7 +101,7 @@ def no_library(library_size: object) -> dict[str, bool]:
         f"library_size={library_size}; give the median, above 0 and up to {LARGEST_LIBRARY:,}, and the SD "
         "of the log, 0 to 3"
     )
-    return {text: not (0 < median <= LARGEST_LIBRARY and 0 <= sd <= 3)}
+    return {text: not (is_number(median, most=LARGEST_LIBRARY, open_below=True) and is_number(sd, most=3))}
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +155,8 @@ class CellPlan:
     def pieces(self) -> Iterator[tuple[sp.csr_matrix, Cells]]:
         """Counts (float32) and cells, `PIECE` at a time; every call draws the same."""
         for cells, rng in self.cell_pieces():
-            yield gamma_poisson(cells.library[:, None] * shares(self.log(cells)), self.dispersions, rng), cells
+            counts = gamma_poisson(cells.library[:, None] * shares(self.log(cells)), self.dispersions, rng)
+            yield sp.csr_matrix(counts, dtype=np.float32), cells
 
     def cell_pieces(self) -> Iterator[tuple[Cells, Generator]]:
         """Cells, `PIECE` at a time, and the generator that what else they need is drawn from."""
@@ -193,12 +193,6 @@ def shares(log: Floats) -> Floats:
     return np.asarray(value / value.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
-def gamma_poisson(mean: Floats, dispersions: Floats, rng: Generator) -> sp.csr_matrix:
-    """Counts (float32) with this mean and the variance ``mean + dispersion mean²``, dispersions by column."""
-    counts = rng.poisson(rng.standard_gamma(1 / dispersions, mean.shape) * dispersions * mean)
-    return sp.csr_matrix(counts, dtype=np.float32)
-
-
 def bisect(rising: Callable[[float], float], wanted: float, low: float, high: float) -> float:
     """Where a rising function takes the value that is wanted, between ``low`` and ``high``.
 
@@ -209,11 +203,6 @@ def bisect(rising: Callable[[float], float], wanted: float, low: float, high: fl
         middle = (low + high) / 2
         low, high = (middle, high) if rising(middle) < wanted else (low, middle)
     return middle
-
-
-def detected(mean: Floats, dispersions: Floats) -> Floats:
-    """Probability that a gamma-Poisson count is above zero, ``1 - (1 + dispersion mean) ** (-1 / dispersion)``."""
-    return np.asarray(1 - np.exp(-np.log1p(dispersions * mean) / dispersions))
 
 
 def plan_cells(settings: CellSettings) -> CellPlan:

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from cellixir.data.simulate.cell_plan import CellPlan, Cells, CellSettings, Floats, plan_cells, shares
-from cellixir.data.simulate.truth import numbered
+from cellixir.data.simulate.cell_plan import CellPlan, Cells, CellSettings, plan_cells, shares
+from cellixir.data.simulate.counts import Floats
+from cellixir.data.simulate.truth import labels, numbered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,25 +124,7 @@ def simulate_cells(
     ConfigurationError
         If a size, a share or a strength cannot be, or sizes do not go together.
     """
-    settings = CellSettings(
-        n_cells=n_cells,
-        n_genes=n_genes,
-        n_types=n_types,
-        n_patients=n_patients,
-        n_batches=n_batches,
-        type_strength=type_strength,
-        batch_strength=batch_strength,
-        library_size=library_size,
-        density=density,
-        n_pathways=n_pathways,
-        n_active=n_active,
-        pathway_size=pathway_size,
-        pathway_strength=pathway_strength,
-        kind=kind,
-        unlabelled=unlabelled,
-        seed=seed,
-    )
-    plan = plan_cells(settings)
+    plan = plan_cells(CellSettings(**locals()))
     counts, pieces = zip(*plan.pieces(), strict=True)
     values, cells = sp.vstack(counts, format="csr"), joined(pieces)
     if kind == "log":
@@ -162,9 +145,9 @@ def obs_of(plan: CellPlan, cells: Cells) -> pd.DataFrame:
     asked = plan.settings
     known = np.where(cells.labelled, cells.cell_type, -1)
     columns = {
-        "cell_type": pd.Categorical.from_codes(known.tolist(), _names("type ", asked.n_types, 1)),
-        "patient": pd.Categorical.from_codes(cells.patient.tolist(), _names("patient ", asked.n_patients, 1)),
-        "batch": pd.Categorical.from_codes(cells.batch.tolist(), _names("batch ", asked.n_batches, 1)),
+        "cell_type": labels(known, numbered("type ", asked.n_types, width=1)),
+        "patient": labels(cells.patient, numbered("patient ", asked.n_patients, width=1)),
+        "batch": labels(cells.batch, numbered("batch ", asked.n_batches, width=1)),
     }
     return pd.DataFrame(columns, index=_names("CELL", len(cells.cell_type)))
 

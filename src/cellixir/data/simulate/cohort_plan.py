@@ -29,22 +29,22 @@ POTENCY = (0.8, 1.2)
 class CohortSettings:
     """What `simulate_cohort` was asked for; its docstring says what each means."""
 
-    n_samples: int = 300
-    n_drugs: int = 40
-    n_genes: int = 500
-    n_mutations: int = 120
-    n_targets: int = 8
-    n_tissues: int = 6
-    genes_per_target: int = 2
-    untargeted: float = 0.1
-    mutation_effect: tuple[float, float] = (1.0, 2.5)
-    expression_effect: tuple[float, float] = (0.4, 1.0)
-    drug_sd: float = 2.0
-    sample_sd: float = 0.7
-    tissue_sd: float = 0.5
-    noise_sd: float = 0.5
-    missing: float = 0.2
-    seed: int = 0
+    n_samples: int
+    n_drugs: int
+    n_genes: int
+    n_mutations: int
+    n_targets: int
+    n_tissues: int
+    genes_per_target: int
+    untargeted: float
+    mutation_effect: tuple[float, float]
+    expression_effect: tuple[float, float]
+    drug_sd: float
+    sample_sd: float
+    tissue_sd: float
+    noise_sd: float
+    missing: float
+    seed: int
 
     def __post_init__(self) -> None:
         counts = ("n_samples", "n_drugs", "n_genes", "n_mutations", "n_targets", "n_tissues", "genes_per_target")
@@ -57,6 +57,7 @@ class CohortSettings:
                 **wrong_counts(self, "seed", least=0),
                 **wrong_numbers(self, *spreads, what="a standard deviation"),
                 **wrong_numbers(self, "untargeted", most=1, what="a share of the drugs"),
+                **wrong_numbers(self, "missing", most=1, what="a share of the pairs"),
                 **wrong_ranges(self, "mutation_effect", "expression_effect"),
             },
         )
@@ -82,8 +83,8 @@ class CohortSettings:
             f"n_targets={self.n_targets}; the {targeted} drugs that have a target fill at most {targeted}": (
                 self.n_targets > targeted > 0
             ),
-            f"missing={self.missing}; give a share from 0 to below 1 that leaves a pair": not (
-                0 <= self.missing < 1 and round(self.missing * pairs) < pairs
+            f"missing={self.missing}; no pair would be left, so give a smaller share": (
+                round(self.missing * pairs) == pairs
             ),
         }
 

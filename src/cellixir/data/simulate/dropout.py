@@ -16,7 +16,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from cellixir.data.simulate.cell_plan import Floats, bisect, detected
+from cellixir.data.simulate.cell_plan import bisect
+from cellixir.data.simulate.counts import Floats, detected
 
 
 @dataclass(frozen=True)

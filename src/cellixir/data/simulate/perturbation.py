@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from cellixir.data.simulate.compounds import compounds
-from cellixir.data.simulate.ranges import wrong_counts, wrong_numbers, wrong_ranges
-from cellixir.data.simulate.truth import numbered, refuse, with_truth
+from cellixir.data.simulate.ranges import is_number, wrong_counts, wrong_numbers, wrong_ranges
+from cellixir.data.simulate.truth import labels, numbered, refuse, with_truth
 
 Floats = NDArray[np.float64]
 
@@ -29,24 +29,24 @@ LOADING = (0.5, 1.5)
 class PerturbationSettings:
     """What `simulate_perturbation` was asked for; its docstring says what each means."""
 
-    n_genes: int = 978
-    n_drugs: int = 20
-    n_pairs: int = 18
-    n_modules: int = 12
-    modules_per_drug: int = 2
-    doses_um: tuple[float, ...] = (0.04, 0.12, 0.37, 1.1, 3.3, 10.0)
-    pair_doses_um: tuple[float, ...] = (1.1, 10.0)
-    ec50_um: tuple[float, float] = (0.1, 3.0)
-    hill_slope: tuple[float, float] = (0.8, 2.5)
-    effect: tuple[float, float] = (0.8, 2.0)
-    interacting: float = 2 / 3
-    interaction: float = 1.0
-    n_plates: int = 4
-    n_controls: int = 16
-    n_replicates: int = 3
-    plate_sd: float = 0.4
-    noise_sd: float = 0.25
-    seed: int = 0
+    n_genes: int
+    n_drugs: int
+    n_pairs: int
+    n_modules: int
+    modules_per_drug: int
+    doses_um: tuple[float, ...]
+    pair_doses_um: tuple[float, ...]
+    ec50_um: tuple[float, float]
+    hill_slope: tuple[float, float]
+    effect: tuple[float, float]
+    interacting: float
+    interaction: float
+    n_plates: int
+    n_controls: int
+    n_replicates: int
+    plate_sd: float
+    noise_sd: float
+    seed: int
 
     def __post_init__(self) -> None:
         counts = ("n_genes", "n_drugs", "n_modules", "modules_per_drug", "n_plates", "n_controls", "n_replicates")
@@ -60,6 +60,7 @@ class PerturbationSettings:
                 **wrong_numbers(self, "interaction"),
                 **wrong_numbers(self, "interacting", most=1, what="a share of the pairs"),
                 **wrong_ranges(self, "ec50_um", "hill_slope", "effect", open_below=True),
+                **_wrong_doses(self, "doses_um", "pair_doses_um"),
             },
         )
         refuse("a perturbation screen", self._wrong_sizes())
@@ -74,15 +75,22 @@ class PerturbationSettings:
             f"modules_per_drug={self.modules_per_drug}; there are n_modules={self.n_modules}": (
                 self.modules_per_drug > self.n_modules
             ),
-            f"doses_um={self.doses_um}; give doses above 0, each once": not _are_doses(self.doses_um),
-            f"pair_doses_um={self.pair_doses_um}; give some of doses_um={self.doses_um}, each once": not (
-                _are_doses(self.pair_doses_um) and set(self.pair_doses_um) <= set(self.doses_um)
+            f"pair_doses_um={self.pair_doses_um}; give some of doses_um={self.doses_um}": not (
+                set(self.pair_doses_um) <= set(self.doses_um)
             ),
         }
 
 
-def _are_doses(doses: tuple[float, ...]) -> bool:
-    return bool(doses) and len(set(doses)) == len(doses) and all(0 < dose < np.inf for dose in doses)
+def _wrong_doses(settings: PerturbationSettings, *names: str) -> dict[str, bool]:
+    given = {name: getattr(settings, name) for name in names}
+    return {
+        f"{name}={doses!r}; give doses above 0, each once": not (
+            isinstance(doses, tuple | list)
+            and all(is_number(dose, open_below=True) for dose in doses)
+            and len(set(doses)) == len(doses) > 0
+        )
+        for name, doses in given.items()
+    }
 
 
 def hill(dose: Floats, ec50: Floats, slope: Floats) -> Floats:
@@ -199,7 +207,7 @@ def _genes(settings: PerturbationSettings, rng: Generator) -> pd.DataFrame:
     module = rng.permutation(np.arange(n) % settings.n_modules)
     columns = {
         "mean": mean,
-        "module": pd.Categorical.from_codes(module.tolist(), pd.Index(names)),
+        "module": labels(module, names),
         "loading": rng.uniform(*LOADING, size=n),
     }
     return pd.DataFrame(columns, index=pd.Index(numbered("GENE", n, width=4), dtype=object))
@@ -276,7 +284,7 @@ def _wells(settings: PerturbationSettings, drugs: pd.Index, pairs: pd.DataFrame)
     rows = sorted(controls + treated, key=lambda well: well[0])
     columns = ["plate", "drug_1", "dose_1_um", "drug_2", "dose_2_um", "is_control", "replicate"]
     wells = pd.DataFrame(rows, columns=columns, index=numbered("well", len(rows), width=4))
-    wells["plate"] = pd.Categorical.from_codes(wells["plate"].to_list(), pd.Index(numbered("plate", settings.n_plates)))
+    wells["plate"] = labels(wells["plate"].to_numpy(), numbered("plate", settings.n_plates))
     for column in ("drug_1", "drug_2"):
         wells[column] = pd.Categorical(wells[column], [NO_DRUG, *drugs])
     return wells

@@ -11,7 +11,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from cellixir.data.response_data import ResponseData
-from cellixir.exceptions import ConfigurationError
+from cellixir.data.simulate.ranges import wrong_counts, wrong_numbers
+from cellixir.data.simulate.truth import numbered, refuse
 
 MEAN = 2.5
 DRUG_SD, SAMPLE_SD, TISSUE_SD = 2.0, 0.7, 0.6
@@ -86,10 +87,9 @@ def simulate_responses(
     Raises
     ------
     ConfigurationError
-        If a size is below 1, the features are too few for the biomarkers, or a fraction cannot be.
+        If a size is no whole number of 1 or more, the features are too few for the biomarkers, or a share cannot be.
     """
-    sizes = {"n_samples": n_samples, "n_drugs": n_drugs, "n_tissues": n_tissues, "n_targets": n_targets}
-    _check(sizes, n_features, missing, noise)
+    _Settings(**locals())  # which refuses what cannot be
     rng = np.random.default_rng(seed)
     tissue = rng.permutation(np.arange(n_samples) % n_tissues)
     target = rng.permutation(np.arange(n_drugs) % n_targets)
@@ -114,27 +114,36 @@ def simulate_responses(
     return data, Truth(_biomarkers(planted, target, genomic.var_names, drugs.index), noiseless, noise)
 
 
-def _check(sizes: dict[str, int], n_features: int, missing: float, noise: float) -> None:
-    needed = BIOMARKERS_PER_TARGET * sizes["n_targets"]
-    n_pairs = sizes["n_samples"] * sizes["n_drugs"]
-    faults = {
-        **{f"{name}={size}; give at least 1": size < 1 for name, size in sizes.items()},
-        f"n_features={n_features}; {sizes['n_targets']} targets need at least {needed}": n_features < needed,
-        f"noise={noise}; give a standard deviation of 0 or more": not 0 <= noise < np.inf,
-        f"missing={missing}; give a fraction from 0 to below 1 that leaves a pair": not (
-            0 <= missing < 1 and _n_missing(n_pairs, missing) < n_pairs
-        ),
-    }
-    fault = next((text for text, wrong in faults.items() if wrong), None)
-    if fault:
-        message = f"responses cannot be simulated with {fault}"
-        raise ConfigurationError(message)
+@dataclass(frozen=True, kw_only=True)
+class _Settings:
+    n_samples: int
+    n_drugs: int
+    n_features: int
+    n_tissues: int
+    n_targets: int
+    missing: float
+    noise: float
+    seed: int
+
+    def __post_init__(self) -> None:
+        counts = ("n_samples", "n_drugs", "n_features", "n_tissues", "n_targets")
+        refuse(
+            "responses",
+            {
+                **wrong_counts(self, *counts),
+                **wrong_counts(self, "seed", least=0),
+                **wrong_numbers(self, "missing", most=1, what="a share of the pairs"),
+                **wrong_numbers(self, "noise", what="a standard deviation"),
+            },
+        )
+        needed, pairs = BIOMARKERS_PER_TARGET * self.n_targets, self.n_samples * self.n_drugs
+        few = f"n_features={self.n_features}; {self.n_targets} targets need at least {needed}"
+        none = f"missing={self.missing}; no pair would be left, so give a smaller share"
+        refuse("responses", {few: self.n_features < needed, none: _n_missing(pairs, self.missing) == pairs})
 
 
 def _ids(letter: str, count: int) -> pd.Index:
-    """Ids of one width, so that sorting as text keeps their order."""
-    width = max(3, len(str(count)))
-    return pd.Index([f"{letter}{i:0{width}d}" for i in range(1, count + 1)], dtype=object)
+    return pd.Index(numbered(letter, count, width=3), dtype=object)
 
 
 def _drugs(target: NDArray[np.int64]) -> pd.DataFrame:
@@ -203,8 +212,7 @@ def _n_missing(n_pairs: int, missing: float) -> int:
 
 
 def _view(mutated: NDArray[np.bool_], samples: pd.Index) -> ad.AnnData:
-    width = max(3, len(str(mutated.shape[1])))
-    names = [f"GENE{i:0{width}d}_mut" for i in range(1, mutated.shape[1] + 1)]
+    names = [f"{gene}_mut" for gene in numbered("GENE", mutated.shape[1], width=3)]
     view = ad.AnnData(mutated.astype(np.float32), pd.DataFrame(index=samples), pd.DataFrame(index=names))
     view.uns.update(name="genomic", scale="binary", scale_guessed=False)
     return view

@@ -10,9 +10,10 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from cellixir.data.simulate.cell_plan import Floats, shares
+from cellixir.data.simulate.cell_plan import shares
+from cellixir.data.simulate.counts import Floats
 from cellixir.data.simulate.single_cell_plan import Piece, SingleCellPlan, SingleCellSettings, plan_single_cells
-from cellixir.data.simulate.truth import numbered, with_truth
+from cellixir.data.simulate.truth import labels, numbered, with_truth
 from cellixir.exceptions import ConfigurationError
 
 
@@ -101,7 +102,8 @@ def simulate_single_cell(
     )
     if keep_before:
         adata.layers["counts_before_dropout"] = sp.vstack([piece.before for piece in pieces], format="csr")
-    return with_truth(adata, plan.settings, kind="single-cell", **_dropout(plan))
+    asked = plan.settings
+    return with_truth(adata, asked, kind="single-cell", n_de=asked.different, n_up=asked.up, **_dropout(plan))
 
 
 def expected_counts(adata: ad.AnnData) -> Floats:
@@ -148,9 +150,9 @@ def _fold_changes(adata: ad.AnnData, n_types: int) -> Floats:
 def _obs(plan: SingleCellPlan, pieces: Sequence[Piece]) -> pd.DataFrame:
     asked, cells = plan.settings, [piece.cells for piece in pieces]
     columns = {
-        "cell_type": _labels(numbered("type", asked.n_types), np.concatenate([some.cell_type for some in cells])),
-        "batch": _labels(numbered("batch", asked.n_batches), np.concatenate([some.batch for some in cells])),
-        "group": _labels(numbered("group", asked.n_groups), np.concatenate([piece.group for piece in pieces])),
+        "cell_type": labels(np.concatenate([some.cell_type for some in cells]), numbered("type", asked.n_types)),
+        "batch": labels(np.concatenate([some.batch for some in cells]), numbered("batch", asked.n_batches)),
+        "group": labels(np.concatenate([piece.group for piece in pieces]), numbered("group", asked.n_groups)),
         "library_size": np.concatenate([some.library for some in cells]),
         "n_dropped": np.concatenate([piece.n_dropped for piece in pieces]),
     }
@@ -168,13 +170,9 @@ def _var(plan: SingleCellPlan) -> pd.DataFrame:
         "dispersion": core.dispersions,
         "is_de": (effects != 0).any(axis=(0, 1)),
         "is_up": effects.max(axis=(0, 1)) > -effects.min(axis=(0, 1)),
-        "module": _labels(["none", *numbered("module", len(core.sets))], module),
+        "module": labels(module, ["none", *numbered("module", len(core.sets))]),
     }
     return pd.DataFrame(columns, index=pd.Index(numbered("GENE", len(first), width=4), dtype=object))
-
-
-def _labels(names: list[str], codes: NDArray[np.int64]) -> pd.Categorical:
-    return pd.Categorical.from_codes(codes.tolist(), pd.Index(names, dtype=object))
 
 
 def _varm(plan: SingleCellPlan) -> dict[str, Floats]:
@@ -191,11 +189,11 @@ def _varm(plan: SingleCellPlan) -> dict[str, Floats]:
 
 
 def _dropout(plan: SingleCellPlan) -> dict[str, float]:
-    """Midpoint, and expected share that is lost, where there is dropout."""
+    """Expected share that is lost and, where there is dropout, its midpoint."""
     if plan.dropout is None:
-        return {}
-    share = plan.settings.dropout
-    if share is None:
+        return {"dropout": 0.0}
+    share = plan.settings.lost
+    if plan.settings.dropout_midpoint is not None:
         pilot = plan.pilot(np.random.default_rng([plan.settings.seed, 3]))
         share = plan.dropout.share(pilot, plan.core.dispersions)
     return {"dropout_midpoint": plan.dropout.midpoint, "dropout": share}

@@ -8,6 +8,7 @@ of type ``t``, and modules stand in the place of pathways::
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -21,59 +22,66 @@ from cellixir.data.simulate.cell_plan import (
     CellPlan,
     Cells,
     CellSettings,
-    Floats,
-    gamma_poisson,
     no_library,
     plan_cells,
     shares,
 )
+from cellixir.data.simulate.counts import Floats, gamma_poisson
 from cellixir.data.simulate.dropout import Dropout, dropout_of
-from cellixir.data.simulate.ranges import wrong_counts, wrong_numbers
+from cellixir.data.simulate.ranges import is_number, wrong_counts, wrong_numbers
 from cellixir.data.simulate.truth import refuse
 
 #: Share of the genes that differ between groups, and of the counts above zero that are lost, where nothing is asked.
 DIFFERENT, LOST = 0.1, 0.2
+#: Of log changes; exponentials of more overflow.
+LARGEST_CHANGE = 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class SingleCellSettings:
     """What `simulate_single_cell` was asked for; its docstring says what each means."""
 
-    n_cells: int = 2000
-    n_genes: int = 1000
-    n_types: int = 4
-    n_batches: int = 2
-    n_groups: int = 2
-    library_size: tuple[float, float] = (2000.0, 0.4)
-    type_strength: float = 1.0
-    batch_strength: float = 0.2
-    n_de: int | None = None
-    n_up: int | None = None
-    mean_log2_fold_change: float = 1.5
-    de_by_type: bool = False
-    n_modules: int = 5
-    module_size: int = 20
-    module_strength: float = 0.8
-    dropout: float | None = None
-    dropout_midpoint: float | None = None
-    dropout_steepness: float = 1.0
-    keep_before: bool = False
-    seed: int = 0
+    n_cells: int
+    n_genes: int
+    n_types: int
+    n_batches: int
+    n_groups: int
+    library_size: tuple[float, float]
+    type_strength: float
+    batch_strength: float
+    n_de: int | None
+    n_up: int | None
+    mean_log2_fold_change: float
+    de_by_type: bool
+    n_modules: int
+    module_size: int
+    module_strength: float
+    dropout: float | None
+    dropout_midpoint: float | None
+    dropout_steepness: float
+    keep_before: bool
+    seed: int
 
     def __post_init__(self) -> None:
-        refuse("single cells", self._not_whole())
-        if self.n_de is None:
-            object.__setattr__(self, "n_de", round(DIFFERENT * self.n_genes) if self.n_groups > 1 else 0)
-        if self.n_up is None:
-            object.__setattr__(self, "n_up", self.different // 2)
-        if self.dropout is None and self.dropout_midpoint is None:
-            object.__setattr__(self, "dropout", LOST)
-        refuse("single cells", self._faults())
+        # Numbers first: what follows compares them.
+        refuse("single cells", {**self._not_whole(), **self._not_numbers()})
+        refuse("single cells", self._wrong_sizes())
 
     @property
     def different(self) -> int:
         """Number of genes that differ between a group and the first."""
-        return self.n_de or 0
+        usual = round(DIFFERENT * self.n_genes) if self.n_groups > 1 else 0
+        return usual if self.n_de is None else self.n_de
+
+    @property
+    def up(self) -> int:
+        """Number of those that rise."""
+        return self.different // 2 if self.n_up is None else self.n_up
+
+    @property
+    def lost(self) -> float:
+        """Expected share of the counts above zero that is lost, where no midpoint says so."""
+        return LOST if self.dropout is None else self.dropout
 
     @property
     def core(self) -> CellSettings:
@@ -100,29 +108,35 @@ class SingleCellSettings:
             **wrong_counts(self, "n_modules", "seed", *given, least=0),
         }
 
-    def _faults(self) -> dict[str, bool]:
-        few = max(self.n_types, self.n_batches, self.n_groups)
-        midpoint, steepness = self.dropout_midpoint, self.dropout_steepness
+    def _not_numbers(self) -> dict[str, bool]:
+        strengths = ("type_strength", "batch_strength", "mean_log2_fold_change", "module_strength")
+        given = () if self.dropout is None else ("dropout",)
+        share, midpoint = "the share of the counts above zero that is lost,", self.dropout_midpoint
         return {
-            **wrong_numbers(self, "type_strength", "batch_strength", "mean_log2_fold_change", "module_strength"),
+            **wrong_numbers(self, *strengths, most=LARGEST_CHANGE),
             **no_library(self.library_size),
+            **wrong_numbers(self, *given, most=0.95, what=share),
+            **wrong_numbers(self, "dropout_steepness", most=100, open_below=True),
+            f"dropout_midpoint={midpoint!r}; give the natural log of a mean": not (
+                midpoint is None or is_number(midpoint, -math.inf)
+            ),
+        }
+
+    def _wrong_sizes(self) -> dict[str, bool]:
+        few = max(self.n_types, self.n_batches, self.n_groups)
+        return {
             f"n_cells={self.n_cells}; {self.n_types} types, {self.n_batches} batches and {self.n_groups} groups need "
             f"at least {few}": self.n_cells < few,
             f"n_de={self.n_de}; n_genes={self.n_genes} genes allow at most that many": self.different > self.n_genes,
             f"n_de={self.n_de} and n_groups=1; genes differ between groups, so give n_groups=2 or n_de=0": (
                 self.n_groups < 2 and self.different > 0
             ),
-            f"n_up={self.n_up}; give 0 to n_de={self.n_de}": (self.n_up or 0) > self.different,
+            f"n_up={self.n_up}; give 0 to n_de={self.different}": self.up > self.different,
             f"n_modules={self.n_modules} and module_size={self.module_size}; modules share no genes, so they need "
             f"n_genes={self.n_modules * self.module_size}": self.n_modules * self.module_size > self.n_genes,
             "both dropout and dropout_midpoint; each follows from the other, so give one": (
-                self.dropout is not None and midpoint is not None
+                self.dropout is not None and self.dropout_midpoint is not None
             ),
-            f"dropout={self.dropout}; give the share of counts above zero that is lost, 0 (no dropout) to 0.95": not (
-                0 <= (self.dropout or 0.0) <= 0.95
-            ),
-            f"dropout_midpoint={midpoint}; give the natural log of a mean": not np.isfinite(midpoint or 0.0),
-            f"dropout_steepness={steepness}; give a number above 0 and up to 100": not 0 < steepness <= 100,
         }
 
 
@@ -161,7 +175,7 @@ class SingleCellPlan:
         for cells, rng in self.core.cell_pieces():
             group = self._groups(len(cells.batch), rng)
             mean = self.mean(cells, group)
-            before = gamma_poisson(mean, self.core.dispersions, rng)
+            before = sp.csr_matrix(gamma_poisson(mean, self.core.dispersions, rng), dtype=np.float32)
             counts, n_dropped = before, np.zeros(len(group), dtype=np.int64)
             if self.dropout:
                 counts, n_dropped = self.dropout.lose(before, mean, rng)
@@ -193,10 +207,10 @@ def plan_single_cells(settings: SingleCellSettings) -> SingleCellPlan:
     plan = SingleCellPlan(settings, core, _group_effects(settings, shares(core.base + core.type_effects), rng))
     if settings.dropout_midpoint is not None:
         return replace(plan, dropout=Dropout(settings.dropout_midpoint, settings.dropout_steepness))
-    if not settings.dropout:
+    if not settings.lost:
         return plan
     pilot = plan.pilot(rng)
-    return replace(plan, dropout=dropout_of(settings.dropout, pilot, core.dispersions, settings.dropout_steepness))
+    return replace(plan, dropout=dropout_of(settings.lost, pilot, core.dispersions, settings.dropout_steepness))
 
 
 def _with_modules(core: CellPlan, settings: SingleCellSettings, rng: Generator) -> CellPlan:
@@ -229,7 +243,7 @@ def _changes(settings: SingleCellSettings, share: Floats, rng: Generator) -> Flo
     """Changes of a group, and in a type where each has its own, shape ``(n_genes,)``."""
     genes = rng.permutation(settings.n_genes)[: settings.different]
     size = np.log(2) * settings.mean_log2_fold_change * rng.uniform(0.5, 1.5, len(genes))
-    rises = _rising(share[genes] * np.expm1(size), -share[genes] * np.expm1(-size), settings.n_up or 0)
+    rises = _rising(share[genes] * np.expm1(size), -share[genes] * np.expm1(-size), settings.up)
     changes = np.zeros(settings.n_genes)
     changes[genes] = np.where(rises, size, -size)
     return changes

@@ -1,8 +1,8 @@
-"""What every simulation shares: names, the refusal of settings, and where the truth stands."""
+"""What every simulation shares: names, labels, the refusal of settings, and where the truth stands."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from pathlib import PurePath
@@ -10,6 +10,8 @@ from typing import Any
 
 import anndata as ad
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from cellixir.exceptions import ConfigurationError
 
@@ -52,6 +54,15 @@ def numbered(word: str, count: int, *, width: int = 0) -> list[str]:
     """
     width = max(width, len(str(count))) if width else 0
     return [f"{word}{number:0{width}d}" for number in range(1, count + 1)]
+
+
+def labels(codes: NDArray[np.int64], names: Sequence[str]) -> pd.Categorical:
+    """The name of each code, which counts from 0.
+
+    >>> labels(np.array([1, 0, 1]), numbered("batch", 2)).tolist()
+    ['batch2', 'batch1', 'batch2']
+    """
+    return pd.Categorical.from_codes(codes.tolist(), pd.Index(names, dtype=object))
 
 
 def refuse(what: str, faults: Mapping[str, bool]) -> None:
