@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from cellixir.embedding.classification import Classified, cross_validate
+from cellixir.embedding.classifiers import logistic_calls
 from cellixir.embedding.pca import PCA
 from cellixir.exceptions import ConfigurationError, InvalidValues, UnknownIds
 from cellixir.metrics.clustering import accuracy, macro_f1
@@ -248,6 +249,10 @@ def test_a_rare_type_is_noted() -> None:
     assert any("give group_key" in note for note in found.notes)
 
 
+def test_calls_of_one_type_alone() -> None:
+    assert logistic_calls(np.zeros((3, 2)), np.zeros((2, 2)), np.array(["a"] * 3)).tolist() == ["a", "a"]
+
+
 def test_a_fold_that_learns_from_one_type_calls_that_type() -> None:
     data = cells(n=60, n_patients=2)
     data.obs["type"] = np.where(data.obs["patient"] == "p0", "B", "T")
@@ -297,7 +302,10 @@ def test_columns_and_folds_that_cannot_work_are_named() -> None:
 
 @pytest.mark.parametrize(
     ("latent", "words"),
-    [(np.full((1, 2), np.nan), "is not finite"), (np.zeros(3), r"the shape \(\d+,\) for \d+ cells")],
+    [
+        (np.full((1, 2), np.nan), r"not finite in 192 of 192 cells \('c\w+', .*dimension 1 of the first holds nan"),
+        (np.zeros(3), r"the shape \(192,\) for 192 cells"),
+    ],
 )
 def test_a_latent_that_cannot_be_used_names_the_embedding_and_the_fold(latent: NDArray[np.float64], words: str) -> None:
     class Wrong:

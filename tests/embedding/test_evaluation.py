@@ -195,7 +195,7 @@ def test_what_cannot_be_judged_is_refused() -> None:
         evaluate({"vae": latent[:, 0]}, labels)
     wrong = latent.copy()
     wrong[3, 1] = np.inf
-    with pytest.raises(InvalidValues, match="'vae' is not finite in 1 cells"):
+    with pytest.raises(InvalidValues, match="'vae' is not finite in 1 of 200 cells"):
         evaluate({"vae": wrong}, labels)
 
 

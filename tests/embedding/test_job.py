@@ -12,7 +12,7 @@ import pytest
 
 from cellixir.embedding import job
 from cellixir.embedding.apply import apply_bundle, load_vae
-from cellixir.embedding.cell_types import logistic_calls, parts_of
+from cellixir.embedding.cell_types import parts_of
 from cellixir.embedding.job import run_embedding
 from cellixir.embedding.judging import Beside, judged_rows, latents_beside, some_cells
 from cellixir.embedding.markers import group_means, marker_genes
@@ -199,10 +199,6 @@ def test_each_fold_tests_other_cells_and_patients_stay_together() -> None:
 def test_a_rare_type_does_not_stop_the_folds() -> None:
     labels = np.array(["a"] * 20 + ["rare"])
     assert sum(len(test) for _, test in parts_of(labels, None, 5, 0)) == 21
-
-
-def test_calls_of_one_type_alone() -> None:
-    assert logistic_calls(np.zeros((3, 2)), np.zeros((2, 2)), np.array(["a"] * 3)).tolist() == ["a", "a"]
 
 
 def test_an_embedding_beside_itself_is_no_different() -> None:

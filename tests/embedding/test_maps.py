@@ -145,7 +145,7 @@ def test_latents_that_cannot_be_drawn_are_refused(draw: Callable[..., object]) -
     with pytest.raises(InvalidValues, match=r"shape \(30,\)"):
         draw(latent[:, 0])
     latent[4, 1] = np.nan
-    with pytest.raises(InvalidValues, match=r"1 cells is not finite \(cells 4\)"):
+    with pytest.raises(InvalidValues, match=r"the latent is not finite in 1 of 30 cells \(4\): dimension 2"):
         draw(latent)
 
 

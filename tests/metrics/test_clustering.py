@@ -250,8 +250,8 @@ def test_paired_difference_is_surer_than_the_two_intervals(name: str) -> None:
         ("accuracy", ["a", "b"], ["a", np.nan], None, "call of cell 1 is missing"),
         ("accuracy", [], [], None, "at least one cell"),
         ("accuracy", list("abcdef"), list("abcdef"), list("12345"), "5 groups for 6 cells"),
-        ("silhouette", ["a", "b"], [[1.0], [np.inf]], None, "1 cells is not finite"),
-        ("silhouette", ["a", "b"], [1.0, 2.0], None, "shape"),
+        ("silhouette", ["a", "b"], [[1.0], [np.inf]], None, r"1 of 2 cells \(1\): dimension 1 of the first holds inf"),
+        ("silhouette", ["a", "b"], [1.0, 2.0], None, r"the shape \(2,\) for 2 cells"),
     ],
 )
 def test_wrong_input_is_named(name: str, labels: list[str], seen: list[object], groups: object, words: str) -> None:

@@ -132,16 +132,3 @@ def _rare_together(code: NDArray[np.int64], folds: int) -> NDArray[np.int64]:
     """Types with fewer cells than folds, which cannot be spread, are dealt as part of the most frequent one."""
     sizes = np.bincount(code)
     return np.where(sizes[code] < folds, int(sizes.argmax()), code)
-
-
-def logistic_calls(train: NDArray[Any], test: NDArray[Any], labels: NDArray[Any]) -> NDArray[Any]:
-    """Types of test cells by logistic regression on standardised coordinates of training cells."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    names = labels.astype(str)
-    if len(np.unique(names)) == 1:
-        return np.full(len(test), names[0], dtype=object)
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
-    return np.asarray(model.fit(train, names).predict(test), dtype=object)

@@ -5,21 +5,17 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import anndata as ad
 import numpy as np
 import pandas as pd
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from cellixir.data.expression.matrix import take
-from cellixir.embedding.preparation import column_of
-from cellixir.exceptions import ConfigurationError, InvalidValues, examples
+from cellixir.embedding.classifiers import Embedding, calls_from
+from cellixir.embedding.columns import column_of, refuse_without_group
+from cellixir.exceptions import ConfigurationError, examples
 from cellixir.metrics.clustering import MIN_GROUPS, enough_groups, paired_cell_difference, with_interval
 
 if TYPE_CHECKING:
@@ -33,15 +29,6 @@ if TYPE_CHECKING:
 MAJORITY = "majority"
 COLUMNS = ["model", "classifier", "metric", "value", "low", "high"]
 _ABOUT = ("cell", "label", "fold")
-
-
-class Embedding(Protocol):
-    """A fitted embedding; where it has ``classes_`` and ``predict``, its own head is judged too."""
-
-    def transform(self, cells: ad.AnnData, /) -> NDArray[Any]:
-        """Latent of each cell."""
-        ...
-
 
 #: Fits an embedding on the cells it is given, by name.
 Embedders: TypeAlias = Mapping[str, Callable[[ad.AnnData], Embedding]]
@@ -138,45 +125,27 @@ def cross_validate(
     folds = _folds(names[labelled], patients, n_folds, seed)
     unseen = 0
     for number, at in enumerate(folds):
-        fold = _Fold(_training(groups, labelled[at], cells.n_obs), labelled[at], names)
-        unseen += int((~pd.Series(names[labelled[at]]).isin(fold.label)).sum())
+        test = labelled[at]
+        train = _training(groups, test, cells.n_obs)
+        unseen += int((~pd.Series(names[test]).isin(names[train])).sum())
         found.loc[at, "fold"] = number
         for name, embedder in embedders.items():
             if on_step is not None:
                 on_step(f"fold {number + 1} of {len(folds)}: {name}")
             try:
                 # parts of its own for each embedder: one that normalises in place must not change another's
-                seen, query = _part(cells, fold.train), _part(cells, fold.test, without=label_key)
-                called = _called(embedder(seen), seen, query, fold, k, seed)
+                seen, query = _part(cells, train), _part(cells, test, without=label_key)
+                called = calls_from(embedder(seen), seen, names[train], query, k)
             except Exception as error:
                 error.add_note(f"embedding '{name}', fold {number + 1} of {len(folds)}")
                 raise
             for classifier, values in called.items():
                 found.loc[at, f"{name}/{classifier}"] = values
-        found.loc[at, MAJORITY] = pd.Series(fold.label).mode().iloc[0]
+        found.loc[at, MAJORITY] = pd.Series(names[train]).mode().iloc[0]
     whole = found.dropna(axis=1)
     notes = _notes(found["label"], patients, len(label) - len(labelled), unseen, n_folds, group_key)
     notes += [f"'{name}' is left out: not every fold had it" for name in found.columns.difference(whole.columns)]
     return Classified(whole, _table(whole, patients, seed), notes, patients, seed)
-
-
-@dataclass(frozen=True, eq=False)
-class _Fold:
-    """Cells to learn from, labelled or not, cells to test on, and the label of every cell."""
-
-    train: Rows
-    test: Rows
-    names: Names
-
-    @property
-    def known(self) -> NDArray[np.bool_]:
-        """Which training cells have a label."""
-        return np.asarray(pd.notna(self.names[self.train]))
-
-    @property
-    def label(self) -> Names:
-        """Labels of those that have one."""
-        return self.names[self.train][self.known]
 
 
 # -- folds -------------------------------------------------------------------------------------------------------------
@@ -201,9 +170,7 @@ def _check(label: pd.Series, groups: pd.Series | None, n_folds: int, label_key: 
         raise ConfigurationError(message)
     if groups is None:
         return
-    if groups.isna().any():
-        message = f"{groups.isna().sum():,} cells have no value in '{group_key}'; fill it in, or leave them out"
-        raise InvalidValues(message)
+    refuse_without_group(groups, group_key)
     n_groups = groups[label.notna()].nunique()
     if n_groups < n_folds:
         message = (
@@ -238,49 +205,6 @@ def _part(cells: ad.AnnData, rows: Rows, *, without: str | None = None) -> ad.An
         obs[name] = obs[name].cat.remove_unused_categories()  # names of types that only others have
     uns = {name: cells.uns[name] for name in ("scale", "scale_guessed") if name in cells.uns}
     return ad.AnnData(take(cells.X, rows), obs=obs.copy(), var=cells.var.copy(), uns=uns)
-
-
-# -- calls -------------------------------------------------------------------------------------------------------------
-
-
-def _called(fitted: Embedding, seen: ad.AnnData, query: ad.AnnData, fold: _Fold, k: int, seed: int) -> dict[str, Names]:
-    """Types that each classifier calls the test cells."""
-    learned, asked = _latent(fitted, seen)[fold.known], _latent(fitted, query)
-    label = fold.label.astype(str)
-    neighbours = KNeighborsClassifier(min(k, len(label))).fit(learned, label)
-    called = {"knn": neighbours.predict(asked).astype(object), "logistic": _logistic(learned, label, asked, seed)}
-    classes = getattr(fitted, "classes_", None)
-    if classes is not None and len(classes) and hasattr(fitted, "predict"):
-        called["head"] = _of_head(fitted.predict(query), classes)
-    return called
-
-
-def _latent(fitted: Embedding, cells: ad.AnnData) -> NDArray[np.float64]:
-    latent = np.asarray(fitted.transform(cells), dtype=np.float64)
-    if latent.ndim != 2 or len(latent) != cells.n_obs:
-        message = f"the embedding gave the shape {latent.shape} for {cells.n_obs:,} cells; give one row a cell"
-        raise InvalidValues(message)
-    wrong = np.flatnonzero(~np.isfinite(latent).all(axis=1))
-    if len(wrong):
-        message = f"the latent of {len(wrong):,} cells is not finite (e.g. {examples(cells.obs_names[wrong])})"
-        raise InvalidValues(message)
-    return latent
-
-
-def _logistic(learned: NDArray[np.float64], label: NDArray[Any], asked: NDArray[np.float64], seed: int) -> Names:
-    if len(np.unique(label)) == 1:
-        return np.full(len(asked), label[0], dtype=object)
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000, random_state=seed))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return np.asarray(model.fit(learned, label).predict(asked), dtype=object)
-
-
-def _of_head(found: Any, classes: Any) -> Names:
-    """Types from probabilities (cells x classes), or types as they are."""
-    values = found.to_numpy() if hasattr(found, "to_numpy") else np.asarray(found)
-    names = np.asarray(found.columns if isinstance(found, pd.DataFrame) else classes, dtype=object)
-    return np.asarray(names[values.argmax(axis=1)] if values.ndim == 2 else values, dtype=object)
 
 
 # -- what came out -----------------------------------------------------------------------------------------------------

@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 
 from cellixir.data.expression.matrix import profile
-from cellixir.embedding.cell_types import logistic_calls, parts_of
+from cellixir.embedding.cell_types import parts_of
+from cellixir.embedding.classifiers import logistic_calls
+from cellixir.embedding.columns import column_of
 from cellixir.embedding.evaluation import N_CLUSTERINGS
 from cellixir.embedding.genes import refuse_repeated_genes
 from cellixir.embedding.judging import MOST_CELLS, judged_rows, some_cells
 from cellixir.embedding.maps import kmeans
 from cellixir.embedding.pca import PCA
-from cellixir.embedding.preparation import column_of
 from cellixir.embedding.settings import vae_of
 from cellixir.embedding.vae import VAE
 from cellixir.exceptions import CellixirError, ConfigurationError

@@ -14,6 +14,7 @@ from cellixir.metrics import Interval
 from cellixir.metrics.class_intervals import interval_of
 from cellixir.metrics.clustering import LATENT_METRICS, MIN_GROUPS, cell_draws, enough_groups, stratified_rows
 from cellixir.metrics.intervals import N_BOOTSTRAP
+from cellixir.metrics.latent import finite_latent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -181,18 +182,10 @@ class _Judge:
 
 
 def _checked(embeddings: Mapping[str, ArrayLike]) -> dict[str, Floats]:
-    latents = {name: np.asarray(latent, dtype=np.float64) for name, latent in embeddings.items()}
-    if not latents:
+    if not embeddings:
         message = "there is no embedding to judge; give one or more, by name"
         raise ConfigurationError(message)
-    for name, latent in latents.items():
-        if latent.ndim != 2 or not latent.shape[1]:
-            message = f"the embedding '{name}' has the shape {latent.shape}; give one row a cell"
-            raise InvalidValues(message)
-        if not np.isfinite(latent).all():
-            n = int((~np.isfinite(latent).all(axis=1)).sum())
-            message = f"the embedding '{name}' is not finite in {n:,} cells; leave these cells out of all embeddings"
-            raise InvalidValues(message)
+    latents = {name: finite_latent(latent, name=f"the embedding '{name}'") for name, latent in embeddings.items()}
     shapes = {name: latent.shape for name, latent in latents.items()}
     said = ", ".join(f"'{name}' {n:,} x {d}" for name, (n, d) in shapes.items())
     if len({n for n, _ in shapes.values()}) > 1:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass, field
-from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from cellixir.data.expression.matrix import profile
-from cellixir.embedding.apply import MODEL, add_calls, embedded, write_cells
+from cellixir.embedding.apply import MODEL, add_calls, embedded
 from cellixir.embedding.cell_types import Calls, called_types, parts_of
+from cellixir.embedding.columns import column_of, refuse_without_group
+from cellixir.embedding.folder import CHECKPOINT, KEYS, claim_folder, write_result
 from cellixir.embedding.genes import refuse_repeated_genes
 from cellixir.embedding.judging import (
     calls_beside,
@@ -25,22 +24,16 @@ from cellixir.embedding.judging import (
     validation_elbo,
 )
 from cellixir.embedding.pca import PCA
-from cellixir.embedding.preparation import column_of
 from cellixir.embedding.settings import vae_of
 from cellixir.embedding.summary import headline, score_table, scores_as_json
 from cellixir.embedding.vae import VAE
-from cellixir.exceptions import ConfigurationError, InvalidValues, MissingExtra
-from cellixir.files import claim, require_writable, whole
+from cellixir.exceptions import ConfigurationError, MissingExtra
 from cellixir.training import Bars
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import anndata as ad
-
-FACTS = "embedding.json"
-CHECKPOINT = ".checkpoint"
-KEYS = ("batch_key", "label_key", "group_key")
 
 
 @dataclass
@@ -120,17 +113,11 @@ def run_embedding(
     folder = Path(out)
     model = vae_of(settings)
     _check(cells, model, folds)
-    claim(
-        folder / FACTS,
-        _identity(cells, settings, maps, folds, enrich),
-        "an embedding of other cells or settings",
-        begun=_begun(folder),
-    )
-    require_writable(folder / "report.html")
+    claim_folder(folder, cells, settings, maps=maps, folds=folds, enrich=enrich)
     result = _Run(cells, folder, dict(settings), maps=maps, folds=folds, quiet=quiet).result()
     _enrich(result, enrich)
     result.facts = _facts(result, source, command)
-    _write(result)
+    write_result(result)
     shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
     return result
 
@@ -279,40 +266,11 @@ def _check(cells: ad.AnnData, model: VAE, folds: int) -> None:
         labels = column_of(cells, model.label_key)
         known = labels.notna().to_numpy()
         groups = None if model.group_key is None else column_of(cells, model.group_key)
-        if groups is not None and groups.isna().any():
-            message = (
-                f"{groups.isna().sum():,} cells have no value in '{model.group_key}'; fill it in, or leave them out"
-            )
-            raise InvalidValues(message)
+        if groups is not None:
+            refuse_without_group(groups, model.group_key)
         if labels.nunique() > 1:
-            next(
-                parts_of(
-                    labels[known].to_numpy(), None if groups is None else groups[known].to_numpy(), folds, model.seed
-                )
-            )
-
-
-def _begun(folder: Path) -> bool:
-    """Whether a fit has left something to go on from."""
-    return (folder / MODEL).exists() or (folder / CHECKPOINT).exists()
-
-
-def _identity(
-    cells: ad.AnnData, settings: dict[str, Any], maps: bool, folds: int, enrich: Mapping[str, Sequence[str]] | None
-) -> dict[str, Any]:
-    """What makes two fits the same, so that one goes on where the other was stopped."""
-    plain = {
-        name: value for name, value in settings.items() if name not in ("gene_sets", "device") and value is not None
-    }
-    sets = {
-        name: sha256(json.dumps(sorted((k, list(v)) for k, v in given.items())).encode()).hexdigest()
-        for name, given in (("gene_sets", settings.get("gene_sets")), ("enrich", enrich))
-        if given is not None
-    }
-    columns = {key: str(settings[key]) for key in KEYS if settings.get(key) is not None}
-    seen = {key: sha256("\n".join(map(str, column_of(cells, c))).encode()).hexdigest() for key, c in columns.items()}
-    data = {"fingerprint": profile(cells).fingerprint, "columns": seen}
-    return {"settings": plain | sets, "maps": maps, "folds": folds} | data
+            patients = None if groups is None else groups[known].to_numpy()
+            next(parts_of(labels[known].to_numpy(), patients, folds, model.seed))
 
 
 def _numbers(found: EmbeddingResult) -> dict[str, Any]:
@@ -361,24 +319,3 @@ def _facts(found: EmbeddingResult, source: str, command: str) -> dict[str, objec
         "Seed": model.seed,
     }
     return facts | ({"Command": command} if command else {})
-
-
-def _write(found: EmbeddingResult) -> None:
-    from cellixir.embedding.report import write_embedding_report
-
-    folder = found.folder
-    write_cells(found.all_cells, folder / "cells.h5ad")
-    tables = {
-        "history.csv": found.model.history_,
-        "loadings.csv": found.model.loadings().rename_axis("gene").reset_index(),
-    }
-    if len(found.enrichment):
-        tables["enrichment.csv"] = found.enrichment
-    if found.calls is not None:
-        tables["called.csv"] = found.calls.found.predictions
-    for name, table in tables.items():
-        with whole(folder / name) as partial:
-            table.to_csv(partial, index=False)
-    write_embedding_report(folder / "report.html", found)
-    with whole(folder / "metrics.json") as partial:
-        partial.write_text(json.dumps(found.metrics, indent=1))

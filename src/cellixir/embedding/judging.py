@@ -8,8 +8,9 @@ import anndata as ad
 import numpy as np
 
 from cellixir.data.expression.matrix import profile, take
+from cellixir.embedding.columns import column_of
 from cellixir.embedding.evaluation import evaluate
-from cellixir.embedding.preparation import column_of, split_validation
+from cellixir.embedding.preparation import split_validation
 from cellixir.embedding.task import COUNTS
 from cellixir.metrics.class_intervals import interval_of
 from cellixir.metrics.clustering import cell_draws, stratified_rows

@@ -17,7 +17,8 @@ import scipy.sparse as sp
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_random_state
 
-from cellixir.exceptions import ConfigurationError, DataError, InvalidValues, MissingExtra, examples
+from cellixir.exceptions import ConfigurationError, DataError, InvalidValues, MissingExtra
+from cellixir.metrics.latent import finite_latent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -231,17 +232,10 @@ def _fuzzy(distance: Floats, k: int) -> Floats:
 
 
 def _checked(latent: ArrayLike) -> Floats:
-    points = np.asarray(latent, dtype=np.float64)
-    if points.ndim != 2 or not points.shape[1]:
-        message = f"the latent has the shape {points.shape}; give one row a cell and one column a dimension"
-        raise InvalidValues(message)
+    points = finite_latent(latent)
     if len(points) < LEAST_CELLS:
         message = f"{len(points)} cells are too few for a map or clusters; give {LEAST_CELLS} or more"
         raise DataError(message)
-    wrong = np.flatnonzero(~np.isfinite(points).all(axis=1))
-    if len(wrong):
-        message = f"the latent of {len(wrong):,} cells is not finite (cells {examples(wrong)}); leave them out"
-        raise InvalidValues(message)
     if (points == points[0]).all():
         message = f"all {len(points):,} cells have the same latent; the embedding tells nothing apart"
         raise InvalidValues(message)

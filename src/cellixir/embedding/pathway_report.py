@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from cellixir.embedding.preparation import column_of
+from cellixir.embedding.columns import column_of
 
 if TYPE_CHECKING:
     from cellixir.embedding.job import EmbeddingResult

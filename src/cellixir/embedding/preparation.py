@@ -1,8 +1,8 @@
-"""What is learned from the training cells before the network: scaling, codes of batches and classes, who validates."""
+"""What is learned of the cells before there is a network: who validates, scaling, numbers of batches and classes."""
 
 from __future__ import annotations
 
-from hashlib import sha256
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,8 +10,13 @@ import pandas as pd
 import scipy.sparse as sp
 import torch
 
-from cellixir.embedding.task import COUNTS, Scaling
-from cellixir.exceptions import ConfigurationError, DataError, UnknownIds, examples
+from cellixir.data.expression.checks import require_scale
+from cellixir.data.expression.matrix import profile
+from cellixir.embedding.columns import codes, column_of, columns_fingerprint, names_of
+from cellixir.embedding.genes import align, refuse_repeated_genes
+from cellixir.embedding.task import COUNTS, Annotation, Scaling
+from cellixir.exceptions import ConfigurationError, DataError
+from cellixir.training import derived_seed
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -19,6 +24,7 @@ if TYPE_CHECKING:
 
     from cellixir.data.expression.matrix import Profile
     from cellixir.embedding.genes import Aligned
+    from cellixir.embedding.vae import VAE
 
 #: Cells held back to say when to stop: this share, and no more than that many, which are kept in memory.
 VALIDATION = 0.1
@@ -28,32 +34,87 @@ STEPS = 20_000
 EPOCHS = (20, 60)
 
 
-def column_of(cells: ad.AnnData, key: str) -> pd.Series:
-    """Column of ``obs`` as text, missing values kept.
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Cells ready for a fit, and what was learned of them.
+
+    Attributes
+    ----------
+    likelihood
+        The one that was asked for, or that the data allow.
+    seen
+        What one pass over the data saw.
+    matrix
+        All cells, with all their genes.
+    train, validation
+        Numbers of the cells to learn from, and of those that say when to stop.
+    scaling
+        How values come to the encoder.
+    annotation
+        Batch and class of each cell, and the prior of a library.
+    batches, classes
+        Their names; none where the model has no such column.
+    columns
+        Fingerprint of batches, classes and patients.
+    notes
+        A sentence for each thing to know.
+    """
+
+    likelihood: str
+    seen: Profile
+    matrix: Aligned
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    scaling: Scaling
+    annotation: Annotation
+    batches: list[str]
+    classes: list[str]
+    columns: str
+    notes: list[str]
+
+
+def prepare(cells: ad.AnnData, model: VAE) -> Prepared:
+    """Cells ready for a fit of this model.
 
     Raises
     ------
-    UnknownIds
-        If there is no such column.
+    CellixirError
+        As `VAE.fit` says.
     """
-    if key not in cells.obs:
-        message = f"there is no column '{key}' about the cells; there are {examples(cells.obs.columns, 12)}"
-        raise UnknownIds(message)
-    column: pd.Series = cells.obs[key]
-    texts = [None if lacks else str(v) for v, lacks in zip(column, column.isna(), strict=True)]
-    return pd.Series(texts, index=column.index, dtype=object)
+    refuse_repeated_genes(cells)
+    seen = profile(cells)
+    likelihood = require_scale(cells, model.likelihood, seen)
+    rows, notes = _rows_with_data(seen, likelihood)
+    keys = (model.batch_key, model.label_key, model.group_key)
+    batch, label, group = (None if key is None else column_of(cells, key) for key in keys)
+    batches, classes = names_of(batch, rows), names_of(label, rows)
+    if label is not None and len(classes) < 2:
+        message = f"column '{model.label_key}' names {len(classes)} classes; a head needs two or more"
+        raise ConfigurationError(message)
+    matrix, _ = align(cells, list(cells.var_names))
+    train, validation = split_validation(rows, group, derived_seed(model.seed, 1))
+    scaling = learn_scaling(matrix, train, seen, likelihood)
+    batch_code, class_code = codes(batch, batches, cells.n_obs), codes(label, classes, cells.n_obs)
+    prior = library_prior(seen.library_size[train], batch_code[train], max(len(batches), 1))
+    annotation = Annotation(batch_code, class_code, prior)
+    columns = columns_fingerprint(batch, label, group)
+    return Prepared(likelihood, seen, matrix, train, validation, scaling, annotation, batches, classes, columns, notes)
 
 
-def codes(values: pd.Series, names: list[str]) -> NDArray[np.int64]:
-    """Number of each value in ``names``, -1 where it is missing or not there."""
-    if not names:
-        return np.full(len(values), -1, dtype=np.int64)
-    return pd.Index(names).get_indexer(pd.Index(values)).astype(np.int64)
+def annotation_of_query(cells: ad.AnnData, model: VAE) -> Annotation:
+    """Batch of each cell where query and model know one; nothing of its class."""
+    batch = column_of(cells, str(model.batch_key)) if model.batch_key in cells.obs else None
+    unknown = codes(None, [], cells.n_obs)
+    return Annotation(codes(batch, model.batches_, cells.n_obs), unknown, model.library_prior_)
 
 
-def names_of(values: pd.Series) -> list[str]:
-    """Values that occur, sorted."""
-    return sorted(values.dropna().unique())
+def _rows_with_data(seen: Profile, likelihood: str) -> tuple[NDArray[np.int64], list[str]]:
+    """Numbers of the cells that can be learned from, and a note on the others."""
+    if likelihood not in COUNTS:
+        return np.arange(len(seen.library_size)), []
+    rows = np.flatnonzero(seen.library_size > 0)
+    empty = len(seen.library_size) - len(rows)
+    return rows, [f"{empty:,} cells without a count were left out of the fit"] if empty else []
 
 
 def split_validation(rows: NDArray[np.int64], groups: pd.Series | None, seed: int) -> tuple[NDArray[np.int64], ...]:
@@ -135,17 +196,12 @@ def default_epochs(n_cells: int, batch_size: int) -> int:
     return int(np.clip(round(STEPS / steps), *EPOCHS))
 
 
-def library_prior(log_library: NDArray[np.float64], batch: NDArray[np.int64], n_batches: int) -> NDArray[np.float32]:
-    """Mean and variance of the log library size by batch, shape ``(n_batches, 2)``."""
+def library_prior(library: NDArray[np.float64], batch: NDArray[np.int64], n_batches: int) -> NDArray[np.float32]:
+    """Mean and variance of the log library size by batch, shape ``(n_batches, 2)``; cells of none are of the first."""
     found = np.empty((n_batches, 2), dtype=np.float32)
+    log_library, batch = np.log(np.maximum(library, 1)), np.maximum(batch, 0)
     for code in range(n_batches):
         mine = log_library[batch == code]
         mine = mine if len(mine) > 1 else log_library
         found[code] = mine.mean(), max(mine.var(), 1e-4)
     return found
-
-
-def columns_fingerprint(*columns: pd.Series | None) -> str:
-    """SHA-256 of what the columns say of the cells: a checkpoint of other labels is another run's."""
-    text = "\n\n".join("" if column is None else "\n".join(map(str, column)) for column in columns)
-    return sha256(text.encode()).hexdigest()

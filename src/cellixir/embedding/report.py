@@ -9,10 +9,10 @@ import pandas as pd
 
 from cellixir.data.expression.matrix import profile
 from cellixir.embedding.cell_types import CLASSIFIERS
+from cellixir.embedding.columns import column_of
 from cellixir.embedding.enrichment import top_genes
 from cellixir.embedding.markers import log_expression, marker_genes
 from cellixir.embedding.pathway_report import add_pathways
-from cellixir.embedding.preparation import column_of
 from cellixir.embedding.task import COUNTS
 from cellixir.figures.baselines import bars_with_baseline
 from cellixir.figures.cells import latent_map, latent_maps

@@ -7,7 +7,6 @@ hidden layers, whose outputs start at zero. With few cells this is most of what 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from cellixir.data.expression.matrix import Profile
     from cellixir.embedding.genes import Aligned
+    from cellixir.embedding.preparation import Prepared
     from cellixir.embedding.task import Scaling
     from cellixir.nn.vae import VAEShape
 
@@ -33,32 +33,7 @@ LOST = -3.0
 MOST = 20_000_000
 
 
-@dataclass(frozen=True, eq=False)
-class StartData:
-    """What a network starts from.
-
-    Attributes
-    ----------
-    likelihood, scaling, seen
-        Of the model, and what one pass over the data saw.
-    matrix, rows
-        The data, and numbers of the training cells.
-    batch
-        Number of each cell's batch; None where the decoder tells none apart.
-    library_prior
-        Mean and variance of the log library size by batch, shape ``(n_batches, 2)``.
-    """
-
-    likelihood: str
-    scaling: Scaling
-    seen: Profile
-    matrix: Aligned
-    rows: NDArray[np.int64]
-    batch: NDArray[np.int64] | None
-    library_prior: NDArray[np.float32]
-
-
-def started_network(shape: VAEShape, mask: Tensor | None, data: StartData, seed: int) -> VAENetwork:
+def started_network(shape: VAEShape, mask: Tensor | None, data: Prepared, seed: int) -> VAENetwork:
     """Network at its start, with draws of its own."""
     with torch.random.fork_rng():
         torch.manual_seed(derived_seed(seed, 0))
@@ -67,14 +42,15 @@ def started_network(shape: VAEShape, mask: Tensor | None, data: StartData, seed:
             start_at_pathways(network, data.scaling)
     residual = None
     if not shape.masked:
+        batch = data.annotation.batch if shape.n_batches > 1 else None
         start = linear_start(
-            data.matrix, data.rows, data.scaling, data.likelihood, shape.latent, derived_seed(seed, 3), data.batch
+            data.matrix, data.train, data.scaling, data.likelihood, shape.latent, derived_seed(seed, 3), batch
         )
         start_linear(network, start, data.scaling)
         residual = start.residual
     start_at_data(network, data.likelihood, data.seen, residual)
     if shape.learned_library:
-        start_library(network, data.library_prior)
+        start_library(network, data.annotation.library_prior)
     return network
 
 

@@ -64,6 +64,10 @@ class Scaling:
         scaled = torch.log1p(value * factor.index_select(0, row)) / self.sd.index_select(0, gene)
         return SparseRows(gene, scaled, *batch.by_gene)
 
+    def to(self, device: torch.device) -> Scaling:
+        """The same on this device."""
+        return Scaling(self.library_size, self.mean.to(device), self.sd.to(device))
+
 
 @dataclass(frozen=True, eq=False)
 class Annotation:

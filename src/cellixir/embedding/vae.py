@@ -12,30 +12,21 @@ import numpy as np
 import pandas as pd
 import torch
 
-from cellixir.data.expression.checks import require_scale
 from cellixir.data.expression.matrix import is_backed, profile
-from cellixir.embedding.axes import Axes, expected, learn_axes
+from cellixir.embedding.axes import expected, learn_axes
 from cellixir.embedding.batches import Batch, Cells
+from cellixir.embedding.bundle import parameters_in, restore, state_of
 from cellixir.embedding.card import write_card
 from cellixir.embedding.checks import require_same_scale, require_values
-from cellixir.embedding.genes import Missing, align, refuse_repeated_genes
+from cellixir.embedding.genes import Missing, align
 from cellixir.embedding.head import refit_head
-from cellixir.embedding.parameters import TRAINING, Library, Likelihood, check_parameters
-from cellixir.embedding.preparation import (
-    codes,
-    column_of,
-    columns_fingerprint,
-    default_epochs,
-    learn_scaling,
-    library_prior,
-    names_of,
-    split_validation,
-)
-from cellixir.embedding.start import StartData, started_network
-from cellixir.embedding.task import COUNTS, WIDE, Annotation, Objective, Scaling, VAETask
-from cellixir.estimator import Estimator, under
+from cellixir.embedding.parameters import TRAINING, Library, Likelihood, check_parameters, parameters_of
+from cellixir.embedding.preparation import Prepared, annotation_of_query, default_epochs, prepare
+from cellixir.embedding.shape import latents_of, shape_of
+from cellixir.embedding.start import started_network
+from cellixir.embedding.task import COUNTS, WIDE, Objective, VAETask
+from cellixir.estimator import Estimator
 from cellixir.exceptions import ConfigurationError, DataError, NotFitted
-from cellixir.nn.vae import VAENetwork, VAEShape
 from cellixir.training import Epoch, TrainingConfig, derived_seed, pick_device, threads_for, train
 
 if TYPE_CHECKING:
@@ -44,8 +35,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cellixir.data.expression.matrix import Profile
     from cellixir.embedding.genes import Aligned
+    from cellixir.estimator import Arrays
 
 
 class VAE(Estimator):
@@ -148,54 +139,23 @@ class VAE(Estimator):
         DataError
             If there are fewer than ten cells with data.
         """
-        refuse_repeated_genes(cells)
-        seen = profile(cells)
-        self.likelihood_ = require_scale(cells, self.likelihood, seen)
+        data = prepare(cells, self)
+        self.likelihood_, self.notes_ = data.likelihood, data.notes
         self.scale_ = str(cells.uns.get("scale", "counts" if self.likelihood_ in COUNTS else "unknown"))
-        self.notes_: list[str] = []
-        self.genes_ = list(cells.var_names)
-        self.fingerprint_ = seen.fingerprint
-        rows = self._rows_with_data(seen)
-        batch = None if self.batch_key is None else column_of(cells, self.batch_key)
-        label = None if self.label_key is None else column_of(cells, self.label_key)
-        groups = None if self.group_key is None else column_of(cells, self.group_key)
-        self.batches_ = [] if batch is None else names_of(batch.iloc[rows])
-        self.classes_ = [] if label is None else names_of(label.iloc[rows])
-        if label is not None and len(self.classes_) < 2:
-            message = f"column '{self.label_key}' names {len(self.classes_)} classes; a head needs two or more"
-            raise ConfigurationError(message)
-        matrix, _ = align(cells, self.genes_)
-        train_rows, validation_rows = split_validation(rows, groups, derived_seed(self.seed, 1))
-        self.scaling_ = learn_scaling(matrix, train_rows, seen, self.likelihood_)
-        annotation = self._annotation(cells, seen, train_rows)
-        config = self._config(len(train_rows))
-        self.network_ = self._new_network(seen, matrix, train_rows, annotation.batch)
-        objective = Objective(self.network_, self.scaling_, self.likelihood_, annotation)
-        on_disk = is_backed(cells.X)
-        sparse = self._sparse(matrix)
-        task = VAETask(
-            objective,
-            Cells(matrix, train_rows, on_disk, sparse=sparse),
-            Cells(matrix, validation_rows, on_disk, sparse=sparse).kept(),
-            beta=self.beta,
-            warmup=self.kl_warmup,
-            head_weight=self.head_weight if self.classes_ else 0.0,
-        )
-        work = config.batch_size * len(self.genes_) * (self.hidden + len(self.latent_names_))
-        with threads_for(work if task.train.sparse else math.inf):
-            history = train(
-                task,
-                config,
-                seed=derived_seed(self.seed, 2),
-                checkpoint=checkpoint,
-                signature=f"{self._settings()} {seen.fingerprint} {columns_fingerprint(batch, label, groups)}",
-                on_epoch=None if on_epoch is None else lambda epoch: on_epoch(epoch, config.max_epochs),
-            )
-        self.history_ = pd.DataFrame([asdict(epoch) for epoch in history])
+        self.genes_, self.fingerprint_ = list(cells.var_names), data.seen.fingerprint
+        self.batches_, self.classes_ = data.batches, data.classes
+        self.library_prior_ = data.annotation.library_prior
+        self.n_cells_ = {"train": len(data.train), "validation": len(data.validation)}
+        self.latent_names_, mask = latents_of(self, self.genes_)
+        shape = shape_of(self, data, len(self.latent_names_), masked=mask is not None)
+        network, device = started_network(shape, mask, data, self.seed), pick_device(self.device)
+        self.network_, self.scaling_ = network.to(device), data.scaling.to(device)
+        objective = Objective(self.network_, self.scaling_, self.likelihood_, data.annotation)
+        task = self._task(objective, data, on_disk=is_backed(cells.X))
+        self.history_ = self._trained(task, data, checkpoint, on_epoch)
         if self.classes_:
             refit_head(objective, task.train, WIDE)
         self.axes_ = learn_axes(objective, task.train, derived_seed(self.seed, 4))
-        self.n_cells_ = {"train": len(train_rows), "validation": len(validation_rows)}
         return self
 
     # -- use -----------------------------------------------------------------------------------------------------------
@@ -264,49 +224,16 @@ class VAE(Estimator):
 
     # -- bundle --------------------------------------------------------------------------------------------------------
 
-    def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    def state(self) -> tuple[Arrays, dict[str, Any]]:
         """All arrays, and all that JSON holds."""
         self._require_fitted()
-        arrays = {f"network/{n}": t.cpu().numpy() for n, t in self.network_.state_dict().items()}
-        arrays |= {"scaling/mean": self.scaling_.mean.cpu().numpy(), "scaling/sd": self.scaling_.sd.cpu().numpy()}
-        arrays |= {"library_prior": self.library_prior_}
-        arrays |= {f"axes/{name}": getattr(self.axes_, name) for name in ("loadings", "centre", "scale")}
-        facts = {
-            "parameters": self._settings(),
-            "likelihood": self.likelihood_,
-            "scale": self.scale_,
-            "genes": self.genes_,
-            "latent_names": self.latent_names_,
-            "batches": self.batches_,
-            "classes": self.classes_,
-            "shape": asdict(self.network_.shape),
-            "library_size": self.scaling_.library_size,
-            "fingerprint": self.fingerprint_,
-            "n_cells": self.n_cells_,
-            "notes": self.notes_,
-            "history": self.history_.to_dict("list"),
-        }
-        return arrays, facts
+        return state_of(self)
 
     @classmethod
-    def from_state(cls, arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> Self:
+    def from_state(cls, arrays: Arrays, facts: dict[str, Any]) -> Self:
         """Rebuild the fitted model."""
-        settings = dict(facts["parameters"])
-        model = cls(**(settings | {"training": TrainingConfig(**settings["training"])}))
-        model.likelihood_, model.scale_ = facts["likelihood"], facts["scale"]
-        model.genes_, model.latent_names_ = list(facts["genes"]), list(facts["latent_names"])
-        model.batches_, model.classes_ = list(facts["batches"]), list(facts["classes"])
-        model.fingerprint_, model.n_cells_, model.notes_ = facts["fingerprint"], facts["n_cells"], list(facts["notes"])
-        model.history_ = pd.DataFrame(facts["history"])
-        model.library_prior_ = arrays["library_prior"]
-        model.axes_ = Axes(*(arrays[f"axes/{name}"] for name in ("loadings", "centre", "scale")))
-        device = pick_device(model.device)
-        model.network_ = VAENetwork(VAEShape(**facts["shape"])).to(device)
-        weights = under("network", arrays)
-        model.network_.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
-        model.network_.eval()
-        mean, sd = (torch.from_numpy(arrays[f"scaling/{n}"].copy()).to(device) for n in ("mean", "sd"))
-        model.scaling_ = Scaling(float(facts["library_size"]), mean, sd)
+        model = cls(**parameters_in(facts))
+        restore(model, arrays, facts)
         return model
 
     def card(self) -> str:
@@ -315,69 +242,33 @@ class VAE(Estimator):
 
     # -- parts ---------------------------------------------------------------------------------------------------------
 
-    def _rows_with_data(self, seen: Profile) -> NDArray[np.int64]:
-        if self.likelihood_ not in COUNTS:
-            return np.arange(len(seen.library_size))
-        rows = np.flatnonzero(seen.library_size > 0)
-        empty = len(seen.library_size) - len(rows)
-        if empty:
-            self.notes_.append(f"{empty:,} cells without a count were left out of the fit")
-        return rows
-
-    def _config(self, n_train: int) -> TrainingConfig:
-        epochs = self.max_epochs or default_epochs(n_train, self.training.batch_size)
-        return replace(self.training, max_epochs=epochs)
-
-    def _annotation(
-        self, cells: ad.AnnData, seen: Profile | None = None, train_rows: NDArray[np.int64] | None = None
-    ) -> Annotation:
-        """Codes of batch and class of each cell; in a query, columns may be lacking."""
-        nothing = np.full(cells.n_obs, -1, dtype=np.int64)
-        batch, label = nothing, nothing
-        if self.batches_ and self.batch_key in cells.obs:
-            batch = codes(column_of(cells, str(self.batch_key)), self.batches_)
-        if seen is not None:
-            if self.classes_:
-                label = codes(column_of(cells, str(self.label_key)), self.classes_)
-            log_library = np.log(np.maximum(seen.library_size, 1))[train_rows]
-            n_batches = max(len(self.batches_), 1)
-            self.library_prior_ = library_prior(log_library, np.maximum(batch, 0)[train_rows], n_batches)
-        return Annotation(batch, label, self.library_prior_)
-
-    def _new_network(
-        self, seen: Profile, matrix: Aligned, rows: NDArray[np.int64], batch: NDArray[np.int64]
-    ) -> VAENetwork:
-        mask, names = None, [f"z{i + 1}" for i in range(self.latent)]
-        if self.gene_sets is not None:
-            from cellixir.data.gene_sets import pathway_mask
-
-            found, pathways, _ = pathway_mask(self.gene_sets, self.genes_, min_genes=self.min_genes)
-            names = [*pathways, *(f"free {i + 1}" for i in range(self.n_free))]
-            free = np.ones((len(self.genes_), self.n_free), dtype=np.float32)
-            mask = torch.from_numpy(np.concatenate([found.astype(np.float32), free], axis=1))
-        self.latent_names_ = names
-        if mask is None and self.latent > len(self.genes_):
-            message = f"latent={self.latent} is more than the {len(self.genes_)} genes of the data; take a smaller one"
-            raise ConfigurationError(message)
-        shape = VAEShape(
-            len(self.genes_),
-            latent=len(names),
-            hidden=self.hidden,
-            n_layers=self.n_layers,
-            dropout=self.dropout,
-            activation=self.activation,  # type: ignore[arg-type]
-            n_batches=max(len(self.batches_), 1),
-            n_classes=len(self.classes_),
-            zero_inflated=self.likelihood_ == "zinb",
-            learned_library=self.library == "learned" and self.likelihood_ in COUNTS,
-            masked=mask is not None,
+    def _task(self, objective: Objective, data: Prepared, *, on_disk: bool) -> VAETask:
+        sparse = self._sparse(data.matrix)
+        return VAETask(
+            objective,
+            Cells(data.matrix, data.train, on_disk, sparse=sparse),
+            Cells(data.matrix, data.validation, on_disk, sparse=sparse).kept(),
+            beta=self.beta,
+            warmup=self.kl_warmup,
+            head_weight=self.head_weight if self.classes_ else 0.0,
         )
-        known = batch if shape.n_batches > 1 else None
-        data = StartData(self.likelihood_, self.scaling_, seen, matrix, rows, known, self.library_prior_)
-        network = started_network(shape, mask, data, self.seed)
-        device = pick_device(self.device)
-        self.scaling_ = Scaling(self.scaling_.library_size, self.scaling_.mean.to(device), self.scaling_.sd.to(device))
-        return network.to(device)
+
+    def _trained(
+        self, task: VAETask, data: Prepared, checkpoint: Path | None, on_epoch: Callable[[Epoch, int], None] | None
+    ) -> pd.DataFrame:
+        """Train, and return one row an epoch."""
+        epochs = self.max_epochs or default_epochs(len(data.train), self.training.batch_size)
+        work = self.training.batch_size * len(self.genes_) * (self.hidden + len(self.latent_names_))
+        with threads_for(work if task.train.sparse else math.inf):
+            history = train(
+                task,
+                replace(self.training, max_epochs=epochs),
+                seed=derived_seed(self.seed, 2),
+                checkpoint=checkpoint,
+                signature=f"{parameters_of(self)} {self.fingerprint_} {data.columns}",
+                on_epoch=None if on_epoch is None else lambda epoch: on_epoch(epoch, epochs),
+            )
+        return pd.DataFrame([asdict(epoch) for epoch in history])
 
     def _pass(self, cells: ad.AnnData, missing: Missing) -> Iterator[tuple[Objective, Batch]]:
         """Batches of a query in its order, in evaluation mode and without gradients."""
@@ -388,7 +279,7 @@ class VAE(Estimator):
         require_same_scale(self.scale_, cells)
         fill = None if self.likelihood_ in COUNTS else self.scaling_.mean.cpu().numpy()
         matrix, self.query_notes_ = align(cells, self.genes_, missing=missing, fill=fill)
-        objective = Objective(self.network_, self.scaling_, self.likelihood_, self._annotation(cells))
+        objective = Objective(self.network_, self.scaling_, self.likelihood_, annotation_of_query(cells, self))
         device = next(self.network_.parameters()).device
         rows = np.arange(cells.n_obs, dtype=np.int64)
         self.network_.eval()
@@ -400,15 +291,6 @@ class VAE(Estimator):
     def _sparse(self, matrix: Aligned) -> bool:
         """Whether the network takes counts as they are stored: on a CPU, where that is several times faster."""
         return self.likelihood_ in COUNTS and matrix.sparse and next(self.network_.parameters()).device.type == "cpu"
-
-    def _settings(self) -> dict[str, Any]:
-        names = (
-            "likelihood latent hidden n_layers dropout activation beta kl_warmup batch_key label_key group_key library "
-            "n_free min_genes head_weight max_epochs seed device"
-        )
-        found = {name: getattr(self, name) for name in names.split()}
-        sets = None if self.gene_sets is None else {name: list(genes) for name, genes in self.gene_sets.items()}
-        return found | {"gene_sets": sets, "training": asdict(self.training)}
 
     def _require_fitted(self) -> None:
         if not hasattr(self, "network_"):

@@ -15,9 +15,10 @@ from sklearn import config_context
 from sklearn.metrics import silhouette_samples
 from sklearn.neighbors import NearestNeighbors
 
-from cellixir.exceptions import ConfigurationError, InvalidValues, examples
+from cellixir.exceptions import ConfigurationError, InvalidValues
 from cellixir.metrics.class_intervals import interval_of
 from cellixir.metrics.intervals import N_BOOTSTRAP, Interval, bootstrap_weights
+from cellixir.metrics.latent import finite_latent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -328,15 +329,8 @@ def _names(values: ArrayLike, what: str) -> NDArray[np.object_]:
 
 
 def _latent(latent: ArrayLike, labels: ArrayLike) -> tuple[Floats, NDArray[np.object_]]:
-    points, names = np.asarray(latent, dtype=np.float64), _names(labels, "label")
-    if points.ndim != 2 or len(points) != len(names) or not points.shape[1]:
-        message = f"the latent has the shape {points.shape} for {len(names):,} labels; give a row a cell"
-        raise InvalidValues(message)
-    wrong = np.flatnonzero(~np.isfinite(points).all(axis=1))
-    if len(wrong):
-        message = f"the latent of {len(wrong):,} cells is not finite (cells {examples(wrong)}); leave them out"
-        raise InvalidValues(message)
-    return points, names
+    names = _names(labels, "label")
+    return finite_latent(latent, range(len(names))), names
 
 
 def _mean(values: Floats) -> float:
