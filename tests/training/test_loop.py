@@ -237,6 +237,31 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     assert path.read_bytes() == before
 
 
+class Reordered(Regression):
+    """The same network, whose optimiser has the last layer first."""
+
+    def optimisers(self, config: TrainingConfig) -> list[Optimizer]:
+        return [torch.optim.AdamW([*self.network[3].parameters(), *self.network[0].parameters()], fused=True)]
+
+
+class Wider(Regression):
+    """Another network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = nn.Sequential(nn.Linear(4, 17), nn.ReLU(), nn.Dropout(0.3), nn.Linear(17, 1))
+
+
+@pytest.mark.parametrize("changed", [Reordered, Wider])
+def test_a_checkpoint_of_another_network_or_optimiser_is_refused(tmp_path, changed):
+    path = tmp_path / "run.safetensors"
+    train(Regression(), replace(CONFIG, max_epochs=1), seed=0, checkpoint=path)
+    with pytest.raises(
+        ConfigurationError, match=r"run\.safetensors was written by another version of cellixir; delete"
+    ):
+        train(changed(), CONFIG, seed=0, checkpoint=path)
+
+
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", None])
 def test_a_broken_checkpoint_is_refused(tmp_path, content):
     path = tmp_path / "run.safetensors"
@@ -386,6 +411,22 @@ def test_weight_decay_is_decoupled_for_adamw_alone():
     # Adam's first step is the sign of the gradient; AdamW shrinks by lr * decay besides
     assert float(one_step("adam")) == pytest.approx(2.0 - 0.1)
     assert float(one_step("adamw")) == pytest.approx(2.0 * (1 - 0.1 * 0.5) - 0.1)
+
+
+def test_slow_parameters_move_by_their_share_of_the_rate_throughout():
+    class Slow(Regression):
+        def optimisers(self, config: TrainingConfig) -> list[Optimizer]:
+            return [make_optimiser(self.network, config, slow={"0.": 0.01})]
+
+    def first_step(kind: type[Regression]) -> dict[str, float]:
+        task = kind()
+        before = weights(task)
+        train(task, replace(CONFIG, max_epochs=1, batch_size=len(task.x), weight_decay=0.0), seed=0)
+        return {name: float((weights(task)[name] - before[name]).abs().max()) for name in before}
+
+    slow, full = first_step(Slow), first_step(Regression)
+    assert slow["0.weight"] == pytest.approx(0.01 * full["0.weight"], rel=1e-3)  # Adam's first step is the rate itself
+    assert slow["3.weight"] == pytest.approx(full["3.weight"], rel=1e-3)
 
 
 def test_a_device_that_is_not_there_is_refused():

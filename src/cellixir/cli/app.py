@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import Annotated
 
 import typer
+import typer.core
 
 from cellixir.cli import data, demo, embed, response, simulate, synthesize
 from cellixir.exceptions import CellixirError
 
 INTERRUPTED = 130
+
+typer.core.HAS_RICH = False  # plain help; with rich installed, typer 0.20 would escape the brackets of plain help too
 
 app = typer.Typer(
     name="cellixir",
@@ -45,8 +49,15 @@ def root(
     """Answer to options that belong to no job."""
 
 
+def _end(number: int, frame: object) -> None:
+    """Leave as after an error, so that half-written files are removed."""
+    del frame
+    sys.exit(128 + number)
+
+
 def main() -> None:
     """Run the command line; an error of ours is one line on standard error and its exit code."""
+    signal.signal(signal.SIGTERM, _end)
     try:
         app()
     except CellixirError as error:

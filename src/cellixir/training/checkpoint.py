@@ -63,9 +63,19 @@ def optimiser_tensors(optimiser: Optimizer) -> State:
 
 
 def load_optimiser(optimiser: Optimizer, tensors: State) -> None:
-    """Put back what ``optimiser_tensors`` took."""
+    """Put back what ``optimiser_tensors`` took.
+
+    Raises
+    ------
+    ValueError
+        If a moment is not of its parameter's shape: fused optimisers would read beyond its end.
+    """
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     state: dict[int, State] = {}
     for name, tensor in tensors.items():
         index, what = name.split(".", 1)
+        if int(index) >= len(parameters) or tensor.shape not in {parameters[int(index)].shape, ()}:
+            message = f"{name} of the optimiser has shape {tuple(tensor.shape)}, which no parameter of the network has"
+            raise ValueError(message)
         state.setdefault(int(index), {})[what] = tensor
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
+
+#: Folds that a penalty is chosen in, and points of all of them at most.
+FOLDS, FOLDED = 5, 5_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,17 +55,45 @@ class LinearStart:
         return found
 
 
-def softmax_regression(points: NDArray[np.float64], codes: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[Any]]:
+def softmax_regression(
+    points: NDArray[np.float64], codes: NDArray[np.int64], strengths: Sequence[float] = (1.0,)
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Weight ``(d, n_codes)`` and bias ``(n_codes,)`` of the logits of two or more classes ``0, 1, ...``.
 
     scikit-learn's logistic regression of standardised points, written for the points as they are.
-    """
-    from sklearn.linear_model import LogisticRegression
 
+    Parameters
+    ----------
+    strengths
+        Inverse strengths of the penalty; of several the one is taken with the best log loss in five folds.
+    """
     centre, spread = points.mean(axis=0), np.maximum(points.std(axis=0), 1e-6)
-    model = LogisticRegression(max_iter=2000).fit((points - centre) / spread, codes)
+    standard = (points - centre) / spread
+    losses = [_log_loss(standard, codes, c) if len(strengths) > 1 else 0.0 for c in strengths]
+    model = _logistic(strengths[int(np.argmin(losses))]).fit(standard, codes)
     weight, bias = model.coef_, model.intercept_
     if len(weight) == 1:  # of two classes: logits of the second
         weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
     weight = (weight / spread).T
     return weight, bias - centre @ weight
+
+
+def _log_loss(points: NDArray[np.float64], codes: NDArray[np.int64], strength: float) -> float:
+    """Mean negative log probability of the true class of each point in five folds; a class not seen counts as 1e-6."""
+    order = np.random.default_rng(0).permutation(len(points))[:FOLDED]
+    losses = []
+    for held in np.array_split(order, min(FOLDS, len(order))):
+        kept = np.setdiff1d(order, held)
+        seen = np.unique(codes[kept])
+        if len(seen) < 2:
+            continue
+        p = np.zeros((len(held), int(codes.max()) + 1))
+        p[:, seen] = _logistic(strength).fit(points[kept], codes[kept]).predict_proba(points[held])
+        losses.append(-np.log(np.maximum(p[np.arange(len(held)), codes[held]], 1e-6)))
+    return float(np.concatenate(losses).mean()) if losses else 0.0
+
+
+def _logistic(strength: float) -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(C=strength, max_iter=2000)

@@ -29,7 +29,7 @@ from cellixir.training.checkpoint import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from torch import Tensor
@@ -95,10 +95,21 @@ class Task(ABC):
         return loss.detach()
 
 
-def make_optimiser(network: nn.Module, config: TrainingConfig) -> Optimizer:
-    """Adam or AdamW, fused: one kernel for all parameters."""
+def make_optimiser(network: nn.Module, config: TrainingConfig, *, slow: Mapping[str, float] | None = None) -> Optimizer:
+    """Adam or AdamW, fused: one kernel for all parameters.
+
+    Parameters
+    ----------
+    slow
+        Share of the learning rate that parameters are given whose names start like this.
+    """
     kind = torch.optim.AdamW if config.optimiser == "adamw" else torch.optim.Adam
-    return kind(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        share = next((s for start, s in (slow or {}).items() if name.startswith(start)), 1.0)
+        groups.setdefault(share, []).append(parameter)
+    shares = [{"params": parameters, "share": share} for share, parameters in groups.items()]
+    return kind(shares, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
 
 
 def _mixed(config: TrainingConfig, device: torch.device) -> bool:
@@ -168,10 +179,14 @@ class _Run:
         if facts["signature"] != self.signature:
             message = f"{path} belongs to a run with other settings or data; delete it or choose another folder"
             raise ConfigurationError(message)
-        self.task.network.load_state_dict(unnested("network", tensors))
+        try:
+            self.task.network.load_state_dict(unnested("network", tensors))
+            for i, optimiser in enumerate(self.optimisers):
+                load_optimiser(optimiser, unnested(f"optimiser{i}", tensors))
+        except (RuntimeError, ValueError) as error:
+            message = f"{path} was written by another version of cellixir; delete it to start anew"
+            raise ConfigurationError(message) from error
         self.best = unnested("best", tensors)
-        for i, optimiser in enumerate(self.optimisers):
-            load_optimiser(optimiser, unnested(f"optimiser{i}", tensors))
         self.history = [Epoch(**e) for e in facts["history"]]
 
 
@@ -232,7 +247,7 @@ def _one_epoch(run: _Run, config: TrainingConfig, number: int, seed: int) -> Epo
     for i, batch in enumerate(run.task.batches(config, order)):
         rate = config.rate(number * n + i, config.max_epochs * n)
         for group in (g for o in run.optimisers for g in o.param_groups):
-            group["lr"] = rate
+            group["lr"] = rate * group.get("share", 1.0)  # a share of its own: see make_optimiser
         total = total + run.task.step(batch, run.optimisers, config)
     run.task.network.eval()
     with torch.no_grad():
