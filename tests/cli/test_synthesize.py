@@ -45,6 +45,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     held = np.arange(90) % 3 == 0
     samples[~held].copy().write_h5ad("train.h5ad")
     samples[held].copy().write_h5ad("held.h5ad")
+    Path("mine.csv").write_text("sample,age\n")
     return tmp_path
 
 
@@ -193,6 +194,8 @@ def test_a_failed_piece_is_reported_and_the_exit_code_says_so() -> None:
         ),
         (("train.h5ad", "--model", "copula", "--history", "h.csv"), "--history is for networks"),
         (("train.h5ad", "--model", "gan", "--history", "new/h.csv"), "would stand in the bundle"),
+        (("train.h5ad", "--model", "gan", "--history", "held.h5ad"), "--history held.h5ad must be a new .csv file"),
+        (("train.h5ad", "--model", "gan", "--history", "mine.csv"), "--history mine.csv must be a new .csv file"),
         (("train.h5ad", "--model", "gaussian", "--layer", "spliced"), "no layer 'spliced'"),
     ],
 )
@@ -235,6 +238,19 @@ def test_a_folder_that_is_no_bundle_is_not_written_over() -> None:
     assert "holds other things than a bundle" in refused("fit", "train.h5ad", "--model", "gaussian", "--out", "new")
 
 
+def test_a_bundle_of_another_kind_is_not_written_over() -> None:
+    fit()
+    facts = json.loads(Path("b/model.json").read_text(encoding="utf-8"))
+    Path("b/model.json").write_text(json.dumps(facts | {"class": "VAE"}), encoding="utf-8")
+    assert "b holds a 'VAE', which is no generator" in refused("fit", "train.h5ad", "--model", "gaussian", "--out", "b")
+
+
+def test_a_history_is_written_over_by_the_next_fit() -> None:
+    for epochs in (2, 3):
+        fit("gan", "--epochs", epochs, "--history", "h.csv")
+        assert len(pd.read_csv("h.csv")) == epochs
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
@@ -251,6 +267,20 @@ def test_a_folder_that_is_no_bundle_is_not_written_over() -> None:
 def test_sample_says_what_is_wrong_and_writes_nothing(given: tuple[object, ...], words: str) -> None:
     fit()
     assert re.search(words, refused("sample", "b", "-n", 5, "--out", "made.h5ad", *given))
+
+
+def test_two_conditions_in_one_option_are_told_apart() -> None:
+    fit()
+    done = run("sample", "b", "-n", 5, "--condition", "batch=batch1,group=group1", "--out", "made.h5ad")
+    assert "give it once for each column" in done.exception.__notes__[0]  # type: ignore[union-attr]
+
+
+def test_more_samples_than_memory_holds_are_refused() -> None:
+    fit()
+    words = refused("sample", "b", "-n", 10**12, "--out", "made.h5ad")
+    most = re.search(r"draw (10+(?:,000)*) at a time", words)
+    assert most is not None, words
+    assert int(most[1].replace(",", "")) < 10**12
 
 
 def test_what_is_no_bundle_is_refused() -> None:
@@ -273,7 +303,7 @@ def test_only_what_was_drawn_here_is_written_over_unless_it_is_forced() -> None:
 def test_evaluate_says_what_is_wrong_and_writes_nothing() -> None:
     other = ad.read_h5ad("held.h5ad")[:, :40].copy()
     other.write_h5ad("other.h5ad")
-    ad.read_h5ad("held.h5ad")[:12].copy().write_h5ad("few.h5ad")
+    ad.read_h5ad("train.h5ad")[:12].copy().write_h5ad("few.h5ad")
     given = ("evaluate", "--real", "train.h5ad", "--out", "judged", "--holdout")
     assert "held.h5ad is given twice" in refused(*given, "held.h5ad", "--synthetic", "held.h5ad")
     said_of_genes = refused(*given, "held.h5ad", "--synthetic", "other.h5ad")
@@ -286,6 +316,23 @@ def test_evaluate_says_what_is_wrong_and_writes_nothing() -> None:
     assert "is or holds other things than an evaluation" in refused(*given, "held.h5ad", "--synthetic", "copy.h5ad")
     Path("judged/metrics.json").write_text('{"verdicts": {}}')  # that of an evaluation, so its folder may be used
     assert "genes" in refused(*given, "held.h5ad", "--synthetic", "other.h5ad")
+
+
+def test_held_out_samples_that_are_known_are_refused() -> None:
+    whole = ad.concat([ad.read_h5ad("train.h5ad"), ad.read_h5ad("held.h5ad")[:3].copy()])
+    whole.uns["scale"] = "counts"
+    whole.write_h5ad("leaky.h5ad")
+    for name in ("train", "held"):
+        ad.read_h5ad(f"{name}.h5ad").write_h5ad(f"{name}2.h5ad")
+    fit()
+    said("sample", "b", "-n", 40, "--out", "made.h5ad")
+    given = ("evaluate", "--out", "judged", "--real")
+    known = refused(*given, "train.h5ad", "--holdout", "train2.h5ad", "--synthetic", "made.h5ad")
+    assert "60 of 60 held-out samples are training samples, value for value" in known
+    known = refused(*given, "leaky.h5ad", "--holdout", "held.h5ad", "--synthetic", "made.h5ad")
+    assert "3 of 30 held-out samples are training samples" in known
+    known = refused(*given, "train.h5ad", "--holdout", "held.h5ad", "--synthetic", "held2.h5ad")
+    assert "30 of 30 synthetic samples are held-out samples" in known
 
 
 @pytest.mark.parametrize(

@@ -187,3 +187,8 @@ def test_a_history_needs_epochs_and_a_loss():
         training_curves(HISTORY[["epoch"]])
     with pytest.raises(DataError, match="0 rows"):
         training_curves(HISTORY.iloc[:0])
+
+
+def test_one_wide_interval_does_not_flatten_the_bars() -> None:
+    rows = {"metric": ["a", "b"], "model": "m", "value": [1.0, 0.7], "low": [0.9, 0.0], "high": [1.0, 40.0]}
+    assert quality_bars(pd.DataFrame(rows)).get_ylim()[1] < 2

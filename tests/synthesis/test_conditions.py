@@ -32,6 +32,14 @@ def test_combinations_are_those_seen_with_their_frequencies(conditions):
     assert (conditions.columns, len(conditions)) == (("group", "batch"), 3)
 
 
+def test_rare_combinations_are_named(conditions):
+    (warning,) = conditions.warnings()
+    assert warning.startswith("2 of 3 combinations of conditions have fewer than 5 samples")
+    assert "(group=a, batch=y: 3; group=b, batch=x: 1)" in warning
+    assert Conditions.of(samples(group=["a"] * 5 + ["b"] * 5), ["group"]).warnings() == []
+    assert Conditions.of(samples(group=["a"] * 3), []).warnings() == []
+
+
 def test_codes_follow_values_whatever_the_order_of_rows_and_columns(conditions):
     given = samples(batch=["y", "x", "x"], other=[1, 2, 3], group=["a", "b", "a"])
     assert conditions.codes(given).tolist() == [1, 2, 0]

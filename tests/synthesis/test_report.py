@@ -112,7 +112,7 @@ def test_generators_stand_side_by_side(tmp_path: Path) -> None:
     results = {"gaussian": evaluation(1), "gan": evaluation(2)}
     histories = {"gan": history, "gaussian": pd.DataFrame()}
     page = write_benchmark_report(tmp_path, results, histories).read_text(encoding="utf-8")
-    assert page.index("Held back by") < page.index("Recall</td>")
+    assert page.index("Held back by") < page.index("Recall ↑</td>")
     assert "faithful: Recall; private: Copies" in page
     assert page.count("Training of gan") >= 1
     assert "Training of gaussian" not in page
@@ -128,7 +128,7 @@ def test_what_one_generator_lacks_is_a_dash_or_not_drawn(tmp_path: Path) -> None
         other.fold_changes.assign(synthetic=np.nan), other.points, other.facts,
     )  # fmt: skip
     page = write_benchmark_report(tmp_path, {"a": one, "b": short}).read_text(encoding="utf-8")
-    row = page[page.index("TSTR</td>") :]
+    row = page[page.index("TSTR ↑</td>") :]
     assert "–" in row[: row.index("</tr>")]
     assert "Log2 fold changes of a" in page
     assert "Log2 fold changes of b" not in page

@@ -57,7 +57,8 @@ def quality_bars(table: pd.DataFrame, *, label: str = "Value", title: str = "", 
     ax.set_xticks(range(len(metrics)), shortened_apart(metrics, 20))
     ax.tick_params(axis="x", length=0, labelcolor=INK)
     ax.grid(visible=False, axis="x")
-    top = float(np.nanmax(rows[["value", "high", "ceiling", "floor"]].to_numpy()))
+    drawn = float(np.nanmax(rows[["value", "ceiling", "floor"]].to_numpy()))
+    top = min(1.5 * max(1.0, drawn), max(drawn, float(rows["high"].max(skipna=True))))  # a wide interval may run out
     bottom = float(np.nanmin(rows[["value", "low"]].to_numpy()))
     ax.set(ylim=(min(0.0, 1.08 * bottom), max(1.0, top) * 1.04), xlim=(-0.6, len(metrics) - 0.4), ylabel=label)
     ax.set_title(title)

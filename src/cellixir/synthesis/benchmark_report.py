@@ -10,9 +10,9 @@ import pandas as pd
 
 from cellixir.figures.synthesis import quality_bars
 from cellixir.report import Estimate, Report
-from cellixir.synthesis.benchmark_summary import CONTROLS, COSTS, heading
+from cellixir.synthesis.benchmark_summary import CONTROLS, COSTS, REAL, SHUFFLED, heading
 from cellixir.synthesis.catalogue import CATALOGUE, FAMILIES
-from cellixir.synthesis.report import BARS, benchmark_page
+from cellixir.synthesis.report import BARS, benchmark_page, decimals
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from cellixir.synthesis.benchmark_pieces import Done
 
 ANSWERS = ("yes", "partly", "no", "not judged")
-#: Below this a number is 0.
-ROUNDING = 1e-9
+#: Controls, as the head of a column.
+WORDS = {REAL: "Real", SHUFFLED: "Shuffled"}
 #: Generators that a bar chart has room for.
 MOST = 10
 
@@ -67,7 +67,8 @@ def summary_page(
     for family in (*FAMILIES, "cost"):
         table = _family(summary, results, family, models)
         if len(table):
-            report.table(table, f"{family[:1].upper()}{family[1:]}.", formats=_formats(table))
+            form = dict.fromkeys([str(column) for column in table if column != "Metric"], decimals)
+            report.table(table, f"{family[:1].upper()}{family[1:]}.", formats=form)
     report.section("Data and reproducibility", "Each data set has a page of its own in the folder datasets.")
     report.facts(_facts(done, results, command))
     return report
@@ -90,14 +91,18 @@ def _answers(report: Report, done: Sequence[Done]) -> None:
         row = {"Generator": model}
         for question in dict.fromkeys(row["question"] for row in rows):
             seen = [(answer, int(counts.get((model, question, answer), 0))) for answer in ANSWERS]
-            row[question] = ", ".join(f"{answer} {n}" for answer, n in seen if n)
+            row[question] = ", ".join(f"{n} {answer}" for answer, n in seen if n)
         table.append(row)
-    report.section("Verdict", "How many pieces got each answer.").table(pd.DataFrame(table))
+    report.section("Verdict", "How many fits, one a data set and seed, got each answer.").table(pd.DataFrame(table))
 
 
 def _bars(report: Report, summary: pd.DataFrame, models: Sequence[str]) -> None:
     rows = summary[summary["metric"].isin(BARS)].rename(columns={"mean": "value"})
-    rows = rows.assign(low=rows["low"].clip(lower=0))
+    bounds = [CATALOGUE[str(metric)].bounds for metric in rows["metric"]]
+    rows = rows.assign(
+        low=[max(low, least) for low, (least, _) in zip(rows["low"], bounds, strict=True)],
+        high=[min(high, most) for high, (_, most) in zip(rows["high"], bounds, strict=True)],
+    )
     for control, column in CONTROLS.items():
         means = rows[rows["model"] == control].set_index("metric")["value"]
         rows = rows.assign(**{column: rows["metric"].map(means)})
@@ -119,7 +124,7 @@ def _family(summary: pd.DataFrame, results: pd.DataFrame, family: str, models: S
         row: dict[str, Any] = {"Metric": heading(metric)}
         for model in (*models, *(CONTROLS if family != "cost" else ())):
             seen = found.get((model, metric))
-            row[model] = None if seen is None else _estimate(metric, seen)
+            row[WORDS.get(model, model)] = None if seen is None else _estimate(metric, seen)
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -128,17 +133,6 @@ def _estimate(metric: str, row: Mapping[Hashable, Any]) -> Estimate:
     """Mean with its interval, as far as the metric can go."""
     low, high = np.clip([row["low"], row["high"]], *(CATALOGUE[metric].bounds if metric in CATALOGUE else (0, np.inf)))
     return Estimate(row["mean"], float(low), float(high))
-
-
-def _formats(table: pd.DataFrame) -> dict[str, Any]:
-    return {str(column): _form for column in table if column != "Metric"}
-
-
-def _form(value: float) -> str:
-    """Three decimals, or less of a large and more of a small number."""
-    if abs(value) >= 10:
-        return f"{value:,.1f}"
-    return f"{value:.3f}" if abs(value) >= 0.01 or abs(value) < ROUNDING else f"{value:.2g}"
 
 
 def _facts(done: Sequence[Done], results: pd.DataFrame, command: str) -> dict[str, object]:

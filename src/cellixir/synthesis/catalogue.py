@@ -88,7 +88,7 @@ CATALOGUE = {
     "tstr": Metric("TSTR", UTILITY, "high", "Balanced accuracy on real samples of a classifier of synthetic ones."),
     "tstr_ratio": Metric("TSTR / TRTR", UTILITY, 1.0, "The same over that of a classifier of real ones.", INFINITE),
     "augmentation": Metric(
-        "Augmentation gain", UTILITY, "high", "Balanced accuracy that synthetic samples add to half of the real ones.",
+        "Augmentation gain", UTILITY, "high", "Balanced accuracy that synthetic samples add to that of the real ones.",
         (-1.0, 1.0),
     ),
     "copies": Metric("Copies", PRIVACY, "low", "Share of synthetic samples that are a training sample, all values."),
@@ -99,6 +99,10 @@ CATALOGUE = {
     "membership": Metric(
         "Membership inference", PRIVACY, 0.5, "AUROC of telling training from held-out samples by synthetic ones.",
         one_sided=True,
+    ),
+    "reference_attack": Metric(
+        "Membership, with a reference", PRIVACY, 0.5, "AUROC of telling members by the means of samples around them, "
+        "synthetic ones against real ones that were not in the fit.", one_sided=True,
     ),
     "authenticity": Metric(
         "Authenticity", PRIVACY, "high", "Share of synthetic samples farther from their training sample than it is "

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Fewest samples a combination, on average: below that a column is an id or a measurement, not a condition.
 MIN_MEAN_SAMPLES = 2
+#: Below this what is drawn for a combination may be nearly one of its samples.
+FEW = 5
 #: Values or combinations that a message lists.
 SHOWN = 8
 
@@ -88,6 +90,18 @@ class Conditions:
     def width(self) -> int:
         """Columns of `one_hot`."""
         return sum(map(len, self.levels.values()))
+
+    def warnings(self) -> list[str]:
+        """A sentence if combinations are of so few samples that what is drawn for them may give these away."""
+        rare = np.flatnonzero(self.counts < FEW)
+        if not (len(rare) and self.columns):
+            return []
+        named = [f"{_pairs(self.combinations.iloc[i])}: {self.counts[i]}" for i in rare[:SHOWN]]
+        listed = "; ".join(named) + ("; ..." if len(rare) > SHOWN else "")
+        return [
+            f"{len(rare)} of {len(self)} combinations of conditions have fewer than {FEW} samples ({listed}): what is "
+            "drawn for them may show these very samples"
+        ]
 
     # -- use -----------------------------------------------------------------------------------------------------------
 
@@ -184,8 +198,8 @@ class Conditions:
             raise _never_seen(column, value, self.levels[column])
 
     def _never_together(self, values: Mapping[str, str]) -> UnknownIds:
-        wanted = ", ".join(f"{column}={value}" for column, value in values.items())
-        pairs = [", ".join(f"{c}={v}" for c, v in row.items()) for row in self.combinations.to_dict("records")]
+        wanted = _pairs(values)
+        pairs = [_pairs(row) for row in self.combinations.to_dict("records")]
         seen = "; ".join(pairs[:SHOWN]) + ("; ..." if len(pairs) > SHOWN else "")
         return UnknownIds(f"no sample of the fit had {wanted} together; seen were {seen}")
 
@@ -223,6 +237,10 @@ def _texts(samples: ad.AnnData, columns: Sequence[str]) -> pd.DataFrame:
             raise InvalidValues(message)
     found = {column: [str(value) for value in samples.obs[column]] for column in columns}
     return pd.DataFrame(found, index=pd.RangeIndex(samples.n_obs), dtype=object)
+
+
+def _pairs(values: Any) -> str:
+    return ", ".join(f"{column}={value}" for column, value in values.items())
 
 
 def _never_seen(column: str, value: str, seen: Sequence[str]) -> UnknownIds:

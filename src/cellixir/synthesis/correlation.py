@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from sklearn.utils.extmath import randomized_svd
 
+from cellixir.synthesis.moments import squares_about
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -122,15 +124,17 @@ def factors(
         Where scores are the means of normal scores over ties, that of each column, ``v``. To first order their
         covariance is ``ρ v_i v_j``, so that ``w`` is divided by ``√v`` once the scores have variance 1.
     """
-    spread = np.sqrt((scores.astype(np.float64) ** 2).sum(axis=0) / free) if free > 0 else np.zeros(scores.shape[1])
+    nothing = np.zeros(scores.shape[1])
+    spread = np.sqrt(squares_about(scores, nothing) / free) if free > 0 else nothing
     varies = spread > FLAT
-    scaled = np.divide(scores, spread, out=np.zeros_like(scores), where=varies, casting="unsafe")
+    weighted = np.empty_like(scores)
     rank = min(rank, free - 1, scores.shape[1] - 1)
     if rank < 1:
         return np.zeros((scores.shape[1], 1), dtype=np.float32)
     found, alone, strength = np.zeros((scores.shape[1], rank)), np.ones(scores.shape[1]), np.zeros(rank)
     for _ in range(ROUNDS):
-        weighted = scaled / np.sqrt(alone).astype(np.float32)
+        unit = np.where(varies, spread * np.sqrt(alone), np.inf).astype(np.float32)
+        np.divide(scores, unit, out=weighted)
         _, singular, components = randomized_svd(weighted, rank, random_state=seed)
         eigenvalues = singular.astype(np.float64) ** 2 / free
         strength = _less_noise(eigenvalues, strength > 0, float((1 / alone[varies]).sum()), free, scores.shape[1])

@@ -30,8 +30,9 @@ COLUMNS = ["metric", "family", "value", "low", "high", "ceiling", "floor", "best
 LEAST = 20
 MAX_SAMPLES = 2_000
 MAP_SAMPLES = 1_000
-#: Random halvings of the held-out samples that the ceilings of privacy are means of.
-HALVINGS = 10
+#: Random halvings of the held-out samples that the ceilings of privacy are means of: as many as there are in that many
+#: samples, at least and at most these.
+HALVED, HALVINGS = 2_000, (2, 10)
 PERPLEXITY = 30.0
 
 
@@ -104,8 +105,8 @@ def evaluate(
     * Useful: TSTR at least .9 / .5 of the way from floor to ceiling; F1 of differential expression at least .85 / .5
       of the ceiling; the slope of log2 fold changes within a factor of 1.25 / 2 of the ceiling.
     * Private: at most .001 / .01 more copies than held-out data have; the share closer to training data at most
-      .55 / .65 and membership inference at most .6 / .7, or not above .5 by their intervals; authenticity, at the upper
-      end of its interval, at least .7 / .4 of the ceiling.
+      .55 / .65 and both attacks on membership at most .6 / .7, or not above .5 by their intervals; authenticity, at the
+      upper end of its interval, at least .7 / .4 of the ceiling.
 
     Parameters
     ----------
@@ -252,7 +253,7 @@ class Judge:
         """Privacy of one half of the held-out samples while the other half is held out: the mean of random halvings."""
         n = len(self.holdout)
         found = []
-        for i in range(HALVINGS):
+        for i in range(int(np.clip(HALVED // n, *HALVINGS))):
             order = np.random.default_rng([self.seed, 20, i]).permutation(n)
             halves = [self.holdout.take(np.sort(part)) for part in (order[: n // 2], order[n // 2 :])]
             found.append(self._privacy(halves[0], halves[1], _plain))

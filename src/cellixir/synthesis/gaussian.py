@@ -66,8 +66,10 @@ class GaussianGenerator(Generator):
         moments = Moments.of(table, codes, len(self.conditions_))
         self.mean_ = moments.mean.astype(np.float32)
         self.sd_ = np.sqrt(moments.variance).astype(np.float32)
-        scores = table - moments.raw.astype(np.float32)[codes]
-        np.divide(scores, self.sd_[codes], out=scores, where=self.sd_[codes] > 0)
+        scores = np.empty_like(table)
+        for code, (raw, sd) in enumerate(zip(moments.raw.astype(np.float32), self.sd_, strict=True)):
+            rows = np.flatnonzero(codes == code)
+            scores[rows] = (table[rows] - raw) / np.where(sd > 0, sd, 1)
         self.correlation_ = Correlation.learn(scores, codes, rank=self.rank, pooling=self.pooling, seed=self.seed)
 
     def _draw(self, codes: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float32]:

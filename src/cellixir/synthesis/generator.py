@@ -106,6 +106,7 @@ class Generator(Estimator):
         self.scale_, self.sparse_ = str(found.samples.uns["scale"]), sp.issparse(found.samples.X)
         self.notes_, self.fingerprint_ = list(found.notes), found.fingerprint
         self.conditions_ = Conditions.of(found.samples, self.condition)
+        self.notes_ += self.conditions_.warnings()
         self.n_samples_ = found.samples.n_obs
         self.history_ = pd.DataFrame()
         codes = self.conditions_.codes(found.samples)

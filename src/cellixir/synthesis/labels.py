@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from cellixir.synthesis.conditions import Conditions
 
+#: Inverse penalties that are tried: where combinations lie apart, a strong one would still mix a few of their labels.
+STRENGTHS = (1.0, 100.0, 10_000.0)
 #: Draws for each sample that is asked for, before giving up.
 MOST_DRAWS = 200
 
@@ -33,7 +35,7 @@ class Labels:
         """Fit to ``points`` ``(n, d)`` of these combinations."""
         if not codes.any():
             return cls(np.zeros((points.shape[1], 1)), np.zeros(1))
-        return cls(*softmax_regression(points, codes))
+        return cls(*softmax_regression(points, codes, STRENGTHS))
 
     def draw(self, points: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
         """One combination for each point, drawn by its probability."""

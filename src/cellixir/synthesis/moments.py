@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 #: Degrees of freedom that the pooled variance counts for, beside those of a combination's own samples.
 PRIOR = 4.0
+#: Values that are squared at a time.
+PART = 4_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,12 +42,21 @@ class Moments:
     def of(cls, table: NDArray[Any], codes: NDArray[np.int64], n_combinations: int) -> Self:
         """Moments of the rows of each code; every code must have a row."""
         counts = np.bincount(codes, minlength=n_combinations)[:, None].astype(np.float64)
-        groups = [table[codes == code].astype(np.float64, copy=False) for code in range(n_combinations)]
-        raw = np.stack([group.mean(axis=0) for group in groups])
-        squares = np.stack([((group - mean) ** 2).sum(axis=0) for group, mean in zip(groups, raw, strict=True)])
+        rows = [np.flatnonzero(codes == code) for code in range(n_combinations)]
+        raw = np.stack([table[of].mean(axis=0, dtype=np.float64) for of in rows])
+        squares = np.stack([squares_about(table[of], mean) for of, mean in zip(rows, raw, strict=True)])
         free = counts - 1
         pooled = squares.sum(axis=0) / free.sum()
         return cls(raw, _shrunken(raw, counts, pooled), (squares + PRIOR * pooled) / (free + PRIOR))
+
+
+def squares_about(table: NDArray[Any], mean: Floats) -> Floats:
+    """Sum of the squared distances of each column from its ``mean``, a few rows at a time."""
+    found = np.zeros(table.shape[1])
+    step = max(PART // table.shape[1], 1)
+    for start in range(0, len(table), step):
+        found += np.square(table[start : start + step] - mean, dtype=np.float64).sum(axis=0)
+    return found
 
 
 def _shrunken(raw: Floats, counts: Floats, within: Floats) -> Floats:

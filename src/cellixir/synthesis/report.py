@@ -15,6 +15,7 @@ from cellixir.figures.synthesis import fold_change_scatter, gene_agreement, mean
 from cellixir.figures.training_curves import training_curves
 from cellixir.files import whole
 from cellixir.report import Estimate, Report
+from cellixir.synthesis.benchmark_summary import heading
 from cellixir.synthesis.catalogue import CATALOGUE, FAMILIES
 from cellixir.synthesis.verdicts import Verdict
 
@@ -24,14 +25,21 @@ if TYPE_CHECKING:
 
     from cellixir.synthesis.evaluation import Evaluation
 
+#: Below this a number is 0.
+ROUNDING = 5e-4
 BARS = ("precision", "recall", "density", "coverage")
 MAPS = {"PC": ("PC1", "PC2"), "t-SNE": ("t-SNE 1", "t-SNE 2")}
 ANSWER_COLOURS = {"yes": "#2c9078", "partly": "#d98a1f", "no": "#c4572b", "not judged": "#8a93a0"}
 VERDICT_COLOURS = {
     "as real": "#2c9078", "close to real": "#7db46a", "between": "#d98a1f", "not as real": "#d98a1f",
-    "as shuffled genes": "#c4572b", "no sign of copying": "#2c9078", "some sign of copying": "#d98a1f",
-    "copied": "#c4572b",
+    "as shuffled genes": "#c4572b", "no sign of a leak": "#2c9078", "some sign of a leak": "#d98a1f",
+    "gives away": "#c4572b",
 }  # fmt: skip
+QUESTIONS = (
+    "Faithful: synthetic samples are like real ones. Useful: what is learned from them holds for real samples. "
+    "Private: they do not give away the samples that the generator was fitted on."
+)
+BRACKETS = " In brackets: the same number of real held-out samples in the place of the synthetic ones."
 FACT_WORDS = {
     "training_samples": "Real training samples", "held_out_samples": "Real held-out samples",
     "synthetic_samples": "Synthetic samples", "compared_samples": "Samples of each kind compared", "genes": "Genes",
@@ -148,7 +156,7 @@ def benchmark_page(results: Mapping[str, Evaluation], histories: Mapping[str, pd
 
 
 def _verdicts(report: Report, evaluation: Evaluation) -> None:
-    report.section("Verdict")
+    report.section("Verdict", QUESTIONS + BRACKETS)
     report.facts({f"{v.question}?": v.answer for v in evaluation.verdicts}, large=True)
     report.table(_sentences(evaluation.verdicts), colours={"Answer": ANSWER_COLOURS})
     report.notes([f"{note[:1].upper()}{note[1:]}." for note in evaluation.notes])
@@ -169,29 +177,39 @@ def _numbers(report: Report, evaluation: Evaluation) -> None:
         if len(rows):
             report.table(
                 _shown(rows), f"{family[:1].upper()}{family[1:]}.", colours={"Verdict": VERDICT_COLOURS},
-                formats=dict.fromkeys(("Value", "Real", "Shuffled"), _form),
+                formats=dict.fromkeys(("Value", "Real", "Shuffled"), decimals),
             )  # fmt: skip
 
 
 def _shown(rows: pd.DataFrame) -> pd.DataFrame:
     records = rows.to_dict("records")
-    best = {"high": "high", "low": "low"}
     return pd.DataFrame(
         {
             "Metric": [CATALOGUE[str(r["metric"])].words for r in records],
             "Value": pd.Series([Estimate(r["value"], r["low"], r["high"]) for r in records], dtype=object),
             "Real": [r["ceiling"] for r in records],
             "Shuffled": [r["floor"] for r in records],
-            "Best": [best.get(str(r["best"])) or f"{float(r['best']):g}" for r in records],
+            "Best": [_best(str(r["metric"])) for r in records],
             "Verdict": [r["verdict"] for r in records],
             "What it is": [CATALOGUE[str(r["metric"])].meaning for r in records],
         }
     )
 
 
-def _form(value: float) -> str:
-    """Three decimals, or three figures of a small number."""
-    return f"{value:.3f}" if abs(value) >= 0.01 or value == 0 else f"{value:.2g}"
+def _best(metric: str) -> str:
+    best = CATALOGUE[metric].best
+    return best if isinstance(best, str) else f"{best:g}"
+
+
+def decimals(value: float) -> str:
+    """Two decimals, more of a small and fewer of a large number.
+
+    >>> [decimals(x) for x in (1234.5, 0.7312, 0.0123, 1e-12)]
+    ['1,234.5', '0.73', '0.012', '0.00']
+    """
+    if abs(value) >= 10:
+        return f"{value:,.1f}"
+    return f"{value:.2f}" if abs(value) >= 0.1 or abs(value) < ROUNDING else f"{value:.2g}"
 
 
 def _bars(results: Mapping[str, Evaluation]) -> pd.DataFrame:
@@ -283,7 +301,7 @@ def _answers(report: Report, results: Mapping[str, Evaluation]) -> None:
         rows.append({"Generator": name, **answers, "Held back by": "; ".join(held)})
     table = pd.DataFrame(rows)
     questions = [column for column in table if str(column).endswith("?")]
-    report.section("Verdict").table(table, colours={str(q): ANSWER_COLOURS for q in questions})
+    report.section("Verdict", QUESTIONS).table(table, colours={str(q): ANSWER_COLOURS for q in questions})
     report.notes([f"{name}: {note}." for name, e in results.items() for note in e.notes if "were drawn" not in note])
 
 
@@ -294,7 +312,7 @@ def _compared(report: Report, results: Mapping[str, Evaluation]) -> None:
     for family in FAMILIES:
         table = _family(results, family)
         if len(table):
-            form = dict.fromkeys([str(column) for column in table if column not in ("Metric", "Best")], _form)
+            form = dict.fromkeys([str(column) for column in table if column != "Metric"], decimals)
             report.table(table, f"{family[:1].upper()}{family[1:]}.", formats=form)
 
 
@@ -306,8 +324,7 @@ def _family(results: Mapping[str, Evaluation], family: str) -> pd.DataFrame:
         found = {name: row.iloc[0] for name, row in rows_of.items() if len(row)}
         if about.family != family or not found:
             continue
-        best = about.best if isinstance(about.best, str) else f"{about.best:g}"
-        row: dict[str, Any] = {"Metric": about.words, "Best": best}
+        row: dict[str, Any] = {"Metric": heading(metric)}
         row |= {name: Estimate(*found[name][["value", "low", "high"]]) if name in found else None for name in results}
         for end, word in (("ceiling", "Real"), ("floor", "Shuffled")):
             known = [float(r[end]) for r in found.values() if np.isfinite(r[end])]

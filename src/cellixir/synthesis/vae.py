@@ -18,7 +18,7 @@ from cellixir.synthesis.generator import Generator
 from cellixir.synthesis.labels import Labels, draw_until
 from cellixir.synthesis.mixture import Mixtures
 from cellixir.synthesis.representation import written_out
-from cellixir.synthesis.vae_task import GeneratorTask, Samples, start_at_linear
+from cellixir.synthesis.vae_task import WIDE, GeneratorTask, Samples, start_at_linear
 from cellixir.training import Epoch, TrainingConfig, derived_seed, train
 
 if TYPE_CHECKING:
@@ -155,10 +155,14 @@ class ConditionalVAEGenerator(Generator):
     def _points(self, samples: Samples) -> NDArray[np.float64]:
         """One draw of each sample's posterior, in `_units`, and for counts its log library size, standardised."""
         self.network_.eval()
-        rows = np.arange(len(samples.table))
-        posterior = self.network_.encode(torch.from_numpy(samples.table), samples.given(rows, self.network_))
-        noise = np.random.default_rng(derived_seed(self.seed, 5)).standard_normal(tuple(posterior.mean.shape))
-        points = (posterior.mean.numpy() + noise * (0.5 * posterior.log_variance).exp().numpy()) * self._units()
+        parts = np.array_split(np.arange(len(samples.table)), -(-len(samples.table) // WIDE))
+        found = [
+            self.network_.encode(torch.from_numpy(samples.table[rows]), samples.given(rows, self.network_))
+            for rows in parts
+        ]
+        mean, log_variance = (torch.cat(tensors).numpy() for tensors in zip(*found, strict=True))
+        noise = np.random.default_rng(derived_seed(self.seed, 5)).standard_normal(mean.shape)
+        points = (mean + noise * np.exp(0.5 * log_variance)) * self._units()
         return points if samples.counts is None else np.hstack([points, samples.table[:, -1:]])
 
     def _units(self) -> NDArray[np.float64]:

@@ -110,11 +110,15 @@ CRITERIA: dict[str, tuple[Criterion, ...]] = {
         Criterion("copies", over_ceiling, 0.001, 0.01),
         Criterion("dcr_share", least, 0.55, 0.65),
         Criterion("membership", least, 0.6, 0.7),
+        Criterion("reference_attack", least, 0.6, 0.7),
         Criterion("authenticity", at_most, 0.7, 0.4),
     ),
 }
+NO_PROOF = " Such numbers can show a leak, but none proves privacy."
+NOT_JUDGED = "no number it needs could be computed"
+WAY_OUT = {"Useful": "; name the column of groups or labels (group key, label key)"}
 _PRIVATE = {criterion.metric: criterion for criterion in CRITERIA["Private"]}
-_PRIVATE_WORDS = {"yes": "no sign of copying", "partly": "some sign of copying", "no": "copied", "not judged": ""}
+_PRIVATE_WORDS = {"yes": "no sign of a leak", "partly": "some sign of a leak", "no": "gives away", "not judged": ""}
 
 
 def verdict(question: str, rows: Mapping[str, Row]) -> Verdict:
@@ -122,13 +126,24 @@ def verdict(question: str, rows: Mapping[str, Row]) -> Verdict:
     judged = {c.metric: c.answer(rows[c.metric]) for c in CRITERIA[question] if c.metric in rows}
     judged = {metric: answer for metric, answer in judged.items() if answer != "not judged"}
     if not judged:
-        return Verdict(question, "not judged", f"{question}: not judged; no number it needs could be computed.")
+        return Verdict(question, "not judged", f"{question}: not judged; {NOT_JUDGED}{WAY_OUT.get(question, '')}.")
     answer = _together(list(judged.values()))
     short = tuple(CATALOGUE[metric].words for metric, found in judged.items() if found == answer != "yes")
     numbers = "; ".join(_number(metric, rows[metric]) for metric in judged)
     why = f" Held back by {_listed(short)}." if short else ""
-    caveat = " Distances can show copying, but no distance proves privacy." if question == "Private" else ""
+    caveat = _possible(rows) + NO_PROOF if question == "Private" else ""
     return Verdict(question, answer, f"{question}: {answer}. {numbers}.{why}{caveat}", short)
+
+
+def _possible(rows: Mapping[str, Row]) -> str:
+    """What too few samples leave possible: intervals that hold chance, and a number that would be a no."""
+    known = [(c, rows[c.metric]) for c in CRITERIA["Private"] if c.measure is least and c.metric in rows]
+    wide = [
+        f"{CATALOGUE[c.metric].words} of {_short(row['high'])}"
+        for c, row in known
+        if row["low"] <= 0.5 and row["high"] > c.partly
+    ]
+    return f" So few samples do not rule out {_listed(tuple(wide))}: hold out more." if wide else ""
 
 
 def row_verdict(metric: str, row: Row) -> str:

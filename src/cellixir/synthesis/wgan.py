@@ -14,6 +14,7 @@ from cellixir.nn.gan import GANShape
 from cellixir.synthesis.gan_base import AdversarialGenerator, check_sizes
 from cellixir.synthesis.gan_components import Components
 from cellixir.synthesis.gan_task import Wasserstein
+from cellixir.synthesis.moments import Moments
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,10 +28,11 @@ if TYPE_CHECKING:
 class WGANGPGenerator(AdversarialGenerator):
     """Conditional WGAN-GP (Gulrajani et al., arXiv 1704.00028) on leading principal components.
 
-    Both players are given the one-hot conditions. They play on whitened principal components of the training table,
-    not on its genes: a critic of 10,000 columns and a few hundred samples tells every one of them by noise alone. What
-    the components leave of each gene is added as Gaussian noise of that gene when samples are drawn. Samples come from
-    an exponential moving average of the generator's weights (Yazici et al., arXiv 1806.04498).
+    Both players are given the one-hot conditions. They play on whitened principal components of what the training
+    table has beyond the mean of each combination of conditions: on its genes, a critic of 10,000 columns and a few
+    hundred samples tells every one of them by noise alone, and clusters far apart would leave no resolution within
+    them. What the components leave of each gene is added as Gaussian noise of that gene when samples are drawn.
+    Samples come from an exponential moving average of the generator's weights (Yazici et al., arXiv 1806.04498).
 
     Parameters
     ----------
@@ -98,10 +100,12 @@ class WGANGPGenerator(AdversarialGenerator):
         checkpoint: Path | None = None,
         on_epoch: Callable[[Epoch, int], None] | None = None,
     ) -> None:
-        self.components_ = Components.learn(table, self.n_components)
+        self.centre_ = Moments.of(table, codes, len(self.conditions_)).mean.astype(np.float32)
+        beyond = table - self.centre_[codes]
+        self.components_ = Components.learn(beyond, self.n_components)
         sd = torch.from_numpy(self.components_.sd)
         self._play(
-            self.components_.scores(table),
+            self.components_.scores(beyond),
             codes,
             lambda scores: scores * sd.to(scores.device),
             decay=self.average,
@@ -111,7 +115,7 @@ class WGANGPGenerator(AdversarialGenerator):
 
     def _draw(self, codes: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float32]:
         rows = self._generate(self.conditions_.one_hot(codes), rng)
-        return self.components_.table(rows[:, : self.network_.shape.width], rng)
+        return self.centre_[codes] + self.components_.table(rows[:, : self.network_.shape.width], rng)
 
     def _shape(self, width: int) -> GANShape:
         levels = tuple(len(values) for values in self.conditions_.levels.values())
@@ -121,11 +125,12 @@ class WGANGPGenerator(AdversarialGenerator):
         return Wasserstein(self.penalty, self.n_critic)
 
     def _arrays(self) -> Arrays:
-        return super()._arrays() | {f"components/{n}": a for n, a in self.components_.arrays().items()}
+        components = {f"components/{n}": a for n, a in self.components_.arrays().items()}
+        return super()._arrays() | components | {"centre": self.centre_}
 
     def _restore(self, arrays: Arrays, facts: dict[str, Any]) -> None:
         super()._restore(arrays, facts)
-        self.components_ = Components.from_arrays(under("components", arrays))
+        self.components_, self.centre_ = Components.from_arrays(under("components", arrays)), arrays["centre"]
 
     def _describe(self) -> list[str]:
         n, width = self.components_.axes.shape

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 TRAINING = "real training data"
 MAX_COMPONENTS = 50
 MIN_PLACES = 2
-#: Numbers a sample is projected to at random where the distance between two samples over all genes is asked for.
-PROJECTED = 256
 #: Scales whose logarithm is the natural one.
 NATURAL = ("counts", "log1p_cpm")
 
@@ -45,9 +43,6 @@ class Side:
     components, n_places
         Up to 50 principal components of the real training data, shape ``(n, n_components)``, and how many of them
         stand out of noise.
-    outline
-        All genes, by a random projection if there are many: distances are those of the log values within some
-        percent, and no direction is one that the training data chose. Shape ``(n, at most 256)``.
     columns
         Group, batch or label of each sample, by role.
     """
@@ -56,11 +51,15 @@ class Side:
     log: Any
     components: Floats
     n_places: int
-    outline: Floats
     columns: Mapping[str, NDArray[np.object_]]
 
     def __len__(self) -> int:
         return len(self.components)
+
+    @property
+    def dense(self) -> NDArray[np.float32]:
+        """Log values of all genes, shape ``(n, n_genes)``: what a sample gives away is in no few directions."""
+        return np.asarray(self.log.toarray() if sp.issparse(self.log) else self.log, dtype=np.float32)
 
     @property
     def places(self) -> Floats:
@@ -70,8 +69,7 @@ class Side:
     def take(self, rows: NDArray[np.integer[Any]] | NDArray[np.bool_]) -> Side:
         """Some of the samples."""
         columns = {role: names[rows] for role, names in self.columns.items()}
-        components, outline = self.components[rows], self.outline[rows]
-        return Side(self.raw[rows], self.log[rows], components, self.n_places, outline, columns)
+        return Side(self.raw[rows], self.log[rows], self.components[rows], self.n_places, columns)
 
 
 class Yardstick:
@@ -88,7 +86,7 @@ class Yardstick:
     keys
         Column of ``obs`` by role: ``group``, ``batch``, ``label``.
     seed
-        Of the shuffle and of the random projection.
+        Of the shuffle.
 
     Raises
     ------
@@ -117,7 +115,6 @@ class Yardstick:
         first = PCA(1, svd_solver="arpack", random_state=seed).fit(noise).explained_variance_[0]
         above = int((self.pca.explained_variance_ > first).sum())
         self.n_places = min(max(above, MIN_PLACES), n)
-        self._projection = _projection(train.n_vars, np.random.default_rng([seed, 1]))
         self.train, self.shuffled = self._side(train, log, TRAINING), self._side(shuffled, noise, TRAINING)
 
     def side(self, cells: ad.AnnData, what: str) -> Side:
@@ -143,11 +140,9 @@ class Yardstick:
 
     def _side(self, cells: ad.AnnData, log: Any, what: str) -> Side:
         components = np.asarray(self.pca.transform(log), dtype=np.float64)
-        outline = log if self._projection is None else log @ self._projection
-        outline = outline.toarray() if sp.issparse(outline) else outline
         columns = {role: _column(cells, key, what) for role, key in self.keys.items()}
         raw = cells.X.tocsr() if sp.issparse(cells.X) else np.asarray(cells.X)
-        return Side(raw, log, components, self.n_places, np.asarray(outline, dtype=np.float64), columns)
+        return Side(raw, log, components, self.n_places, columns)
 
     def _log(self, cells: ad.AnnData) -> Any:
         """Log-normalised counts, or the values; to the library size of the training data."""
@@ -202,13 +197,6 @@ def _scale(cells: ad.AnnData, seen: Profile) -> str:
     if recorded in SCALES and recorded != "unknown":
         return recorded
     return "counts" if seen.counts else "unknown"
-
-
-def _projection(n_genes: int, rng: np.random.Generator) -> NDArray[np.float32] | None:
-    if n_genes <= PROJECTED:
-        return None
-    drawn: NDArray[np.float32] = rng.standard_normal((n_genes, PROJECTED), dtype=np.float32)
-    return drawn / np.float32(np.sqrt(PROJECTED))
 
 
 def _column(cells: ad.AnnData, key: str, what: str) -> NDArray[np.object_]:

@@ -47,11 +47,13 @@ def evaluate(
 
     from cellixir.synthesis.evaluation import Judge
     from cellixir.synthesis.report import write_evaluation
+    from cellixir.synthesis.unseen import require_unseen
 
     train, outside, made = cells_of(real, layer), cells_of(holdout, layer), cells_of(synthetic)
     judge = Judge(train, outside, group_key=group_key, batch_key=batch_key, label_key=label_key, seed=seed)
+    require_unseen(judge, made)
     found = judge.judge(made, maps=not no_maps)
-    page = write_evaluation(out, found, name=synthetic.stem)
+    page = write_evaluation(out, found, name=f"Synthetic data: {synthetic.stem}")
     for note in found.notes:
         say(note)
     _print(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -42,11 +43,11 @@ def fit(
     seed: Seed = 0,
 ) -> None:
     """Read, fit, save, and say what was done."""
-    from cellixir.synthesis import Generator, make_generator
+    from cellixir.synthesis import make_generator
     from cellixir.training import Bars
 
     generator = make_generator(model, condition=columns_of(condition), seed=seed, **epochs_of(model, epochs))
-    Generator.check_target(out)
+    _check_out(out)
     _check_history(history, out, generator)
     samples = cells_of(data, layer)
     checkpoint = out.with_name(f"{out.name}.checkpoint.safetensors")
@@ -65,6 +66,21 @@ def fit(
     _tell(generator, seconds, out)
 
 
+def _check_out(out: Path) -> None:
+    """Refuse a place that cannot be written, or holds anything but a bundle of a generator."""
+    from cellixir.synthesis import Generator
+    from cellixir.synthesis.models import GENERATORS
+
+    Generator.check_target(out)
+    try:
+        found = json.loads((out / "model.json").read_text(encoding="utf-8")).get("class")
+    except (OSError, ValueError, AttributeError):  # none, or a damaged one, which may be replaced
+        return
+    if found not in {name for _, name in GENERATORS.values()}:
+        message = f"{out} holds a {found!r}, which is no generator; choose another --out"
+        raise ConfigurationError(message)
+
+
 def _check_history(history: Path | None, out: Path, generator: Generator) -> None:
     """Refuse a history that there will not be, or that would stand in the bundle."""
     from cellixir.cli.synthesize.options import takes_epochs
@@ -78,7 +94,15 @@ def _check_history(history: Path | None, out: Path, generator: Generator) -> Non
     if history.resolve().is_relative_to(out.resolve()):
         message = f"--history {history} would stand in the bundle {out}; choose a place beside it"
         raise ConfigurationError(message)
+    if history.suffix != ".csv" or (history.is_file() and not _is_history(history)):
+        message = f"--history {history} must be a new .csv file, or the history of another fit; choose another place"
+        raise ConfigurationError(message)
     require_writable(history)
+
+
+def _is_history(file: Path) -> bool:
+    with file.open("rb") as opened:
+        return opened.read(6) == b"epoch,"
 
 
 def _write_history(generator: Generator, file: Path) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cellixir.cli.simulate_files import MARK
 from cellixir.cli.synthesize.options import values_of
-from cellixir.exceptions import ConfigurationError
+from cellixir.exceptions import ConfigurationError, UnknownIds
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+    from cellixir.synthesis import Generator
 
 SAMPLE_HELP = """Draw synthetic samples from a bundle.
 
@@ -26,6 +29,8 @@ Examples:
 """
 #: What marks a file as one that may be written over.
 OURS = "cellixir synthesize"
+#: Values from which memory is asked for, and samples that are drawn to tell how much.
+MANY, PROBED = 100_000_000, 100
 
 
 def sample(
@@ -44,7 +49,14 @@ def sample(
 
     from cellixir.synthesis import load_generator
 
-    made = load_generator(bundle).sample(n, condition=fixed, seed=seed)
+    generator = load_generator(bundle)
+    _require_memory(generator, n)
+    try:
+        made = generator.sample(n, condition=fixed, seed=seed)
+    except UnknownIds as error:
+        if any("," in value and "=" in value for value in fixed.values()):
+            error.add_note("--condition takes one COLUMN=VALUE; give it once for each column")
+        raise
     _write(made, out)
     counts = "; ".join(
         f"{column}: {', '.join(f'{name} {n:,}' for name, n in made.obs[column].value_counts().items() if n)}"
@@ -70,6 +82,27 @@ def _check(bundle: Path, out: Path, *, force: bool) -> None:
         )
         raise ConfigurationError(message)
     require_writable(out)
+
+
+def _require_memory(generator: Generator, n: int) -> None:
+    """Refuse more samples than this machine has memory for, by the size of a few."""
+    import os
+
+    import scipy.sparse as sp
+
+    if n * len(generator.genes_) < MANY or not hasattr(os, "sysconf"):
+        return
+    few: Any = generator.sample(PROBED).X
+    stored = few.data.nbytes + few.indices.nbytes if sp.issparse(few) else few.nbytes
+    each = 2 * stored / PROBED  # parts, and the whole that they are joined to
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if n * each > memory:
+        most = 10 ** int(math.log10(0.5 * memory / each))
+        message = (
+            f"{n:,} samples x {len(generator.genes_):,} genes need about {n * each / 1e9:,.0f} GB of memory, and there "
+            f"are {memory / 1e9:,.0f}; draw {most:,} at a time, each file with another --seed"
+        )
+        raise ConfigurationError(message)
 
 
 def _is_ours(file: Path) -> bool:
