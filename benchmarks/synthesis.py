@@ -50,7 +50,7 @@ TABLES = {
     "Differential expression and utility": (
         "de_precision", "de_recall", "de_f1", "de_jaccard", "lfc_slope", "tstr_ratio", "augmentation",
     ),
-    "Privacy and cost": ("dcr_share", "membership", "authenticity", "fit_seconds", "ms_per_gene"),
+    "Privacy and cost": ("dcr_share", "membership", "reference_attack", "authenticity", "fit_seconds", "ms_per_gene"),
 }  # fmt: skip
 CLAIMS = ("recall", "coverage", "c2st", "de_f1", "lfc_slope")
 

@@ -6,14 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 
 from cellixir.nn.gan import GANShape
 from cellixir.synthesis.gan_base import AdversarialGenerator, check_sizes
 from cellixir.synthesis.gan_components import Components
 from cellixir.synthesis.gan_task import NonSaturating
-from cellixir.synthesis.generator import PART_VALUES
 from cellixir.synthesis.labels import draw_until
 
 if TYPE_CHECKING:
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cellixir.data.expression.matrix import Rows
     from cellixir.training import Epoch
 
 
@@ -110,19 +107,11 @@ class GANGenerator(AdversarialGenerator):
             found[rows] = self._drawn_until(int(rows.sum()), np.array([code]), rng)[1]
         return found
 
-    def _sample_labelled(
+    def _draw_labelled(
         self, n: int, rng: np.random.Generator, fixed: Mapping[str, str] | None
-    ) -> tuple[NDArray[np.int64], Rows]:
-        """Combinations, as the generator labels them, and values of ``n`` new samples."""
-        allowed = self.conditions_.matching(fixed)
-        size = max(PART_VALUES // len(self.genes_), 1)
-        codes: list[NDArray[np.int64]] = []
-        parts: list[Rows] = []
-        for start in range(0, n, size):
-            labels, table = self._drawn_until(min(size, n - start), allowed, rng)
-            codes.append(labels)
-            parts.append(self._as_stored(self._decode(table, rng)))
-        return np.concatenate(codes), sp.vstack(parts, format="csr") if self.sparse_ else np.concatenate(parts)
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Combinations, as the generator labels them, and table of ``n`` new samples."""
+        return self._drawn_until(n, self.conditions_.matching(fixed), rng)
 
     def _drawn_until(
         self, n: int, allowed: NDArray[np.int64], rng: np.random.Generator

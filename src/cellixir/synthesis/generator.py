@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 #: Values that are drawn at a time: more samples come in several parts.
 PART_VALUES = 16_000_000
+#: Samples that are drawn, and looked at, to calibrate values.
+CALIBRATED = 4_000
 
 
 class Generator(Estimator):
@@ -112,6 +114,7 @@ class Generator(Estimator):
         codes = self.conditions_.codes(found.samples)
         table = self._encode(found.samples)
         self._learn(table, codes, checkpoint=checkpoint, on_epoch=on_epoch)
+        self._calibrate(found.samples)
         return self
 
     def sample(self, n: int, *, condition: Mapping[str, str] | None = None, seed: int | None = None) -> ad.AnnData:
@@ -139,7 +142,7 @@ class Generator(Estimator):
         if seed < 0:
             message = f"seed={seed} is not possible; use a seed from 0"
             raise ConfigurationError(message)
-        codes, values = self._sample_labelled(int(n), np.random.default_rng(seed), condition)
+        codes, values = self._sample_parts(int(n), np.random.default_rng(seed), condition)
         obs = self.conditions_.frame(codes)
         obs.index = pd.Index([f"synthetic_{i}" for i in range(n)])
         uns = {"scale": self.scale_, "scale_guessed": False, "synthetic": True, "generator": self.name}
@@ -189,20 +192,37 @@ class Generator(Estimator):
         assert self.representation_ is not None
         return self.representation_.decode(table, rng)
 
-    def _sample_expression(self, codes: NDArray[np.int64], rng: np.random.Generator) -> Rows:
-        """Values of all genes of new samples of these combinations."""
-        return self._decode(self._draw(codes, rng), rng)
-
-    def _sample_labelled(
+    def _draw_labelled(
         self, n: int, rng: np.random.Generator, fixed: Mapping[str, str] | None
-    ) -> tuple[NDArray[np.int64], Rows]:
-        """Combinations and values of ``n`` new samples; a model that draws its own labels replaces this."""
+    ) -> tuple[NDArray[np.int64], Any]:
+        """Combinations and table of ``n`` new samples; a model that draws its own labels replaces this."""
         codes = self.conditions_.draw(n, rng, fixed)
-        size = max(PART_VALUES // len(self.genes_), 1)
-        parts = [self._as_stored(self._sample_expression(codes[i : i + size], rng)) for i in range(0, n, size)]
-        return codes, sp.vstack(parts, format="csr") if self.sparse_ else np.concatenate(parts)
+        return codes, self._draw(codes, rng)
+
+    def _calibrate(self, samples: ad.AnnData) -> None:
+        """Let `_decode` give genes that are often at their lowest value that value as often."""
+        seen = getattr(self, "representation_", None)
+        if seen is None or self.scale_ == "binary":
+            return
+        rng = np.random.default_rng([self.seed, 1])
+        n = max(min(CALIBRATED, PART_VALUES // len(self.genes_)), 1)
+        some = samples if samples.n_obs <= n else samples[np.sort(rng.choice(samples.n_obs, n, replace=False))]
+        self.representation_ = seen.calibrated(some, self._draw_labelled(n, rng, None)[1])
 
     # -- parts ---------------------------------------------------------------------------------------------------------
+
+    def _sample_parts(
+        self, n: int, rng: np.random.Generator, fixed: Mapping[str, str] | None
+    ) -> tuple[NDArray[np.int64], Rows]:
+        """Combinations and values of ``n`` new samples."""
+        size = max(PART_VALUES // len(self.genes_), 1)
+        codes: list[NDArray[np.int64]] = []
+        parts: list[Rows] = []
+        for start in range(0, n, size):
+            labels, table = self._draw_labelled(min(size, n - start), rng, fixed)
+            codes.append(labels)
+            parts.append(self._as_stored(self._decode(table, rng)))
+        return np.concatenate(codes), sp.vstack(parts, format="csr") if self.sparse_ else np.concatenate(parts)
 
     def _as_stored(self, values: Rows) -> Rows:
         """Values as float32, sparse if those of the fit were.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -12,7 +12,9 @@ import scipy.sparse as sp
 from scipy.special import ndtri
 
 from cellixir.data.expression.matrix import blocks
+from cellixir.estimator import under
 from cellixir.exceptions import GeneMismatch, examples
+from cellixir.synthesis.calibration import Calibration
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -47,6 +49,8 @@ class Representation:
         Lowest, median and highest library size; ones where there are no counts.
     bounds
         Lowest and highest value.
+    calibration
+        Map of drawn to real values of genes that are often at their lowest, if there are any.
     """
 
     genes: pd.Index
@@ -56,6 +60,7 @@ class Representation:
     sd: Floats
     library: tuple[float, float, float]
     bounds: tuple[float, float]
+    calibration: Calibration | None = None
 
     @classmethod
     def learn(cls, samples: ad.AnnData) -> Self:
@@ -96,6 +101,15 @@ class Representation:
             found[start : start + len(values)] = (values - self.mean) / self.sd
         return found
 
+    def unscaled(self, table: NDArray[Any]) -> Floats:
+        """The table before it was standardised."""
+        return np.asarray(np.asarray(table, dtype=np.float64) * self.sd + self.mean)
+
+    def calibrated(self, samples: ad.AnnData, drawn: NDArray[Any]) -> Self:
+        """The representation that maps values as they are drawn, a table, to those of these samples."""
+        real = np.concatenate([values for _, values in self._values(samples)])
+        return replace(self, calibration=Calibration.learn(real, self.unscaled(drawn)))
+
     def decode(self, table: NDArray[Any], rng: np.random.Generator) -> NDArray[np.float32]:
         """Values of all genes, shape ``(n_samples, n_genes)``.
 
@@ -103,7 +117,9 @@ class Representation:
         random, so that the mean is kept. Values that were never below zero are cut off at the lowest seen; a one of
         binary values is what lies above the quantile of a standard normal that is as rare.
         """
-        values = np.asarray(table, dtype=np.float64) * self.sd + self.mean
+        values = self.unscaled(table)
+        if self.calibration is not None:
+            values = self.calibration.apply(values)
         found = np.broadcast_to(self.constant, (len(values), len(self.genes))).copy()
         if self.scale == "counts":
             found[:, self.varies] = self._counts(values, rng)
@@ -118,7 +134,10 @@ class Representation:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All arrays."""
-        return {"constant": self.constant, "mean": self.mean, "sd": self.sd}
+        found: dict[str, NDArray[Any]] = {"constant": self.constant, "mean": self.mean, "sd": self.sd}
+        if self.calibration is None:
+            return found
+        return found | {f"calibration/{name}": array for name, array in self.calibration.arrays().items()}
 
     def facts(self) -> dict[str, Any]:
         """What JSON holds, but the genes, which the generator holds."""
@@ -130,7 +149,9 @@ class Representation:
         low, median, high = facts["library"]
         constant, mean, sd = (arrays[name] for name in ("constant", "mean", "sd"))
         bounds = facts["bounds"][0], facts["bounds"][1]
-        return cls(genes, facts["scale"], constant, mean, sd, (low, median, high), bounds)
+        parts = under("calibration", arrays)
+        calibration = Calibration.from_arrays(parts) if parts else None
+        return cls(genes, facts["scale"], constant, mean, sd, (low, median, high), bounds, calibration)
 
     # -- parts ---------------------------------------------------------------------------------------------------------
 

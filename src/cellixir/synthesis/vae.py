@@ -208,6 +208,10 @@ class ConditionalVAEGenerator(Generator):
         found[:, np.isnan(constant)] = table
         return found
 
+    def _calibrate(self, samples: ad.AnnData) -> None:
+        if self.scale_ != "counts":  # these are drawn as counts
+            super()._calibrate(samples)
+
     # -- bundle --------------------------------------------------------------------------------------------------------
 
     def _arrays(self) -> Arrays:
@@ -245,16 +249,15 @@ class VAEGenerator(ConditionalVAEGenerator):
         self.mixtures_ = Mixtures.learn(points, np.zeros_like(codes), 1, derived_seed(self.seed, 4))
         self.labels_ = Labels.learn(points, codes)
 
-    def _sample_labelled(
+    def _draw_labelled(
         self, n: int, rng: np.random.Generator, fixed: Mapping[str, str] | None
-    ) -> tuple[NDArray[np.int64], Rows]:
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         def draw(size: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
             points = self.mixtures_.draw(np.zeros(size, dtype=np.int64), rng)
             return points, self.labels_.draw(points, rng)
 
         points, codes = draw_until(n, draw, self.conditions_.matching(fixed), self.conditions_)
-        values = self._decode(self._values(points, torch.zeros(n, 0), rng), rng)
-        return codes, self._as_stored(values)
+        return codes, self._values(points, torch.zeros(n, 0), rng)
 
     def _arrays(self) -> Arrays:
         return super()._arrays() | {"labels/weight": self.labels_.weight, "labels/bias": self.labels_.bias}

@@ -170,7 +170,8 @@ def test_no_metric_is_left_out() -> None:
 
 
 def test_where_few_records_are_nearest_the_interval_says_so() -> None:
-    assert tuple(closest_record(X, HOLDOUT.values, points("disjoint").values, n=20).interval[1:]) == (0, 1)
+    found = closest_record(X, HOLDOUT.values, points("disjoint").values).interval
+    assert found.low < 0.4 < 0.6 < found.high
 
 
 # -- all synthetic samples in one point: closed forms ------------------------------------------------------------------

@@ -7,25 +7,27 @@ each other without having been copied.
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtri
 from scipy.stats import binom, hypergeom
 
 from cellixir.exceptions import InvalidValues
 from cellixir.metrics.generative.neighbours import as_pair, as_three, knn_distances, nearest_squared, within
-from cellixir.metrics.intervals import N_BOOTSTRAP, Interval, bootstrap_weights, interval_of_draws
-from cellixir.metrics.regression import group_sums
+from cellixir.metrics.intervals import Interval
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from cellixir.metrics.generative.tiles import Points, Rows
+    from cellixir.metrics.generative.tiles import Rows
 
     Floats = NDArray[np.float64]
 
-MIN_RECORDS = 5
+NEAR = 12  # records of a half that the nearest one is looked for among: one in 4,000 has none of them
+N_HALVES = 200
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
@@ -38,8 +40,9 @@ class DCR(NamedTuple):
         Share of synthetic samples that are closer to a training than to a holdout sample, of as many of both, ties
         half. .5 is best, 1 means copies.
     interval
-        Its bootstrap interval over the closest records: samples with the same record are drawn together. Of fewer
-        than ``MIN_RECORDS`` records nothing is known: 0 to 1.
+        From the spread over random halves of the records of both, which vary as much as other records would (Politis
+        and Romano, Ann Stat 22:2031, 1994). In many dimensions a few records are the nearest of most samples, whichever
+        table they happen to stand in: then it is wide.
     quantiles
         Of the distances to the closest of all, a row a quantile, columns ``train`` and ``holdout``.
     """
@@ -72,7 +75,7 @@ def closest_record(
     synthetic: ArrayLike,
     *,
     level: float = 0.95,
-    n: int = N_BOOTSTRAP,
+    n: int = N_HALVES,
     seed: int = 0,
 ) -> DCR:
     """Share of synthetic samples that are closer to the training than to the holdout samples, and the distances.
@@ -87,20 +90,20 @@ def closest_record(
         If the widths differ, a table is empty, or a value is not finite.
     """
     members, others, made = as_three(train, holdout, synthetic)
-    found = (nearest_squared(made, records) for records in (members, others))
-    (to_train, near), (to_holdout, far) = ((squared[:, 0], rows[:, 0]) for squared, rows in found)
-    if len(members) >= len(others):
-        closer = _drawn_closer(made, members, to_holdout, len(others))
-    else:
-        closer = 1 - _drawn_closer(made, others, to_train, len(members))
-    record = np.where(to_train < to_holdout, near, len(members) + far)
-    quantiles = {
-        "train": np.quantile(np.sqrt(to_train), QUANTILES),
-        "holdout": np.quantile(np.sqrt(to_holdout), QUANTILES),
-    }
-    share = float(closer.mean())
-    interval = Interval(share, *_share_interval(closer, record, level, n, seed))
-    return DCR(share, interval, pd.DataFrame(quantiles, index=pd.Index(QUANTILES, name="quantile")))
+    swapped = len(members) < len(others)
+    larger, smaller = (others, members) if swapped else (members, others)
+    share = len(smaller) / len(larger)
+    near = [nearest_squared(made, t, k=min(len(t), ceil(NEAR / q))) for t, q in ((larger, share), (smaller, 1.0))]
+    limit = near[1][0][:, 0]
+    closer = [within(made, larger, bound) for bound in (limit, np.nextafter(limit, np.inf))]
+    none = np.mean([hypergeom.pmf(0, len(larger), count, len(smaller)) for count in closer])
+    drawn = _shares_of_halves(near, (len(larger), len(smaller)), n, seed)
+    value = float(none if swapped else 1 - none)
+    reach = float(ndtri((1 + level) / 2) * drawn.std(ddof=1))
+    interval = Interval(value, max(value - reach, 0.0), min(value + reach, 1.0))
+    of_train, of_holdout = (np.sqrt(squared[:, 0]) for squared, _ in (near[::-1] if swapped else near))
+    quantiles = {"train": np.quantile(of_train, QUANTILES), "holdout": np.quantile(of_holdout, QUANTILES)}
+    return DCR(value, interval, pd.DataFrame(quantiles, index=pd.Index(QUANTILES, name="quantile")))
 
 
 def nndr(train: ArrayLike, synthetic: ArrayLike, *, level: float = 0.95) -> NNDR:
@@ -124,17 +127,21 @@ def nndr(train: ArrayLike, synthetic: ArrayLike, *, level: float = 0.95) -> NNDR
     return NNDR(median, float(np.quantile(ratios, 0.05)))
 
 
-def _drawn_closer(made: Points, records: Points, squared: Floats, size: int) -> Floats:
-    """Probability that one of ``size`` records drawn at random is closer than that, a tie counting half."""
-    closer = [within(made, records, bound) for bound in (squared, np.nextafter(squared, np.inf))]
-    none = [hypergeom.pmf(0, len(records), n, size) for n in closer]
-    return np.asarray(1 - (none[0] + none[1]) / 2)
+def _shares_of_halves(near: list[tuple[Floats, Rows]], sizes: tuple[int, int], n: int, seed: int) -> Floats:
+    """Share of synthetic samples closer to random halves of the larger than to random halves of the smaller table.
 
-
-def _share_interval(closer: Floats, record: Rows, level: float, n: int, seed: int) -> tuple[float, float]:
-    records, code = np.unique(record, return_inverse=True)
-    if len(records) < MIN_RECORDS:
-        return 0.0, 1.0
-    sums = group_sums(np.stack([closer, np.ones_like(closer)], axis=1), code, len(records))
-    drawn = np.concatenate([w @ sums for w in bootstrap_weights(len(records), n, seed)])
-    return interval_of_draws(0.0, drawn[:, 0] / drawn[:, 1], level)[1:]
+    ``near`` are squared distances to, and rows of, the nearest records of both, ``sizes`` their numbers. Each record of
+    a half of the larger table counts by the probability of being drawn.
+    """
+    rng = np.random.default_rng([seed, 1])
+    (far, of_larger), (limits, of_smaller) = near
+    places, drawn = np.arange(len(far)), np.empty(n)
+    missed = 1 - sizes[1] / sizes[0]
+    for i in range(n):
+        larger, smaller = (rng.random(size) < 0.5 for size in sizes)
+        kept = smaller[of_smaller]
+        kept[:, -1] = True
+        limit = limits[places, kept.argmax(axis=1)][:, None]
+        closer = (larger[of_larger] * (1 + np.sign(limit - far)) / 2).sum(axis=1)
+        drawn[i] = 1 - (missed**closer).mean()
+    return drawn
