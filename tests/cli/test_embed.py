@@ -122,7 +122,7 @@ def test_compare_prints_and_writes(files: Path) -> None:
         (("none.h5ad",), "none.h5ad cannot be read"),
         (("cells.h5ad", "--label-key", "celltype"), "no column 'celltype'.*'type', 'patient'"),
         (("cells.h5ad", "--likelihood", "poisson"), "not 'poisson'"),
-        (("cells.h5ad", "--latent", "0"), "latent must be from 1"),
+        (("cells.h5ad", "--latent", "0"), "latent must be 1 or more"),
         (("cells.h5ad", "--layer", "spliced"), "no layer 'spliced'"),
         (("cells.h5ad", "--gene-sets", "none.gmt"), "none.gmt"),
         (("cells.h5ad", "--label-key", "type", "--folds", "1"), "--folds 1"),

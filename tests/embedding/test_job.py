@@ -262,7 +262,7 @@ def test_planted_markers_are_found_and_means_are_right() -> None:
         ({"latent": 2.5}, "latent must be a whole number"),
         ({"latent": True}, "latent must be a whole number"),
         ({"learning_rate": "fast"}, "learning_rate must be a number"),
-        ({"learning_rate": 0.0}, "learning_rate must be from"),
+        ({"learning_rate": 0.0}, "learning_rate must be 1e-12 or more"),
     ],
 )
 def test_settings_that_cannot_work(settings: dict[str, object], words: str) -> None:

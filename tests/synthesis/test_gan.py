@@ -388,14 +388,14 @@ def test_rows_are_held_out_from_each_combination_in_proportion(n, expected):
 @pytest.mark.parametrize(
     ("kind", "given", "message"),
     [
-        (WGANGPGenerator, {"n_critic": 0}, "n_critic must be from 1 to inf, not 0"),
-        (WGANGPGenerator, {"n_components": 0}, "n_components must be from 1"),
+        (WGANGPGenerator, {"n_critic": 0}, "n_critic must be 1 or more, not 0"),
+        (WGANGPGenerator, {"n_components": 0}, "n_components must be 1 or more"),
         (WGANGPGenerator, {"average": 1.0}, "average must be from 0 to 0.99999, not 1"),
-        (WGANGPGenerator, {"penalty": -1.0}, "penalty must be from 0"),
+        (WGANGPGenerator, {"penalty": -1.0}, "penalty must be 0 or more"),
         (GANGenerator, {"dropout": 1.0}, "dropout must be from 0 to 0.99, not 1"),
-        (GANGenerator, {"batch_size": 1}, "batch_size must be from 2"),
-        (GANGenerator, {"learning_rate": 0.0}, "learning_rate must be from 1e-12"),
-        (GANGenerator, {"hidden": math.nan}, "hidden must be from 1"),
+        (GANGenerator, {"batch_size": 1}, "batch_size must be 2 or more"),
+        (GANGenerator, {"learning_rate": 0.0}, "learning_rate must be 1e-12 or more"),
+        (GANGenerator, {"hidden": math.nan}, "hidden must be 1 or more"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(kind, given, message):

@@ -159,10 +159,10 @@ def test_a_stopped_fit_goes_on_to_the_same_bits(count_data, tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"latent": 0}, "latent=0 is not possible; use 1 or more"),
-        ({"dropout": 1.0}, "dropout=1.0 is not possible; use 0 or more, up to 0.99"),
-        ({"max_epochs": 0}, "max_epochs=0"),
-        ({"batch_size": 1}, "batch_size=1 is not possible; use 2 or more"),
+        ({"latent": 0}, "latent must be 1 or more, not 0"),
+        ({"dropout": 1.0}, "dropout must be from 0 to 0.99, not 1.0"),
+        ({"max_epochs": 0}, "max_epochs must be 1 or more, not 0"),
+        ({"batch_size": 1}, "batch_size must be 2 or more, not 1"),
     ],
 )
 def test_sizes_that_cannot_be_are_refused(wrong, words):

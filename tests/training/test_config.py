@@ -71,7 +71,7 @@ def test_a_run_of_one_step_has_a_rate():
 @pytest.mark.parametrize("name", ["max_epochs", "batch_size", "learning_rate", "patience"])
 @pytest.mark.parametrize("value", [0, -1])
 def test_what_must_be_positive_is_refused_by_name(name, value):
-    with pytest.raises(ConfigurationError, match=f"{name} must be from .* to inf, not {value}"):
+    with pytest.raises(ConfigurationError, match=f"{name} must be .* or more, not {value}"):
         TrainingConfig(**{name: value})
 
 

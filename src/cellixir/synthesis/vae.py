@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,14 +13,13 @@ import scipy.sparse as sp
 import torch
 
 from cellixir.estimator import under
-from cellixir.exceptions import ConfigurationError
 from cellixir.nn.conditional_vae import ConditionalVAE, ConditionalVAEShape
 from cellixir.synthesis.generator import Generator
 from cellixir.synthesis.labels import Labels, draw_until
 from cellixir.synthesis.mixture import Mixtures
 from cellixir.synthesis.representation import written_out
 from cellixir.synthesis.vae_task import WIDE, GeneratorTask, Samples, start_at_linear
-from cellixir.training import Epoch, TrainingConfig, derived_seed, train
+from cellixir.training import Epoch, TrainingConfig, derived_seed, pick_device, require_within, train
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 TRAINING = TrainingConfig(learning_rate=2e-3, weight_decay=1e-6, patience=12, precision="full")
 #: Steps of a fit where the number of epochs is not given, and the bounds of that number.
 STEPS, EPOCHS = 3000, (30, 200)
+BOUNDS = {
+    **dict.fromkeys(("latent", "hidden", "max_epochs"), (1, inf)),
+    "dropout": (0, 0.99), "batch_size": (2, inf), "learning_rate": (1e-12, inf),
+}  # fmt: skip
 
 
 class ConditionalVAEGenerator(Generator):
@@ -54,6 +58,8 @@ class ConditionalVAEGenerator(Generator):
         kept.
     batch_size, learning_rate
         Of the training; a batch is a fifth of the samples at most.
+    device
+        Of the training; ``auto`` is the GPU when there is one.
 
     Examples
     --------
@@ -82,11 +88,14 @@ class ConditionalVAEGenerator(Generator):
         batch_size: int = 128,
         learning_rate: float = 2e-3,
         seed: int = 0,
+        device: str = "auto",
     ) -> None:
         super().__init__(condition=condition, seed=seed)
-        _check(latent, hidden, dropout, max_epochs, batch_size, learning_rate)
+        given = {"max_epochs": 1 if max_epochs is None else max_epochs, "latent": latent, "hidden": hidden}
+        require_within(given | {"dropout": dropout, "batch_size": batch_size, "learning_rate": learning_rate}, BOUNDS)
         self.latent, self.hidden, self.dropout = latent, hidden, dropout
         self.max_epochs, self.batch_size, self.learning_rate = max_epochs, batch_size, learning_rate
+        self.device = device
 
     # -- fit -----------------------------------------------------------------------------------------------------------
 
@@ -110,7 +119,7 @@ class ConditionalVAEGenerator(Generator):
         rows = np.random.default_rng(derived_seed(self.seed, 1)).permutation(len(codes))
         held = max(len(codes) // 10, 2)
         validation, train_rows = np.sort(rows[:held]), np.sort(rows[held:])
-        self.network_ = self._started(table, train_rows)
+        self.network_ = self._started(table, train_rows).to(pick_device(self.device))
         config = self._config(len(train_rows))
         history = train(
             GeneratorTask(self.network_, table, train_rows, validation),
@@ -120,6 +129,7 @@ class ConditionalVAEGenerator(Generator):
             signature=self._signature(codes),
             on_epoch=None if on_epoch is None else lambda epoch: on_epoch(epoch, config.max_epochs),
         )
+        self.network_.cpu()
         self.history_ = pd.DataFrame([asdict(epoch) for epoch in history])
         self._learn_latents(self._points(table), codes)
 
@@ -265,20 +275,3 @@ class VAEGenerator(ConditionalVAEGenerator):
     def _restore(self, arrays: Arrays, facts: dict[str, Any]) -> None:
         super()._restore(arrays, facts)
         self.labels_ = Labels(arrays["labels/weight"], arrays["labels/bias"])
-
-
-def _check(latent: int, hidden: int, dropout: float, epochs: int | None, batch_size: int, rate: float) -> None:
-    bounds = {
-        "latent": (latent, 1, np.inf),
-        "hidden": (hidden, 1, np.inf),
-        "dropout": (dropout, 0, 0.99),
-        "max_epochs": (1 if epochs is None else epochs, 1, np.inf),
-        "batch_size": (batch_size, 2, np.inf),
-        "learning_rate": (rate, 1e-12, np.inf),
-    }
-    for name, (value, low, high) in bounds.items():
-        if not low <= value <= high:
-            message = f"{name}={value} is not possible; use {low:g} or more" + (
-                f", up to {high:g}" if high < 1e9 else ""
-            )
-            raise ConfigurationError(message)

@@ -110,8 +110,8 @@ class GeneratorTask(Task):
 
     def _losses(self, rows: NDArray[np.int64]) -> Tensor:
         network, samples = self.network, self.samples
-        given = samples.given(rows, network)
-        x = torch.from_numpy(samples.table[rows])
+        device = network.log_scale.device
+        given, x = samples.given(rows, network).to(device), torch.from_numpy(samples.table[rows]).to(device)
         posterior = network.encode(x, given)
         z = posterior.draw()
         out = network.decode(z, given)
@@ -122,7 +122,7 @@ class GeneratorTask(Task):
         if self.samples.counts is None:
             return gaussian(out, scale, x)
         values = self.samples.counts[rows]
-        seen = torch.from_numpy(written_out(values))
+        seen = torch.from_numpy(written_out(values)).to(scale.device)
         row, gene = seen.nonzero(as_tuple=True)
         log_library = seen.sum(dim=1).clamp_min(1).log()
         return negative_binomial(out, log_library, scale, Counts(row, gene, seen[row, gene]))

@@ -18,7 +18,8 @@ def require_within(given: Mapping[str, Any], bounds: Mapping[str, tuple[float, f
     """Refuse settings whose number is out of its bounds."""
     for name, (low, high) in bounds.items():
         if not low <= given[name] <= high:
-            message = f"{name} must be from {low} to {high}, not {given[name]}"
+            bounds_said = f"from {low:g} to {high:g}" if math.isfinite(high) else f"{low:g} or more"
+            message = f"{name} must be {bounds_said}, not {given[name]}"
             raise ConfigurationError(message)
 
 
