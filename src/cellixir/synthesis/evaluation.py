@@ -18,6 +18,7 @@ from cellixir.synthesis import scores
 from cellixir.synthesis.catalogue import CATALOGUE
 from cellixir.synthesis.scores import Scores, known, with_intervals
 from cellixir.synthesis.truth import checked_truth, contrasts, fold_changes, planted_in, recovered
+from cellixir.synthesis.unseen import require_unseen
 from cellixir.synthesis.verdicts import CRITERIA, Verdict, row_verdict, verdict
 from cellixir.synthesis.yardstick import Side, Yardstick, names_of
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 Run = Callable[..., Scores]
 COLUMNS = ["metric", "family", "value", "low", "high", "ceiling", "floor", "best", "verdict"]
 LEAST = 20
+SYNTHETIC = "synthetic data"
 MAX_SAMPLES = 2_000
 MAP_SAMPLES = 1_000
 #: Random halvings of the held-out samples that the ceilings of privacy are means of: as many as there are in that many
@@ -137,6 +139,8 @@ def evaluate(
         If a column is not there.
     DataError
         If one of the three has fewer than 20 samples.
+    Leakage
+        If held-out samples stand among the training or the synthetic ones.
     """
     judge = Judge(
         train, holdout, group_key=group_key, batch_key=batch_key, label_key=label_key, truth=truth, seed=seed,
@@ -187,7 +191,8 @@ class Judge:
     def judge(self, synthetic: ad.AnnData, *, maps: bool = True) -> Evaluation:
         """The evaluation of synthetic data."""
         _require_enough(synthetic=synthetic)
-        made = self.yard.side(synthetic, "synthetic data")
+        made = self.yard.side(synthetic, SYNTHETIC)
+        require_unseen(self.yard.train, self.holdout, made)
         n = min(len(self.yard.train), len(self.holdout), len(made), self.max_samples)
         draw = self._drawn(n)
         some = self._some(made, n, 4)

@@ -10,16 +10,13 @@ from cellixir.exceptions import Leakage
 from cellixir.synthesis.scores import copies
 
 if TYPE_CHECKING:
-    import anndata as ad
-
-    from cellixir.synthesis.evaluation import Judge
     from cellixir.synthesis.yardstick import Side
 
 #: Share of samples that may be equal by chance, beyond what is so among the training samples: nearly empty cells are.
 CHANCE = 0.01
 
 
-def require_unseen(judge: Judge, synthetic: ad.AnnData) -> None:
+def require_unseen(train: Side, holdout: Side, made: Side) -> None:
     """Refuse held-out samples that stand, value for value, in the training or in the synthetic data.
 
     Raises
@@ -27,17 +24,15 @@ def require_unseen(judge: Judge, synthetic: ad.AnnData) -> None:
     Leakage
         If there are more than equal values among the training samples explain.
     """
-    train, holdout = judge.yard.train, judge.holdout
-    made = judge.yard.side(synthetic, "synthetic data")
     even = np.arange(len(train)) % 2 == 0
     usual = CHANCE + 2 * copies(train.take(even), train.take(~even))
     _refuse(
         holdout, train, usual, "held-out samples are training samples",
-        "a generator knows these, and privacy cannot be judged; give --holdout samples that are not in --real",
+        "a generator knows these, and privacy cannot be judged; hold out samples that it was not fitted on",
     )  # fmt: skip
     _refuse(
         made, holdout, usual, "synthetic samples are held-out samples",
-        "they are real, or the generator was fitted on them; give --holdout samples that it never saw",
+        "they are real, or the generator was fitted on them; hold out samples that it never saw",
     )  # fmt: skip
 
 

@@ -45,14 +45,13 @@ def evaluate(
     """Read, judge, write, and print verdicts and numbers."""
     _check(real, holdout, synthetic, out)
 
-    from cellixir.synthesis.evaluation import Judge
+    from cellixir.synthesis.evaluation import evaluate as evaluated
     from cellixir.synthesis.report import write_evaluation
-    from cellixir.synthesis.unseen import require_unseen
 
-    train, outside, made = cells_of(real, layer), cells_of(holdout, layer), cells_of(synthetic)
-    judge = Judge(train, outside, group_key=group_key, batch_key=batch_key, label_key=label_key, seed=seed)
-    require_unseen(judge, made)
-    found = judge.judge(made, maps=not no_maps)
+    found = evaluated(
+        cells_of(real, layer), cells_of(holdout, layer), cells_of(synthetic),
+        group_key=group_key, batch_key=batch_key, label_key=label_key, seed=seed, maps=not no_maps,
+    )  # fmt: skip
     page = write_evaluation(out, found, name=f"Synthetic data: {synthetic.stem}")
     for note in found.notes:
         say(note)
