@@ -1,7 +1,9 @@
-"""Every generator on ten simulated bulk data sets and on mouse cells; on 200 genes beside CTGAN and TVAE too.
+r"""Every generator on ten simulated bulk data sets and on mouse cells; on 200 genes beside CTGAN and TVAE too.
 
     python benchmarks/synthesis.py --data DIR --out runs/synthesis
     python benchmarks/synthesis.py --data DIR --out runs/synthesis --only small --peer ctgan/bin/python
+    python benchmarks/synthesis.py --data DIR --out runs/synthesis --only small --datasets mouse --peer-epochs 100 \
+        --peer ctgan/bin/python
 
 Parts: `bulk` (seeds 0 to 9 of `simulate_bulk`, 10,000 genes x 400 samples, 300 to learn from, 100 held out, batch and
 group as conditions, the planted truth), `mouse` (mouse_10x_counts_10000x1000.h5ad in DIR without its empty cell, 9,000
@@ -63,10 +65,11 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=list(GENERATORS), choices=GENERATORS)
     parser.add_argument("--datasets", nargs="+", default=DATASETS, choices=DATASETS)
     parser.add_argument("--peer", help="Python of an environment that has the package ctgan.")
+    parser.add_argument("--peer-epochs", type=int, default=300, help="Of CTGAN and TVAE.")
     parser.add_argument("--peer-batch", nargs="+", type=int, default=[500])
     parser.add_argument("--genes", type=int, default=10_000, help="Fewer, to try.")
     parser.add_argument("--samples", type=int, default=400, help="Fewer, to try.")
-    parser.add_argument("--epochs", type=int, help="Fewer, to try; also of the peers.")
+    parser.add_argument("--epochs", type=int, help="Fewer, to try.")
     options = parser.parse_args()
     if "mouse" in options.datasets and options.data is None and set(options.only) != {"bulk"}:
         parser.error("the mouse cells need --data; leave mouse out of --datasets, or give it")
@@ -186,7 +189,7 @@ def peers(options: argparse.Namespace, condition: tuple[str, ...]) -> dict[str, 
     """Both, with each size of batches."""
 
     def maker(name: str, kind: str, batch: int) -> Callable[[int], Peer]:
-        settings = {"batch_size": batch, "epochs": options.epochs or 300}
+        settings = {"batch_size": batch, "epochs": options.peer_epochs}
         return lambda seed: Peer(name, options.peer, condition, settings | {"seed": seed, "kind": kind})
 
     names = {
