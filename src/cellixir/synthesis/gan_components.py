@@ -42,7 +42,7 @@ class Components:
         """Components of ``table`` (n, width): ``k`` of them, or as many as stand above noise (`above_noise`)."""
         mean = table.mean(axis=0, dtype=np.float64)
         centred = np.asarray(table - mean, dtype=np.float32)
-        variance, axes = _principal_axes(centred)
+        variance, axes = principal_axes(centred)
         k = min(k or int(np.clip(above_noise(variance, *table.shape), LEAST, MOST)), len(variance))
         left = np.maximum(np.square(centred).mean(axis=0) - variance[:k] @ np.square(axes[:k]), 0)
         found = (mean, axes[:k], np.sqrt(variance[:k]), np.sqrt(left))
@@ -78,7 +78,7 @@ def above_noise(variance: NDArray[np.float64], n: int, width: int) -> int:
     return int((singular > factor * np.median(singular)).sum())
 
 
-def _principal_axes(centred: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def principal_axes(centred: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Variance along each principal axis above numerical zero, largest first, and the axes in rows."""
     n, width = centred.shape
     wide = width > n

@@ -18,7 +18,7 @@ from cellixir.synthesis.generator import Generator
 from cellixir.synthesis.labels import Labels, draw_until
 from cellixir.synthesis.mixture import Mixtures
 from cellixir.synthesis.representation import written_out
-from cellixir.synthesis.vae_task import WIDE, GeneratorTask, Samples, start_at_linear
+from cellixir.synthesis.vae_task import WIDE, GeneratorTask, Samples, enough_latents, start_at_linear
 from cellixir.training import Epoch, TrainingConfig, derived_seed, pick_device, require_within, train
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 TRAINING = TrainingConfig(learning_rate=2e-3, weight_decay=1e-6, patience=12, precision="full")
 #: Steps of a fit where the number of epochs is not given, and the bounds of that number.
 STEPS, EPOCHS = 3000, (30, 200)
+MOST_LATENTS = 16
 BOUNDS = {
     **dict.fromkeys(("latent", "hidden", "max_epochs"), (1, inf)),
     "dropout": (0, 0.99), "batch_size": (2, inf), "learning_rate": (1e-12, inf),
@@ -52,7 +53,7 @@ class ConditionalVAEGenerator(Generator):
     condition, seed
         See `cellixir.synthesis.generator.Generator`.
     latent, hidden, dropout
-        Sizes of the network.
+        Sizes of the network. By default twice as many latents as principal components stand above noise, 2 to 16.
     max_epochs
         Default: about 3,000 steps, from 30 to 200 epochs; the epoch with the best loss on a tenth of the samples is
         kept.
@@ -81,7 +82,7 @@ class ConditionalVAEGenerator(Generator):
         self,
         *,
         condition: Sequence[str] = (),
-        latent: int = 16,
+        latent: int | None = None,
         hidden: int = 128,
         dropout: float = 0.1,
         max_epochs: int | None = None,
@@ -91,8 +92,10 @@ class ConditionalVAEGenerator(Generator):
         device: str = "auto",
     ) -> None:
         super().__init__(condition=condition, seed=seed)
-        given = {"max_epochs": 1 if max_epochs is None else max_epochs, "latent": latent, "hidden": hidden}
-        require_within(given | {"dropout": dropout, "batch_size": batch_size, "learning_rate": learning_rate}, BOUNDS)
+        given = {"max_epochs": max_epochs, "latent": latent, "hidden": hidden, "dropout": dropout}
+        given |= {"batch_size": batch_size, "learning_rate": learning_rate}
+        given = {name: value for name, value in given.items() if value is not None}
+        require_within(given, {name: BOUNDS[name] for name in given})
         self.latent, self.hidden, self.dropout = latent, hidden, dropout
         self.max_epochs, self.batch_size, self.learning_rate = max_epochs, batch_size, learning_rate
         self.device = device
@@ -141,10 +144,11 @@ class ConditionalVAEGenerator(Generator):
         assert self.representation_ is not None
         width = samples.table.shape[1]
         n_genes = width - (samples.counts is not None)
+        latent = self.latent or enough_latents(samples, rows, told=self.told, most=MOST_LATENTS)
         shape = ConditionalVAEShape(
             width,
             n_genes,
-            latent=min(self.latent, n_genes, len(rows) - 1),
+            latent=min(latent, n_genes, len(rows) - 1),
             hidden=self.hidden,
             dropout=self.dropout,
             n_given=samples.one_hot.shape[1] if self.told else 0,

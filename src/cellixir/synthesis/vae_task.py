@@ -11,6 +11,7 @@ import torch
 
 from cellixir.nn.likelihoods import Counts, gaussian, kl_to_standard, negative_binomial
 from cellixir.nn.vae import LOG_VARIANCE
+from cellixir.synthesis.gan_components import above_noise, principal_axes
 from cellixir.synthesis.representation import written_out
 from cellixir.training.linear import LinearStart
 from cellixir.training.loop import Task, make_optimiser
@@ -126,6 +127,22 @@ class GeneratorTask(Task):
         row, gene = seen.nonzero(as_tuple=True)
         log_library = seen.sum(dim=1).clamp_min(1).log()
         return negative_binomial(out, log_library, scale, Counts(row, gene, seen[row, gene]))
+
+
+def enough_latents(samples: Samples, rows: NDArray[np.int64], *, told: bool, most: int) -> int:
+    """Twice as many latents as components stand above noise (what bends needs more than a line), 2 to ``most``.
+
+    More would learn single samples: on 270 samples of 10,000 genes, 16 where none is above noise lose held-out
+    likelihood and give members away.
+    """
+    n_genes = samples.table.shape[1] - (samples.counts is not None)
+    rows = _some(rows, STARTING // samples.table.shape[1], 0)
+    table = samples.table[rows].astype(np.float64)
+    one_hot = samples.one_hot[rows] if told else samples.one_hot[rows][:, :0]
+    mean, effect = additive_effects(table, one_hot)
+    beyond = (table - mean - one_hot @ effect)[:, :n_genes].astype(np.float32)
+    found = above_noise(principal_axes(beyond)[0], *beyond.shape)
+    return int(np.clip(2 * found, min(2, most), most))
 
 
 def start_at_linear(
