@@ -11,7 +11,7 @@ from cellixir.exceptions import ConfigurationError
 from cellixir.nn.conditional_vae import SEEN, ConditionalVAE, ConditionalVAEShape
 from cellixir.synthesis.generator import Generator
 from cellixir.synthesis.vae import ConditionalVAEGenerator, VAEGenerator
-from cellixir.synthesis.vae_task import Samples, additive_effects, start_at_linear
+from cellixir.synthesis.vae_task import Samples, additive_effects, enough_latents, start_at_linear
 from cellixir.synthesis.wgan import WGANGPGenerator
 from cellixir.training import Epoch
 
@@ -171,6 +171,23 @@ def test_sizes_that_cannot_be_are_refused(wrong, words):
 
 
 # -- where it starts ---------------------------------------------------------------------------------------------------
+
+
+def test_as_many_latents_as_the_data_show():
+    rng = np.random.default_rng(0)
+    label = np.eye(2, dtype=np.float32)[np.arange(200) % 2]
+    signs = rng.choice([-1.0, 1.0], size=(4, 500))  # as much of each gene is noise
+    factors = rng.normal(size=(200, 3)) @ signs[:3] + 2 * np.outer(label[:, 0], signs[3])
+
+    def latents(table: np.ndarray, told: bool, most: int = 16) -> int:
+        standard = ((table - table.mean(axis=0)) / table.std(axis=0)).astype(np.float32)
+        return enough_latents(Samples(standard, None, label), np.arange(200), told=told, most=most)
+
+    noise = rng.normal(size=(200, 500))
+    assert latents(noise, told=False) == 2
+    assert latents(factors + noise, told=False) == 2 * 4
+    assert latents(factors + noise, told=True) == 2 * 3  # what the conditions explain needs none
+    assert latents(factors + noise, told=False, most=5) == 5
 
 
 def test_effects_of_crossed_conditions_add_up():
