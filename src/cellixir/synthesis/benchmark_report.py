@@ -116,13 +116,13 @@ def _bars(report: Report, summary: pd.DataFrame, models: Sequence[str]) -> None:
 
 
 def _family(summary: pd.DataFrame, results: pd.DataFrame, family: str, models: Sequence[str]) -> pd.DataFrame:
-    """A row a metric, a column a generator, then both controls."""
+    """A row a metric; both controls, which are seen without scrolling, then a column a generator."""
     names = set(results.loc[results["family"] == family, "metric"])
     found = {(row["model"], row["metric"]): row for row in summary.to_dict("records")}
     rows = []
     for metric in (m for m in (*CATALOGUE, *COSTS) if m in names):
         row: dict[str, Any] = {"Metric": heading(metric)}
-        for model in (*models, *(CONTROLS if family != "cost" else ())):
+        for model in (*(CONTROLS if family != "cost" else ()), *models):
             seen = found.get((model, metric))
             row[WORDS.get(model, model)] = None if seen is None else _estimate(metric, seen)
         rows.append(row)

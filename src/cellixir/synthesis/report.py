@@ -317,7 +317,7 @@ def _compared(report: Report, results: Mapping[str, Evaluation]) -> None:
 
 
 def _family(results: Mapping[str, Evaluation], family: str) -> pd.DataFrame:
-    """A row a metric, a column a generator, then ceiling and floor, which are means over the generators."""
+    """A row a metric; ceiling and floor, which are means over the generators, then a column a generator."""
     rows = []
     for metric, about in CATALOGUE.items():
         rows_of = {name: e.table[e.table["metric"] == metric] for name, e in results.items()}
@@ -325,10 +325,10 @@ def _family(results: Mapping[str, Evaluation], family: str) -> pd.DataFrame:
         if about.family != family or not found:
             continue
         row: dict[str, Any] = {"Metric": heading(metric)}
-        row |= {name: Estimate(*found[name][["value", "low", "high"]]) if name in found else None for name in results}
         for end, word in (("ceiling", "Real"), ("floor", "Shuffled")):
             known = [float(r[end]) for r in found.values() if np.isfinite(r[end])]
             row[word] = float(np.mean(known)) if known else math.nan
+        row |= {name: Estimate(*found[name][["value", "low", "high"]]) if name in found else None for name in results}
         rows.append(row)
     return pd.DataFrame(rows)
 
