@@ -140,7 +140,8 @@ def enough_latents(samples: Samples, rows: NDArray[np.int64], *, told: bool, mos
     table = samples.table[rows].astype(np.float64)
     one_hot = samples.one_hot[rows] if told else samples.one_hot[rows][:, :0]
     mean, effect = additive_effects(table, one_hot)
-    beyond = (table - mean - one_hot @ effect)[:, :n_genes].astype(np.float32)
+    beyond = (table - mean - one_hot @ effect)[:, :n_genes]
+    beyond = (beyond / np.maximum(beyond.std(axis=0), 1e-6)).astype(np.float32)  # noise is told by being alike
     found = above_noise(principal_axes(beyond)[0], *beyond.shape)
     return int(np.clip(2 * found, min(2, most), most))
 
