@@ -11,6 +11,7 @@ from scipy.stats import ks_2samp, spearmanr
 
 from cellixir.synthesis import load_generator, make_generator
 from cellixir.synthesis.calibration import Calibration
+from cellixir.synthesis.gaussian import GaussianGenerator
 
 
 def spiked(n: int, share: float, seed: int) -> np.ndarray:
@@ -50,6 +51,12 @@ def test_marginals_come_out_and_order_stays():
 def test_there_is_nothing_to_map_without_a_spike_or_samples():
     assert Calibration.learn(np.random.default_rng(0).normal(size=(500, 4)), np.zeros((500, 4))) is None
     assert Calibration.learn(np.zeros((7, 2)), np.zeros((7, 2))) is None
+
+
+def test_nothing_is_drawn_where_there_is_nothing_to_map(monkeypatch):
+    real = ad.AnnData(np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32), uns={"scale": "zscore"})
+    monkeypatch.setattr(GaussianGenerator, "_draw", lambda *_: pytest.fail("drew"))
+    GaussianGenerator().fit(real)
 
 
 def log_values(n: int, seed: int) -> ad.AnnData:

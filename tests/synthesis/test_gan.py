@@ -209,6 +209,12 @@ def test_a_combination_that_hardly_comes_is_a_clear_error(count_data, monkeypatc
         model.sample(3, condition={"group": "young", "batch": "b1"})
 
 
+def test_a_generator_without_a_known_combination_is_fitted_and_says_so(count_data, monkeypatch):
+    monkeypatch.setattr(GANGenerator, "_codes_of", lambda self, labels: np.full(len(labels), -1))
+    model = tiny(GANGenerator, condition=["group", "batch"], max_epochs=1).fit(small(count_data))
+    assert any("not mapped to those that were seen: " in note and " 0 of " in note for note in model.notes_)
+
+
 def test_labels_are_read_and_what_was_never_seen_is_none(count_data):
     given = small(count_data)
     given = given[~((given.obs["group"] == "old") & (given.obs["batch"] == "b2"))].copy()

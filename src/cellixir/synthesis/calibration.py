@@ -48,8 +48,7 @@ class Calibration:
 
         None where no gene has a spike or there are too few samples.
         """
-        low = real.min(axis=0)
-        columns = np.flatnonzero((real == low).mean(axis=0) >= SPIKE)
+        columns, low = spiked(real), real.min(axis=0)
         n = min(MOST, len(real) // BEHIND)
         if not len(columns) or n < 2:
             return None
@@ -77,3 +76,8 @@ class Calibration:
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Rebuild what `arrays` said."""
         return cls(*(arrays[name] for name in ("columns", "drawn", "real", "least")))
+
+
+def spiked(real: Floats) -> NDArray[np.int64]:
+    """Columns that are often at their lowest value."""
+    return np.flatnonzero((real == real.min(axis=0)).mean(axis=0) >= SPIKE)

@@ -207,7 +207,10 @@ class Generator(Estimator):
         rng = np.random.default_rng([self.seed, 1])
         n = max(min(CALIBRATED, PART_VALUES // len(self.genes_)), 1)
         some = samples if samples.n_obs <= n else samples[np.sort(rng.choice(samples.n_obs, n, replace=False))]
-        self.representation_ = seen.calibrated(some, self._draw_labelled(n, rng, None)[1])
+        try:
+            self.representation_ = seen.calibrated(some, lambda: self._draw_labelled(n, rng, None)[1])
+        except ConfigurationError as error:  # a collapsed GAN draws no combination that was seen: that is for `sample`
+            self.notes_.append(f"values are as they were drawn, not mapped to those that were seen: {error}")
 
     # -- parts ---------------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,7 +14,7 @@ from scipy.special import ndtri
 from cellixir.data.expression.matrix import blocks
 from cellixir.estimator import under
 from cellixir.exceptions import GeneMismatch, examples
-from cellixir.synthesis.calibration import Calibration
+from cellixir.synthesis.calibration import Calibration, spiked
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -105,10 +105,15 @@ class Representation:
         """The table before it was standardised."""
         return np.asarray(np.asarray(table, dtype=np.float64) * self.sd + self.mean)
 
-    def calibrated(self, samples: ad.AnnData, drawn: NDArray[Any]) -> Self:
-        """The representation that maps values as they are drawn, a table, to those of these samples."""
+    def calibrated(self, samples: ad.AnnData, draw: Callable[[], NDArray[Any]]) -> Self:
+        """The representation that maps values as they are drawn to those of these samples.
+
+        ``draw`` gives a table; it is called only if there is something to map.
+        """
         real = np.concatenate([values for _, values in self._values(samples)])
-        return replace(self, calibration=Calibration.learn(real, self.unscaled(drawn)))
+        if not len(spiked(real)):
+            return self
+        return replace(self, calibration=Calibration.learn(real, self.unscaled(draw())))
 
     def decode(self, table: NDArray[Any], rng: np.random.Generator) -> NDArray[np.float32]:
         """Values of all genes, shape ``(n_samples, n_genes)``.
