@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,19 @@ def data_dir() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("set CELLIXIR_DATA_DIR to the folder with the published files")
     return Path(folder)
+
+
+@pytest.fixture(scope="module")
+def small_numbers() -> Iterator[None]:
+    """Few halves and trees in evaluations of synthetic data, for tests that are not about how wide intervals are."""
+    from cellixir.synthesis import scores
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scores, "HALVES", 3)
+        patch.setattr(scores, "c2st_interval", partial(scores.c2st_interval, n_trees=5, n=10))
+        patch.setattr(scores, "membership_interval", partial(scores.membership_interval, n=10))
+        patch.setattr(scores, "reference_attack", partial(scores.reference_attack, n=10))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import anndata as ad
@@ -19,22 +17,12 @@ from typer.testing import CliRunner
 from cellixir.cli.app import app
 from cellixir.data.simulate import simulate_bulk
 from cellixir.exceptions import CellixirError
-from cellixir.metrics.generative.two_sample import c2st_interval
-from cellixir.synthesis import load_generator, scores
+from cellixir.synthesis import load_generator
 from cellixir.training import Bars
 
+pytestmark = pytest.mark.usefixtures("small_numbers")
 KEYS = ("--group-key", "group", "--batch-key", "batch")
 BUNDLE = {"weights.safetensors", "model.json", "card.md"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def small_numbers() -> Iterator[None]:
-    """Few halves and trees: these tests are not about how wide intervals are."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scores, "HALVES", 3)
-        patch.setattr(scores, "c2st_interval", partial(c2st_interval, n_trees=5, n=10))
-        patch.setattr(scores, "membership_interval", partial(scores.membership_interval, n=10))
-        yield
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,6 @@ from scipy import stats
 
 from cellixir.data.simulate import simulate_bulk
 from cellixir.exceptions import ConfigurationError, DataError, UnknownIds
-from cellixir.metrics.generative.two_sample import c2st_interval
-from cellixir.synthesis import scores
 from cellixir.synthesis.benchmark import Benchmark, held_out, run_benchmark
 from cellixir.synthesis.benchmark_summary import (
     REAL,
@@ -30,18 +27,9 @@ from cellixir.synthesis.benchmark_summary import (
     t_interval,
 )
 
+pytestmark = pytest.mark.usefixtures("small_numbers")
 KEYS = {"group_key": "group", "batch_key": "batch"}
 ONE = {"models": ["gaussian"], **KEYS}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def small_numbers() -> Iterator[None]:
-    """Few halves and trees: these tests are not about how wide intervals are."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scores, "HALVES", 3)
-        patch.setattr(scores, "c2st_interval", partial(c2st_interval, n_trees=5, n=10))
-        patch.setattr(scores, "membership_interval", partial(scores.membership_interval, n=10))
-        yield
 
 
 def bulk(seed: int = 0) -> ad.AnnData:

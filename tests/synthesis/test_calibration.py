@@ -25,7 +25,7 @@ def spiked(n: int, share: float, seed: int) -> np.ndarray:
 def test_a_gene_by_hand():
     real = np.array([0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 4, 4], dtype=float)[:, None]
     drawn = np.arange(12, dtype=float)[:, None]
-    found = Calibration.learn(real, drawn)
+    found = Calibration.learn(real, lambda: drawn)
     # three quantiles at 1/6, 1/2 and 5/6 of eleven steps: 11/6, 5.5 and 55/6 come to 0, 0 and 7/3
     assert found.drawn[:, 0] == pytest.approx([11 / 6, 5.5, 55 / 6], abs=1e-4)
     assert found.real[:, 0] == pytest.approx([0, 0, 7 / 3], abs=1e-6)
@@ -36,7 +36,7 @@ def test_a_gene_by_hand():
 
 def test_marginals_come_out_and_order_stays():
     real, drawn = spiked(3_000, 0.7, 0), np.random.default_rng(1).normal(3, 2, size=(3_000, 3))
-    found = Calibration.learn(real, drawn)
+    found = Calibration.learn(real, lambda: drawn)
     assert found.columns.tolist() == [0, 1]
     new = np.random.default_rng(2).normal(3, 2, size=(2_000, 3))
     mapped = found.apply(new.copy())
@@ -49,8 +49,8 @@ def test_marginals_come_out_and_order_stays():
 
 
 def test_there_is_nothing_to_map_without_a_spike_or_samples():
-    assert Calibration.learn(np.random.default_rng(0).normal(size=(500, 4)), np.zeros((500, 4))) is None
-    assert Calibration.learn(np.zeros((7, 2)), np.zeros((7, 2))) is None
+    assert Calibration.learn(np.random.default_rng(0).normal(size=(500, 4)), lambda: np.zeros((500, 4))) is None
+    assert Calibration.learn(np.zeros((7, 2)), lambda: np.zeros((7, 2))) is None
 
 
 def test_nothing_is_drawn_where_there_is_nothing_to_map(monkeypatch):

@@ -6,7 +6,7 @@ by gene, to the quantiles of the real ones: a map that keeps the order of sample
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -43,17 +43,18 @@ class Calibration:
     least: NDArray[np.float32]
 
     @classmethod
-    def learn(cls, real: Floats, drawn: Floats) -> Self | None:
-        """Map of ``drawn`` values to ``real`` ones, shapes ``(n, n_genes)`` and ``(m, n_genes)``.
+    def learn(cls, real: Floats, draw: Callable[[], Floats]) -> Self | None:
+        """Map of drawn values to ``real`` ones, shapes ``(m, n_genes)`` and ``(n, n_genes)``.
 
-        None where no gene has a spike or there are too few samples.
+        None, and ``draw`` is not called, where no gene has a spike or there are too few samples.
         """
-        columns, low = spiked(real), real.min(axis=0)
+        low = real.min(axis=0)
+        columns = np.flatnonzero((real == low).mean(axis=0) >= SPIKE)
         n = min(MOST, len(real) // BEHIND)
         if not len(columns) or n < 2:
             return None
         levels = (np.arange(n) + 0.5) / n
-        found = [np.quantile(table[:, columns], levels, axis=0) for table in (drawn, real)]
+        found = [np.quantile(table[:, columns], levels, axis=0) for table in (draw(), real)]
         rising = found[0] + 1e-6 * np.arange(n)[:, None] * (np.ptp(found[0], axis=0) + 1e-6)
         above = np.where(real > low, real, np.inf).min(axis=0)[columns]
         return cls(columns, *(np.asarray(array, dtype=np.float32) for array in (rising, found[1], above)))
@@ -76,8 +77,3 @@ class Calibration:
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Rebuild what `arrays` said."""
         return cls(*(arrays[name] for name in ("columns", "drawn", "real", "least")))
-
-
-def spiked(real: Floats) -> NDArray[np.int64]:
-    """Columns that are often at their lowest value."""
-    return np.flatnonzero((real == real.min(axis=0)).mean(axis=0) >= SPIKE)

@@ -14,7 +14,7 @@ from scipy.special import ndtri
 from cellixir.data.expression.matrix import blocks
 from cellixir.estimator import under
 from cellixir.exceptions import GeneMismatch, examples
-from cellixir.synthesis.calibration import Calibration, spiked
+from cellixir.synthesis.calibration import Calibration
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -111,9 +111,7 @@ class Representation:
         ``draw`` gives a table; it is called only if there is something to map.
         """
         real = np.concatenate([values for _, values in self._values(samples)])
-        if not len(spiked(real)):
-            return self
-        return replace(self, calibration=Calibration.learn(real, self.unscaled(draw())))
+        return replace(self, calibration=Calibration.learn(real, lambda: self.unscaled(draw())))
 
     def decode(self, table: NDArray[Any], rng: np.random.Generator) -> NDArray[np.float32]:
         """Values of all genes, shape ``(n_samples, n_genes)``.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -51,6 +51,10 @@ class Samples:
     table: NDArray[np.float32]
     counts: NDArray[np.float32] | sp.csr_matrix | None
     one_hot: NDArray[np.float32]
+
+    def wide(self, rows: NDArray[np.int64], n_given: int) -> tuple[Floats, NDArray[np.float32]]:
+        """Table in double precision and the first columns of the conditions."""
+        return self.table[rows].astype(np.float64), self.one_hot[rows][:, :n_given]
 
     def given(self, rows: NDArray[np.int64], network: ConditionalVAE) -> Tensor:
         """Condition that the network is given, ``(n, n_given)``."""
@@ -137,10 +141,8 @@ def enough_latents(samples: Samples, rows: NDArray[np.int64], *, told: bool, mos
     """
     n_genes = samples.table.shape[1] - (samples.counts is not None)
     rows = _some(rows, STARTING // samples.table.shape[1], 0)
-    table = samples.table[rows].astype(np.float64)
-    one_hot = samples.one_hot[rows] if told else samples.one_hot[rows][:, :0]
-    mean, effect = additive_effects(table, one_hot)
-    beyond = (table - mean - one_hot @ effect)[:, :n_genes]
+    table, one_hot = samples.wide(rows, samples.one_hot.shape[1] if told else 0)
+    beyond = additive_effects(table, one_hot).beyond(table, one_hot)[:, :n_genes]
     beyond = (beyond / np.maximum(beyond.std(axis=0), 1e-6)).astype(np.float32)  # noise is told by being alike
     found = above_noise(principal_axes(beyond)[0], *beyond.shape)
     return int(np.clip(2 * found, min(2, most), most))
@@ -163,19 +165,13 @@ def start_at_linear(
     n_genes, latent = shape.n_genes, shape.latent
     rest = np.setdiff1d(np.arange(len(samples.table)), rows)
     rows, rest = (_some(part, STARTING // samples.table.shape[1], seed) for part in (rows, rest))
-    table, one_hot = samples.table[rows].astype(np.float64), samples.one_hot[rows][:, : shape.n_given]
-    mean, effect = additive_effects(table, one_hot)
-
-    def beyond(table: Floats, one_hot: NDArray[np.float32]) -> Floats:
-        found: Floats = (table - mean - one_hot @ effect)[:, :n_genes] * spread
-        return found
-
-    residual = beyond(table, one_hot)
+    table, one_hot = samples.wide(rows, shape.n_given)
+    additive = additive_effects(table, one_hot)
+    mean, effect = additive
+    residual = additive.beyond(table, one_hot)[:, :n_genes] * spread
     k = min(latent, min(residual.shape) - 1)
     start = LinearStart.of(residual, k, seed)
-    start = with_others(
-        start, len(rows), beyond(samples.table[rest].astype(np.float64), samples.one_hot[rest][:, : shape.n_given])
-    )
+    start = with_others(start, len(rows), additive.beyond(*samples.wide(rest, shape.n_given))[:, :n_genes] * spread)
     precision = start.precision
     inwards = np.zeros((latent, table.shape[1]))
     inwards[:k, :n_genes] = (start.axes * spread[:, None] * (precision / (1 + precision) / start.sd)).T
@@ -209,14 +205,26 @@ def with_others(start: LinearStart, n: int, others: Floats) -> LinearStart:
     return replace(start, residual=(n * start.residual + left) / (n + len(others)))
 
 
-def additive_effects(table: Floats, one_hot: NDArray[np.float32]) -> tuple[Floats, Floats]:
+class Additive(NamedTuple):
+    """Mean ``(width,)`` and what each level of the conditions adds to it ``(n_levels, width)``."""
+
+    mean: Floats
+    effect: Floats
+
+    def beyond(self, table: Floats, one_hot: NDArray[np.float32]) -> Floats:
+        """What they leave of a table."""
+        found: Floats = table - self.mean - one_hot @ self.effect
+        return found
+
+
+def additive_effects(table: Floats, one_hot: NDArray[np.float32]) -> Additive:
     """Mean ``(width,)`` and what each level of the conditions adds to it ``(n_levels, width)`` (least squares)."""
     mean = table.mean(axis=0)
     if not one_hot.shape[1]:
-        return mean, np.zeros((0, table.shape[1]))
+        return Additive(mean, np.zeros((0, table.shape[1])))
     x = one_hot.astype(np.float64)
     effect = np.linalg.solve(x.T @ x + 1e-3 * len(x) * np.eye(x.shape[1]), x.T @ (table - mean))
-    return mean, effect
+    return Additive(mean, effect)
 
 
 def _of_counts(

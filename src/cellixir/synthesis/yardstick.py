@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import anndata as ad
@@ -10,11 +12,12 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from cellixir.data.expression.matrix import profile
+from cellixir.data.expression.matrix import blocks, profile
 from cellixir.data.expression.normalise import log_normalise
 from cellixir.data.omics import SCALES
 from cellixir.data.tables import refuse_duplicates
 from cellixir.exceptions import GeneMismatch, InvalidValues, UnknownIds, examples
+from cellixir.synthesis.representation import written_out
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,10 +59,19 @@ class Side:
     def __len__(self) -> int:
         return len(self.components)
 
+    @cached_property
+    def digests(self) -> NDArray[np.bytes_]:
+        """One for each sample, equal for equal values, shape ``(n,)``."""
+        found: list[str] = []
+        for _, block in blocks(self.raw, 256):
+            written = written_out(block) + np.float32(0)  # there is one zero only
+            found += [hashlib.blake2b(row.tobytes(), digest_size=16).hexdigest() for row in written]
+        return np.array(found, dtype="S32")
+
     @property
     def dense(self) -> NDArray[np.float32]:
         """Log values of all genes, shape ``(n, n_genes)``: what a sample gives away is in no few directions."""
-        return np.asarray(self.log.toarray() if sp.issparse(self.log) else self.log, dtype=np.float32)
+        return written_out(self.log)
 
     @property
     def places(self) -> Floats:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +10,7 @@ import typer
 
 from cellixir.cli.embed.options import cells_of, say
 from cellixir.cli.synthesize.options import FILES, Condition, Epochs, Layer, Seed, columns_of, epochs_of
-from cellixir.exceptions import ConfigurationError
+from cellixir.exceptions import BundleError, ConfigurationError
 
 if TYPE_CHECKING:
     from cellixir.synthesis import Generator
@@ -69,14 +68,14 @@ def fit(
 def _check_out(out: Path) -> None:
     """Refuse a place that cannot be written, or holds anything but a bundle of a generator."""
     from cellixir.synthesis import Generator
-    from cellixir.synthesis.models import GENERATORS
+    from cellixir.synthesis.models import class_in
 
     Generator.check_target(out)
     try:
-        found = json.loads((out / "model.json").read_text(encoding="utf-8")).get("class")
-    except (OSError, ValueError, AttributeError):  # none, or a damaged one, which may be replaced
+        found, name = class_in(out)
+    except BundleError:  # none, or a damaged one, which may be replaced
         return
-    if found not in {name for _, name in GENERATORS.values()}:
+    if name is None:
         message = f"{out} holds a {found!r}, which is no generator; choose another --out"
         raise ConfigurationError(message)
 

@@ -70,17 +70,22 @@ def nearest_squared(x: ArrayLike, y: ArrayLike, *, k: int = 1, chunk: int = CHUN
     return best.squared, best.rows
 
 
-def within(x: ArrayLike, y: ArrayLike, squared: Floats, *, chunk: int = CHUNK) -> Rows:
-    """How many rows of ``y`` are closer to each row of ``x`` than a squared distance, all of shape ``(n,)``."""
+def within(x: ArrayLike, y: ArrayLike, squared: Floats, *, chunk: int = CHUNK) -> tuple[Rows, Rows]:
+    """How many rows of ``y`` are closer to each row of ``x`` than a squared distance, and how many closer or as close.
+
+    All of shape ``(n,)``.
+    """
     points, others = as_pair(x, y, ("x", "y"))
-    tiles, found = Tiles(points, others, chunk), np.zeros(len(points), dtype=np.int64)
+    tiles, counts = Tiles(points, others, chunk), np.zeros((2, len(points)), dtype=np.int64)
+    limits = squared, np.nextafter(squared, np.inf)
 
-    def rows(span: Span) -> Rows:
-        return tiles.tile(span).closer(squared[span[0], None])[0]
+    def rows(span: Span) -> list[Rows]:
+        tile = tiles.tile(span)
+        return [tile.closer(limit[span[0], None])[0] for limit in limits]
 
-    for i in ahead(rows, tiles.spans):
-        found += np.bincount(i, minlength=len(points))
-    return found
+    for found in ahead(rows, tiles.spans):
+        counts += [np.bincount(i, minlength=len(points)) for i in found]
+    return counts[0], counts[1]
 
 
 def squared_in_itself(points: Points, k: int, name: str, chunk: int = CHUNK) -> Floats:

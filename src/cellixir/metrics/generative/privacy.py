@@ -94,9 +94,8 @@ def closest_record(
     larger, smaller = (others, members) if swapped else (members, others)
     share = len(smaller) / len(larger)
     near = [nearest_squared(made, t, k=min(len(t), ceil(NEAR / q))) for t, q in ((larger, share), (smaller, 1.0))]
-    limit = near[1][0][:, 0]
-    closer = [within(made, larger, bound) for bound in (limit, np.nextafter(limit, np.inf))]
-    none = np.mean([hypergeom.pmf(0, len(larger), count, len(smaller)) for count in closer])
+    counts = within(made, larger, near[1][0][:, 0])
+    none = np.mean([hypergeom.pmf(0, len(larger), count, len(smaller)) for count in counts])
     drawn = _shares_of_halves(near, (len(larger), len(smaller)), n, seed)
     value = float(none if swapped else 1 - none)
     reach = float(ndtri((1 + level) / 2) * drawn.std(ddof=1))
