@@ -21,15 +21,15 @@ import pandas as pd
 
 from cellixir import metrics
 from cellixir.data.gene_sets import read_gene_sets
+from cellixir.data.inputs import add_views
 from cellixir.data.response_data import ResponseData
 from cellixir.data.splits import Fold, make_folds, split_groups
 from cellixir.files import whole
-from cellixir.response.architecture import PRESETS
-from cellixir.response.effects import Effects
-from cellixir.response.inputs import add_views
-from cellixir.response.model import Known
-from cellixir.response.models import MODELS
-from cellixir.response.predictor import ResponsePredictor
+from cellixir.response.benchmark.models import MODELS
+from cellixir.response.models.effects import Effects
+from cellixir.response.models.model import Known
+from cellixir.response.network.architecture import PRESETS
+from cellixir.response.network.predictor import ResponsePredictor
 from cellixir.sources.gdsc import load_gdsc_v17
 from cellixir.sources.registry import fetch
 from response_table import markdown

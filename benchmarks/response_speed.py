@@ -21,7 +21,7 @@ import numpy as np
 
 from cellixir import load_gdsc_v17, metrics
 from cellixir.data.splits import make_folds
-from cellixir.response.predictor import PRESETS, ResponsePredictor
+from cellixir.response.network.predictor import PRESETS, ResponsePredictor
 
 
 def main() -> None:

@@ -7,15 +7,15 @@ from importlib.metadata import version as _version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from cellixir.data.audit.table import audit_table
     from cellixir.data.response_data import ResponseData
-    from cellixir.data.table_audit import audit_table
     from cellixir.embedding.vae import VAE
     from cellixir.response.anova import anova
-    from cellixir.response.benchmark import run_benchmark
-    from cellixir.response.cross_study import cross_study
-    from cellixir.response.predictor import ResponsePredictor
-    from cellixir.response.table.benchmark import benchmark_table
+    from cellixir.response.benchmark.run import run_benchmark
+    from cellixir.response.cross_study.run import cross_study
+    from cellixir.response.network.predictor import ResponsePredictor
     from cellixir.sources.gdsc import load_gdsc_v17
+    from cellixir.tables.benchmark import benchmark_table
 
 __version__ = _version("cellixir")
 
@@ -36,13 +36,13 @@ __all__ = [
 _HOMES = {
     "VAE": "cellixir.embedding.vae",
     "ResponseData": "cellixir.data.response_data",
-    "ResponsePredictor": "cellixir.response.predictor",
+    "ResponsePredictor": "cellixir.response.network.predictor",
     "anova": "cellixir.response.anova",
-    "audit_table": "cellixir.data.table_audit",
-    "benchmark_table": "cellixir.response.table.benchmark",
-    "cross_study": "cellixir.response.cross_study",
+    "audit_table": "cellixir.data.audit.table",
+    "benchmark_table": "cellixir.tables.benchmark",
+    "cross_study": "cellixir.response.cross_study.run",
     "load_gdsc_v17": "cellixir.sources.gdsc",
-    "run_benchmark": "cellixir.response.benchmark",
+    "run_benchmark": "cellixir.response.benchmark.run",
 }
 
 

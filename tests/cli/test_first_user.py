@@ -18,17 +18,17 @@ from cellixir.cli.app import main
 from cellixir.cli.response.benchmark import BENCHMARK_HELP
 from cellixir.cli.response.leaderboard import print_any_leaderboard, print_class_leaderboard
 from cellixir.cli.response.options import names_of
-from cellixir.data.audit import audit_response
+from cellixir.data.audit.response import audit_response
+from cellixir.data.inputs import read_inputs, read_known_views
 from cellixir.data.response_data import ResponseData
 from cellixir.data.simulate import simulate_responses
 from cellixir.data.splits import make_folds
 from cellixir.exceptions import ConfigurationError, UnknownIds
-from cellixir.report import Report
-from cellixir.response.coverage_report import coverage_sentence, write_coverage
-from cellixir.response.inputs import read_inputs, read_known_views
-from cellixir.response.models import Options, chosen_models
-from cellixir.response.option_checks import check_options
-from cellixir.response.summary import BenchmarkSummary
+from cellixir.report.page import Report
+from cellixir.response.benchmark.coverage_report import coverage_sentence, write_coverage
+from cellixir.response.benchmark.models import Options, chosen_models
+from cellixir.response.benchmark.option_checks import check_options
+from cellixir.response.benchmark.summary import BenchmarkSummary
 
 
 class Done(NamedTuple):

@@ -17,7 +17,7 @@ import pytest
 from cellixir.cli.app import main
 from cellixir.data.response_data import ResponseData
 from cellixir.data.simulate import simulate_responses
-from cellixir.response import architecture
+from cellixir.response.network import architecture
 from cellixir.training import TrainingConfig
 
 

@@ -15,7 +15,7 @@ from scipy.stats import t as student
 from cellixir.data.splits import make_folds, split_groups, split_off
 from cellixir.exceptions import BundleError, ConfigurationError, InvalidValues
 from cellixir.metrics.conformal import LEVELS, OVERALL, Conformal, coverage, interval_score, units_needed
-from cellixir.response.baselines import EffectsBaseline
+from cellixir.response.models.baselines import EffectsBaseline
 from cellixir.sources.gdsc import load_gdsc_v17
 
 UNSEEN = np.array(["never seen"])

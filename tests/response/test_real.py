@@ -12,9 +12,9 @@ import pytest
 from cellixir import metrics
 from cellixir.data.response_data import ResponseData
 from cellixir.data.splits import make_folds
-from cellixir.response import baselines
-from cellixir.response.baselines import DrugPlusTissue, EffectsBaseline, GroupMean
-from cellixir.response.ridge import RidgePerDrug
+from cellixir.response.models import baselines
+from cellixir.response.models.baselines import DrugPlusTissue, EffectsBaseline, GroupMean
+from cellixir.response.models.ridge import RidgePerDrug
 from cellixir.sources.gdsc import load_gdsc_v17
 
 pytestmark = pytest.mark.real_data

@@ -15,9 +15,10 @@ from torch import nn
 from cellixir.exceptions import ConfigurationError
 from cellixir.nn.gan import GANShape, Players
 from cellixir.synthesis import load_generator
+from cellixir.synthesis.axes import above_noise
 from cellixir.synthesis.gan import GANGenerator
 from cellixir.synthesis.gan_base import AdversarialGenerator, hold_out
-from cellixir.synthesis.gan_components import Components, above_noise
+from cellixir.synthesis.gan_components import Components
 from cellixir.synthesis.gan_task import GANTask, Judge, NonSaturating, Rows, Wasserstein, collapse_note
 from cellixir.synthesis.wgan import WGANGPGenerator
 from cellixir.training import TrainingConfig

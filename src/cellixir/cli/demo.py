@@ -30,7 +30,7 @@ def demo(
 ) -> None:
     """Run the benchmark and say where the report is."""
     from cellixir.cli.response.leaderboard import print_leaderboard
-    from cellixir.response.benchmark import run_benchmark
+    from cellixir.response.benchmark.run import run_benchmark
 
     data = _real() or _simulated()
     folder = out / data.source.split()[0].lower()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from cellixir.data.identity import molecule_groups
+from cellixir.data.audit.identity import molecule_groups
 from cellixir.data.omics import align_features
 from cellixir.data.response_checks import (
     check_columns,

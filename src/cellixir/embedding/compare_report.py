@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cellixir.figures.cells import latent_maps
 from cellixir.figures.curves import curves_by_run
-from cellixir.report import Report
+from cellixir.report.page import Report
 
 if TYPE_CHECKING:
     from pathlib import Path

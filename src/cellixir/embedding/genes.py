@@ -125,6 +125,6 @@ def refuse_repeated_genes(cells: ad.AnnData) -> None:
         repeated = pd.unique(cells.var_names[cells.var_names.duplicated()])
         message = (
             f"{len(repeated):,} genes stand more than once ({examples(repeated)}); keep one column each, or read the "
-            "file with cellixir.data.expression.read_expression, which merges them"
+            "file with cellixir.read_expression, which merges them"
         )
         raise DuplicateIds(message)

@@ -11,7 +11,7 @@ from cellixir.embedding.columns import column_of
 
 if TYPE_CHECKING:
     from cellixir.embedding.job import EmbeddingResult
-    from cellixir.report import Report
+    from cellixir.report.page import Report
 
 FDR = 0.05
 MOST_PATHWAYS = 20

@@ -19,7 +19,7 @@ from cellixir.figures.cells import latent_map, latent_maps
 from cellixir.figures.classification import confusion_matrix
 from cellixir.figures.curves import learning_curves
 from cellixir.figures.heatmaps import latent_gene_heat_map, marker_heat_map
-from cellixir.report import Estimate, Report
+from cellixir.report.page import Estimate, Report
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,6 +12,7 @@ from cellixir.data.omics import read_view
 from cellixir.data.response_data import ResponseData
 from cellixir.data.responses import read_responses
 from cellixir.data.tables import id_index, read_table
+from cellixir.exceptions import ConfigurationError
 from cellixir.sources.registry import fetch
 
 _LINE_COLUMNS = {
@@ -64,6 +65,21 @@ def load_gdsc_v17(*, progress: bool = True) -> ResponseData:
 def datasets() -> dict[str, Callable[[], ResponseData]]:
     """Loader of each data set that ``--dataset`` accepts, by name."""
     return {"gdsc-v17": load_gdsc_v17}
+
+
+def load_dataset(name: str) -> ResponseData:
+    """A public data set by name.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is none of that name.
+    """
+    known = datasets()
+    if name not in known:
+        message = f"there is no data set '{name}'; choose one of {', '.join(known)}"
+        raise ConfigurationError(message)
+    return known[name]()
 
 
 def _cell_lines(path: Path, ids: pd.Index) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cellixir.figures.synthesis import quality_bars
-from cellixir.report import Estimate, Report
+from cellixir.report.page import Estimate, Report
 from cellixir.synthesis.benchmark_summary import CONTROLS, COSTS, REAL, SHUFFLED, heading
 from cellixir.synthesis.catalogue import CATALOGUE, FAMILIES
 from cellixir.synthesis.report import BARS, benchmark_page, decimals

@@ -14,7 +14,7 @@ from cellixir.figures.overlay import overlay_maps
 from cellixir.figures.synthesis import fold_change_scatter, gene_agreement, mean_variance, quality_bars
 from cellixir.figures.training_curves import training_curves
 from cellixir.files import whole
-from cellixir.report import Estimate, Report
+from cellixir.report.page import Estimate, Report
 from cellixir.synthesis.benchmark_summary import heading
 from cellixir.synthesis.catalogue import CATALOGUE, FAMILIES
 from cellixir.synthesis.verdicts import Verdict

@@ -11,7 +11,7 @@ import torch
 
 from cellixir.nn.likelihoods import Counts, gaussian, kl_to_standard, negative_binomial
 from cellixir.nn.vae import LOG_VARIANCE
-from cellixir.synthesis.gan_components import above_noise, principal_axes
+from cellixir.synthesis.axes import above_noise, principal_axes
 from cellixir.synthesis.representation import written_out
 from cellixir.training.linear import LinearStart
 from cellixir.training.loop import Task, make_optimiser

@@ -16,7 +16,7 @@ import pytest
 import scipy.sparse as sp
 import zarr
 
-from cellixir.data.expression import is_backed, profile, read_expression, take
+from cellixir.data.expression import is_backed, profile, take
 from cellixir.exceptions import (
     ConfigurationError,
     DataError,
@@ -26,6 +26,7 @@ from cellixir.exceptions import (
     ReadError,
     UnknownIds,
 )
+from cellixir.sources.expression import read_expression
 
 KINDS = ["x.h5ad", "x.zarr"]
 

@@ -38,7 +38,7 @@ Seed = Annotated[int, typer.Option(min=0, help="Same seed, same result.")]
 
 def cells_of(path: Path, layer: str | None = None, *, backed: bool = False) -> ad.AnnData:
     """Cells of the file; what was left out or assumed is said on standard error."""
-    from cellixir.data.expression.read import read_expression
+    from cellixir.sources.expression import read_expression
 
     cells = read_expression(path, layer=layer, backed=backed)
     for note in cells.uns.get("notes", []):

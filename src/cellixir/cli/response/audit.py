@@ -25,7 +25,7 @@ from cellixir.cli.response.options import (
 from cellixir.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from cellixir.data.audit import Audit, Finding
+    from cellixir.data.audit.response import Audit, Finding
 
 AUDIT_HELP = """Say whether the answer can be known without a model: before a score is believed.
 
@@ -71,7 +71,7 @@ def audit(
     ] = None,
 ) -> None:
     """Audit a table or responses, print what was found, and write it."""
-    from cellixir.data.audit import check_allowed
+    from cellixir.data.audit.response import check_allowed
     from cellixir.files import require_writable
 
     check_allowed(allow or [])
@@ -86,7 +86,7 @@ def audit(
         if target or group:
             message = "--target and --group name columns of a table; give it with --table FILE"
             raise ConfigurationError(message)
-        from cellixir.data.audit import audit_response
+        from cellixir.data.audit.response import audit_response
         from cellixir.data.splits import make_folds, read_folds
 
         data = data_of(dataset, response, omics, drugs, samples, ids=ids, require=require, views=views)
@@ -102,7 +102,7 @@ def audit(
 
 
 def _of_table(table: Path, target: str | None, group: str | None, others: list[str]) -> Audit:
-    from cellixir.data.table_audit import audit_table
+    from cellixir.data.audit.table import audit_table
     from cellixir.data.tables import read_table
 
     if others:
@@ -121,7 +121,7 @@ def _print(found: Audit, allow: list[str]) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from cellixir.data.audit import counted
+    from cellixir.data.audit.response import counted
 
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     kinds: dict[tuple[str, str], list[Finding]] = {}

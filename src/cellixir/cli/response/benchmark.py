@@ -133,7 +133,7 @@ def benchmark(
 
     _refuse_idle(external_response is not None, task)
 
-    from cellixir.response.models import Options, chosen_models
+    from cellixir.response.benchmark.models import Options, chosen_models
 
     names = names_of(models)
     chosen_models(names, split)
@@ -141,7 +141,7 @@ def benchmark(
 
     from cellixir.data.gene_sets import read_gene_sets
     from cellixir.data.splits import read_folds
-    from cellixir.response.benchmark import run_benchmark
+    from cellixir.response.benchmark.run import run_benchmark
 
     sets = read_gene_sets(gene_sets) if gene_sets else None
     options = Options(preprocess, encoder, drug_encoder, sets, interval)

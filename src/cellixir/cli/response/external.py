@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def benchmark_external(data: ResponseData, external: ResponseData, out: Path, *, remove: str, **options: Any) -> None:
     """Run the cross-study evaluation, print its leaderboard and where the report is."""
     from cellixir.cli.response.leaderboard import print_any_leaderboard
-    from cellixir.response.cross_study import Remove, cross_study
+    from cellixir.response.cross_study.run import Remove, cross_study
 
     if remove not in get_args(Remove):
         message = f"--overlap '{remove}' is unknown; choose one of {', '.join(get_args(Remove))}"

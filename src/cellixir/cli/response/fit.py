@@ -57,11 +57,11 @@ def fit(
     seed: Seed = 0,
 ) -> None:
     """Fit, with a checkpoint after each epoch beside the bundle, and save."""
-    from cellixir.data.audit import audit_response, check_allowed, require_clean
+    from cellixir.data.audit.response import audit_response, check_allowed, require_clean
     from cellixir.data.gene_sets import read_gene_sets
-    from cellixir.response.architecture import preset_of
-    from cellixir.response.option_checks import check_architecture, check_gene_sets, check_structures
-    from cellixir.response.predictor import ResponsePredictor
+    from cellixir.response.benchmark.option_checks import check_architecture, check_gene_sets, check_structures
+    from cellixir.response.network.architecture import preset_of
+    from cellixir.response.network.predictor import ResponsePredictor
     from cellixir.training import Bars, Epoch
 
     model = ResponsePredictor(

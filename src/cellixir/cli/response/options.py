@@ -75,7 +75,8 @@ def data_of(
     views: str | None = None,
 ) -> ResponseData:
     """Data of the options; what was left out is said on standard error."""
-    from cellixir.response.inputs import add_views, load_dataset, parse_views, read_inputs
+    from cellixir.data.inputs import add_views, parse_views, read_inputs
+    from cellixir.sources.gdsc import load_dataset
 
     files, required = parse_views(omics or []), names_of(require) or []
     if (dataset is None) == (response is None):

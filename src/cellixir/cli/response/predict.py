@@ -50,9 +50,9 @@ def predict(
         message = f"--interval {interval} is no probability; write 0.9 for 90 %"
         raise ConfigurationError(message)
     from cellixir.data.drugs import read_drugs
-    from cellixir.response.inputs import parse_views, read_samples, read_views
-    from cellixir.response.predictor import ResponsePredictor
-    from cellixir.response.ranking import check_ranking_file, rank, write_ranking
+    from cellixir.data.inputs import parse_views, read_samples, read_views
+    from cellixir.response.network.predictor import ResponsePredictor
+    from cellixir.response.ranking.rank import check_ranking_file, rank, write_ranking
 
     files = parse_views(omics or [])
     check_ranking_file(out, [*files.values(), *(p for p in (drugs, samples) if p)], bundle)

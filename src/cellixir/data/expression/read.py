@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import anndata as ad
 import pandas as pd
 
-from cellixir.data.expression.delimited import open_text, stacked
+from cellixir.data.expression.delimited import TextMatrix, open_text, stacked
 from cellixir.data.expression.formats import format_of
 from cellixir.data.expression.gene_names import Side, side_of_cells
-from cellixir.data.expression.melanoma import Layout, layout_of, read_gse72056, read_gse115978
 from cellixir.data.expression.stored import open_stored, read_stored
 from cellixir.data.expression.tenx import read_10x_h5, read_10x_mtx
 from cellixir.data.expression.tidy import repeats_allowed, tidied
@@ -24,6 +23,13 @@ CellsAre = Side | Literal["auto"]
 _ABOUT_X = ("scale", "scale_guessed", "log1p")
 
 
+class Layout(NamedTuple):
+    """Published layout of a text table: how it is recognised, and how it is read."""
+
+    recognised: Callable[[TextMatrix, Path], bool]
+    read: Callable[[TextMatrix, Path], ad.AnnData]
+
+
 def read_expression(
     path: str | Path,
     *,
@@ -31,7 +37,8 @@ def read_expression(
     backed: bool = False,
     scale: str | None = None,
     cells_are: CellsAre = "auto",
-    layout: Layout | None = None,
+    layout: str | None = None,
+    layouts: Mapping[str, Layout] | None = None,
 ) -> ad.AnnData:
     """Cells x genes of a file: float32, CSR or dense, names as text.
 
@@ -53,7 +60,9 @@ def read_expression(
     cells_are
         Whether the cells of a table are its rows or columns; ``auto`` tells by known gene names, or refuses.
     layout
-        Published layout of a table; those of GSE72056 and GSE115978 are also recognised.
+        Name of the layout of a table, one of ``layouts``; None: the first that recognises it, if any does.
+    layouts
+        Layouts of published tables by name (`cellixir.sources.expression` has those of the studies it knows).
 
     Raises
     ------
@@ -71,12 +80,13 @@ def read_expression(
         If an option does not go with the file, or the sides of a table cannot be told.
     """
     file = Path(path)
-    _check_words(scale, cells_are, layout)
+    layouts = layouts or {}
+    _check_words(scale, cells_are, layout, layouts)
     kind = format_of(file)
     _check_options(kind, file, layer=layer, backed=backed, cells_are=cells_are, layout=layout)
     with repeats_allowed():
         if kind == "text":
-            cells = _read_text(file, cells_are, layout)
+            cells = _read_text(file, cells_are, layout, layouts)
         elif kind in {"mtx", "10x h5"}:
             cells = {"mtx": read_10x_mtx, "10x h5": read_10x_h5}[kind](file)
         else:
@@ -88,13 +98,11 @@ def read_expression(
         return tidied(cells, str(file), scale)
 
 
-def _read_text(file: Path, cells_are: CellsAre, layout: Layout | None) -> ad.AnnData:
+def _read_text(file: Path, cells_are: CellsAre, layout: str | None, layouts: Mapping[str, Layout]) -> ad.AnnData:
     table = open_text(file)
-    layout = layout or layout_of(table, file)
-    if layout == "gse72056":
-        return read_gse72056(table)
-    if layout == "gse115978":
-        return read_gse115978(table, file)
+    layout = layout or next((name for name, known in layouts.items() if known.recognised(table, file)), None)
+    if layout is not None:
+        return layouts[layout].read(table, file)
     rows, parts = table.read()
     side, note = side_of_cells(rows, table.columns, source=str(file)) if cells_are == "auto" else (cells_are, "")
     cells, genes = (rows, table.columns) if side == "rows" else (table.columns, rows)
@@ -102,12 +110,12 @@ def _read_text(file: Path, cells_are: CellsAre, layout: Layout | None) -> ad.Ann
     return ad.AnnData(stacked(parts, turned=side == "columns"), obs=obs, var=var, uns={"notes": [note] if note else []})
 
 
-def _check_words(scale: str | None, cells_are: str, layout: str | None) -> None:
+def _check_words(scale: str | None, cells_are: str, layout: str | None, layouts: Mapping[str, Layout]) -> None:
     sides = (*get_args(Side), "auto")
     for name, value, allowed in (
         ("scale", scale, SCALES),
         ("cells_are", cells_are, sides),
-        ("layout", layout, get_args(Layout)),
+        ("layout", layout, tuple(layouts)),
     ):
         if value is not None and value not in allowed:
             message = f"{name}={value!r} is not known; use one of {', '.join(allowed)}"

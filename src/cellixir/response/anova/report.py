@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from cellixir.figures.style import shortened
 from cellixir.figures.volcano import volcano
 from cellixir.files import require_writable, whole
-from cellixir.report import Report
+from cellixir.report.page import Report
 from cellixir.response.anova.analysis import MAX_FDR, MAX_P, AnovaResult
 from cellixir.response.anova.table import write_table
 

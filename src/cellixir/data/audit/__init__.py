@@ -1,0 +1,1 @@
+"""The leakage audit, of responses with their folds and of any table."""

@@ -1,0 +1,1 @@
+"""Pages: the self-contained HTML report and the sections that every job shares."""

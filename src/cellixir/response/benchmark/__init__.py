@@ -1,0 +1,1 @@
+"""The response benchmark: models by name, cross-validation, tables and pages."""

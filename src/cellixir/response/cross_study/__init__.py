@@ -1,0 +1,1 @@
+"""Cross-study evaluation: models fitted on one study and judged on another."""

@@ -1,0 +1,1 @@
+"""The network of drug response: two towers, a committee, a linear part in closed form."""

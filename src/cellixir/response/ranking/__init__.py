@@ -1,0 +1,1 @@
+"""Ranking of drugs for new samples, from a bundle."""
