@@ -26,10 +26,10 @@ from cellixir.figures.style import KIND_COLOURS, KIND_MARKERS, kinds_legend, new
 from cellixir.metrics import class_intervals
 from cellixir.metrics import classification as class_metrics
 from cellixir.metrics.conformal import OVERALL, Conformal, coverage
-from cellixir.metrics.intervals import N_BOOTSTRAP
+from cellixir.metrics.intervals import N_BOOTSTRAP, Interval
 from cellixir.metrics.ranked import Ranked
-from cellixir.report.page import Estimate, Report
-from cellixir.report.words import between, estimate, spelled
+from cellixir.metrics.words import between, estimate, spelled
+from cellixir.report.page import Report
 from cellixir.tables.models import MODELS, Codes, Floats, Goal
 
 Draws = dict[str, Floats]  # by metric: the value, then its bootstrap replicates
@@ -258,7 +258,7 @@ def headline(run: Run, table: pd.DataFrame) -> str:
     model, sign = str(models["model"].iloc[0]), 1.0 if run.goal.classes else -1.0
     gap = estimate(_row(table, model), "difference")
     ends = sorted((sign * gap.low, sign * gap.high))
-    gain = Estimate(sign * gap.value, *ends)
+    gain = Interval(sign * gap.value, *ends)
     if model != best:
         other = "lower" if run.goal.classes else "higher"
         tail = f"is {spelled(-gain.value)} {other}{between(-gain.high, -gain.low)}"
