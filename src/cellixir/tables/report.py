@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 
 from cellixir.data.audit.response import Audit
-from cellixir.figures import classification as class_figures
 from cellixir.figures.correlation import correlation_map
 from cellixir.figures.missing import missing_map
-from cellixir.figures.regression import observed_vs_predicted, residuals_by_group, residuals_vs_predicted
-from cellixir.figures.style import KIND_COLOURS, KIND_MARKERS, new_axes, shortened
+from cellixir.figures.style import new_axes, shortened
 from cellixir.metrics import classification as class_metrics
+from cellixir.report.classes import Told, Wording, calibration_section, confusion_section, curves_section
 from cellixir.report.page import Report
+from cellixir.report.residuals import observed_section, residuals_section
 from cellixir.report.sections import (
     facts_section,
     failures_section,
@@ -27,7 +27,7 @@ from cellixir.runs import Leaderboard
 from cellixir.tables.models import Floats
 from cellixir.tables.scores import CLASS_METRICS, Judging
 
-MOST_CLASSES, MOST_CURVES = 12, 6
+MOST_CURVES = 6
 #: Metrics of the first table, and those in large type; the rest open on demand.
 FIRST = {"rmse": ("rmse", "r2", "pearson"), "auroc": ("auroc", "auprc", "balanced_accuracy", "f1")}
 LARGE = {"rmse": ("rmse", "r2", "spearman"), "auroc": ("auroc", "balanced_accuracy", "f1")}
@@ -82,20 +82,53 @@ def _meaning(classes: tuple[str, ...]) -> str:
 
 def _numbers(page: Report, judging: Judging, best: pd.DataFrame) -> None:
     model, y, p = str(best["model"].iloc[0]), best["observed"].astype(float), best["predicted"].astype(float)
-    label = shortened(judging.data.target)
-    page.section("Observed and predicted").figure(
-        observed_vs_predicted(y, p, label=label),
-        f"Every row, predicted by the {model} of the fold that left it out. On the dashed line both agree.",
-        pair=True,
-    )
-    ax = residuals_vs_predicted(y, p, label=label, ax=new_axes(5.0, 4.5))
-    page.figure(ax, "Observed less predicted. The bold line is the running median, thin lines the quartiles: away "
-                      "from zero is bias, a widening gap is error that grows.", pair=True)  # fmt: skip
-    if judging.data.groups is not None and 2 <= judging.data.groups.nunique() <= len(y) / 3:
-        page.figure(residuals_by_group(y - p, best["group"]), "Residuals of the largest groups, with their rows: "
-                      "median, quartiles, 5th to 95th percentile.")  # fmt: skip
+    label, groups = shortened(judging.data.target), judging.data.groups
+    caption = f"Every row, predicted by the {model} of the fold that left it out."
+    observed_section(page, y, p, label=label, caption=caption)
+    many = groups is not None and 2 <= groups.nunique() <= len(y) / 3
+    residuals_section(page, y, p, label=label, model=model, groups=best["group"] if many else None)
     if "low" in best:
         page.text(_intervals(judging, best, (best["high"] - best["low"]).to_numpy(float)))
+
+
+def _classes(page: Report, judging: Judging, board: Leaderboard, predictions: pd.DataFrame, best: pd.DataFrame) -> None:
+    data, model = judging.data, str(best["model"].iloc[0])
+    names = list(data.goal.classes)
+    counts = np.zeros((len(names), len(names)))
+    np.add.at(counts, (data.y.astype(int), pd.Categorical(best["predicted"], categories=names).codes), 1.0)
+    caption = f"{model}: the class with the highest probability is called."
+    confusion_section(page, counts, [shortened(name, 14) for name in names], caption)
+    page.table(_per_class(judging, best, counts), f"Each class against all others, {model}", collapsed=len(names) == 2)
+    two = len(names) == 2
+    what = f"'{shortened(names[1], 20)}'" if two else "the class"
+    words = Wording(what, f"rows of {what}", "other rows", "rows")
+    told = _of_models(judging, board, predictions) if two else _of_classes(judging, best)
+    who = "The best model of each kind" if two else f"{model}, the {len(told)} largest classes"
+    text = f"{who}, over the rows of all folds at once; areas in the legends are within folds."
+    curves_section(page, told, words, text=text, precision=two)
+    calibration_section(page, told, words)
+
+
+def _of_models(judging: Judging, board: Leaderboard, predictions: pd.DataFrame) -> dict[str, Told]:
+    """Curves of the best model of each kind, for the second of two classes."""
+    column = f"probability_{judging.data.goal.classes[1]}"
+    told = {}
+    for model, kind in board.ranked.drop_duplicates("kind")[["model", "kind"]].itertuples(index=False):
+        p, row = predictions.loc[predictions["model"] == model, column].to_numpy(float), board.numbers(model)
+        told[model] = Told(judging.data.y, p, row["auroc"], row["auprc"], kind)
+    return told
+
+
+def _of_classes(judging: Judging, best: pd.DataFrame) -> dict[str, Told]:
+    """Curves of the largest classes, each against all others, for the best model."""
+    data, told = judging.data, {}
+    order = np.argsort(-np.bincount(data.y.astype(int), minlength=data.goal.width), kind="stable")
+    for i in order[:MOST_CURVES]:
+        name = data.goal.classes[i]
+        y, p = (data.y == i).astype(float), best[f"probability_{name}"].to_numpy(float)
+        auroc, auprc = (area(y, p, strata=judging.fold_of) for area in (class_metrics.auroc, class_metrics.auprc))
+        told[name] = Told(y, p, auroc, auprc)
+    return told
 
 
 def _intervals(judging: Judging, best: pd.DataFrame, width: Floats) -> str:
@@ -111,22 +144,6 @@ def _intervals(judging: Judging, best: pd.DataFrame, width: Floats) -> str:
     )
 
 
-def _classes(page: Report, judging: Judging, board: Leaderboard, predictions: pd.DataFrame, best: pd.DataFrame) -> None:
-    names, model = list(judging.data.goal.classes), str(best["model"].iloc[0])
-    counts = np.zeros((len(names), len(names)))
-    called = pd.Categorical(best["predicted"], categories=names).codes
-    np.add.at(counts, (judging.data.y.astype(int), called), 1.0)
-    page.section("Confusion matrix")
-    if len(names) <= MOST_CLASSES:
-        ax = new_axes(1.9 + 1.0 * len(names), 1.5 + 1.0 * len(names))
-        class_figures.confusion_matrix(counts, classes=[shortened(n, 14) for n in names], ax=ax)
-        page.figure(ax, f"{model}: the class with the highest probability is called. Percent are of the row.")
-    page.table(_per_class(judging, best, counts), f"Each class against all others, {model}", collapsed=len(names) == 2)
-    page.section("How well the classes are told apart", "Over the rows of all folds at once; areas in the legends "
-                   "are those of the leaderboard, within folds.")  # fmt: skip
-    _curves(page, judging, board, predictions, best)
-
-
 def _per_class(judging: Judging, best: pd.DataFrame, counts: Floats) -> pd.DataFrame:
     right, rows, columns = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
     areas = [
@@ -136,45 +153,6 @@ def _per_class(judging: Judging, best: pd.DataFrame, counts: Floats) -> pd.DataF
     with np.errstate(invalid="ignore", divide="ignore"):
         columns_of = {"Precision": right / columns, "Recall": right / rows, "F1": 2 * right / (rows + columns)}
     return pd.DataFrame({"Class": judging.data.goal.classes, "Rows": rows.astype(int), **columns_of, "AUROC": areas})
-
-
-def _curves(page: Report, judging: Judging, board: Leaderboard, predictions: pd.DataFrame, best: pd.DataFrame) -> None:
-    """ROC, precision-recall and calibration: models of each kind for two classes, else the classes of the best."""
-    positive, model, styles = judging.data.goal.classes[-1], str(best["model"].iloc[0]), {}
-    y, told, areas = {}, {}, {}
-    if len(judging.data.goal.classes) == 2:
-        for _, row in board.table.drop_duplicates("kind").iterrows():
-            name, p = str(row["model"]), predictions
-            told[name] = p.loc[p["model"] == name, f"probability_{positive}"].to_numpy(float)
-            y[name], areas[name], styles[name] = judging.data.y, (row["auroc"], row["auprc"]), str(row["kind"])
-    else:
-        order = np.argsort(-np.bincount(judging.data.y.astype(int), minlength=judging.data.goal.width), kind="stable")
-        for i in order[:MOST_CURVES]:
-            name = judging.data.goal.classes[i]
-            told[name], y[name] = best[f"probability_{name}"].to_numpy(float), (judging.data.y == i).astype(float)
-            areas[name] = (class_metrics.auroc(y[name], told[name], strata=judging.fold_of),
-                           class_metrics.auprc(y[name], told[name], strata=judging.fold_of))  # fmt: skip
-    colours = {name: KIND_COLOURS[kind] for name, kind in styles.items()}
-    markers = {name: KIND_MARKERS[kind] for name, kind in styles.items()}
-    two = bool(styles)
-    what = f"'{shortened(positive, 20)}'" if two else "the class"
-    who = "The best model of each kind" if two else f"{model}, the {len(told)} largest classes"
-    bins = {name: class_metrics.calibration_curve(y[name], told[name]) for name in told}
-    roc = {name: class_metrics.roc_points(y[name], told[name]) for name in told}
-    ax = class_figures.roc_curve(roc, areas={n: float(a[0]) for n, a in areas.items()}, colours=colours)
-    ax.set(xlabel=f"Other rows called {what}", ylabel=f"Rows of {what} called so")
-    page.figure(ax, f"{who}: ROC curve. On the dashed line a score says nothing.", pair=True)
-    if two:
-        curves = {name: class_metrics.pr_points(y[name], told[name]) for name in told}
-        share = float(judging.data.y.mean())
-        ax = class_figures.pr_curve(curves, prevalence=share, areas={n: float(a[1]) for n, a in areas.items()},
-                                    colours=colours)  # fmt: skip
-        ax.set(xlabel=f"Recall: rows of {what} that are found", ylabel="Precision: calls that are right")
-        page.figure(ax, f"Precision against recall. Dashed: the share of {what}, {share:.1%}.", pair=True)
-    ax = class_figures.calibration_curve(bins, colours=colours, markers=markers)
-    ax.set(xlabel=f"Predicted probability of {what}", ylabel=f"Share that is {what}")
-    page.figure(ax, "Calibration: on the dashed line a probability means what it says. Bars are Wilson's 95% "
-                      "intervals, which take rows as independent.", pair=not two)  # fmt: skip
 
 
 def _columns(page: Report, judging: Judging) -> None:
