@@ -26,6 +26,7 @@ from cellixir.data.crosswalk import plain_name
 from cellixir.data.omics import align_features
 from cellixir.data.tables import as_text
 from cellixir.exceptions import ConfigurationError, GeneMismatch, examples
+from cellixir.limits import limit
 
 Keys = Sequence[frozenset[str]]
 TwoKeys = tuple[Keys, Keys]
@@ -345,7 +346,7 @@ def _structures(table: pd.DataFrame) -> tuple[list[Structure], list[str]]:
 
 @lru_cache(maxsize=8192)
 def _structure(text: str) -> Structure:
-    molecule = Chem.MolFromSmiles(text)
+    molecule = Chem.MolFromSmiles(text) if len(text) <= limit("CELLIXIR_MAX_SMILES") else None
     if molecule is None or not molecule.GetNumAtoms():
         return None
     parts = Chem.GetMolFrags(molecule, asMols=True)
