@@ -33,6 +33,8 @@ from cellixir.limits import SMALL, require_growth, require_memory
 SPARSE = 0.3
 #: Bytes of a line: 20 million values.
 LONGEST = 2**28
+#: Blank lines of a file: passing over them takes time and gives nothing.
+MOST_BLANK = 1_000_000
 #: Values that are parsed at once.
 AT_ONCE = 2**21
 _BOM = b"\xef\xbb\xbf"
@@ -253,7 +255,7 @@ def _refuse_nameless(columns: list[str], source: str) -> None:
 
 def _lines(path: Path) -> Iterator[Line]:
     """Number and bytes of each line that is not blank, without its end."""
-    size, total = require_file(path), 0
+    size, total, blank = require_file(path), 0, 0
     try:
         with path.open("rb") as peeked:
             packed = peeked.read(2) == GZIP
@@ -268,6 +270,9 @@ def _lines(path: Path) -> Iterator[Line]:
                 _check_line(line, number, path)
                 if line.strip(b" \r\n"):
                     yield number, line.rstrip(b"\r\n")
+                elif (blank := blank + 1) > MOST_BLANK:
+                    message = f"{path} holds more than {MOST_BLANK:,} blank lines; it is damaged, get it again"
+                    raise ReadError(message)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise cut_off(path, error) from error
     except OSError as error:
