@@ -23,10 +23,10 @@ from cellixir.embedding.parameters import TRAINING, Library, Likelihood, check_p
 from cellixir.embedding.preparation import Keys, Prepared, annotation_of_query, default_epochs, prepare
 from cellixir.embedding.start import started_network
 from cellixir.embedding.task import COUNTS, WIDE, Objective, Scaling, VAETask
-from cellixir.estimator import Estimator, stopping_rows, under
+from cellixir.estimator import Estimator, stopping_rows
 from cellixir.exceptions import ConfigurationError, DataError
 from cellixir.nn.vae import VAENetwork, VAEShape
-from cellixir.training import TrainingConfig, derived_seed, pick_device, threads_for, train
+from cellixir.training import TrainingConfig, derived_seed, load_weights, pick_device, threads_for, train, weights_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -258,7 +258,7 @@ class VAE(Estimator):
 
     def state(self) -> tuple[Arrays, dict[str, Any]]:
         """All arrays, and all that JSON holds."""
-        arrays: Arrays = {f"network/{name}": t.cpu().numpy() for name, t in self.network_.state_dict().items()}
+        arrays: Arrays = weights_of(self.network_)
         arrays |= {f"scaling/{name}": getattr(self.scaling_, name).cpu().numpy() for name in ("mean", "sd")}
         arrays |= {"library_prior": self.library_prior_}
         arrays |= {f"axes/{name}": getattr(self.axes_, name) for name in AXES}
@@ -275,9 +275,7 @@ class VAE(Estimator):
         self.history_, self.library_prior_ = pd.DataFrame(facts["history"]), arrays["library_prior"]
         device = pick_device(self.device)
         self.network_ = VAENetwork(VAEShape(**facts["shape"])).to(device)
-        weights = under("network", arrays)
-        self.network_.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
-        self.network_.eval()
+        load_weights(self.network_, arrays)
         mean, sd = (torch.from_numpy(arrays[f"scaling/{name}"].copy()) for name in ("mean", "sd"))
         self.scaling_ = Scaling(float(facts["library_size"]), mean, sd).to(device)
         self.axes_ = Axes(*(arrays[f"axes/{name}"] for name in AXES))

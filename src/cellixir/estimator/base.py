@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, get_type_hints
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from cellixir.estimator.bundle import FORMAT, Arrays, check_target, read_bundle, write_bundle
+from cellixir.estimator.bundle import FORMAT, Arrays, check_target, read_arrays, read_facts, write_bundle
 from cellixir.estimator.card import written_card
 from cellixir.estimator.values import packed, plain, restored, unpacked
 from cellixir.exceptions import BundleError, ConfigurationError, NotFitted
@@ -96,12 +96,13 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
 
     def parameters(self) -> dict[str, Any]:
         """Parameters as JSON holds them: dataclasses as objects, tuples as lists."""
-        return {name: plain(value) for name, value in self.get_params(deep=False).items()}
+        names = inspect.signature(type(self)).parameters
+        return {name: plain(getattr(self, name)) for name in names}
 
     @classmethod
     def from_parameters(cls, stored: dict[str, Any]) -> Self:
         """Unfitted model from what `parameters` gave."""
-        types = parameter_types(cls)
+        types = parameter_types(cls) if any(isinstance(value, dict) for value in stored.values()) else {}
         return cls(**{name: restored(value, types.get(name)) for name, value in stored.items()})
 
     # -- fit and use ---------------------------------------------------------------------------------------------------
@@ -201,18 +202,20 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
             If a file of it is missing or cut off, or the bundle is of another class or a later format.
         """
         folder = Path(path)
-        arrays, facts = read_bundle(folder)
-        home = _class_named(facts.get("class")) if inspect.isabstract(cls) else cls
-        if home is None or home.__name__ != facts.get("class") or facts.get("format") != FORMAT:
-            wanted = f"a '{cls.__name__}'" if cls is not Estimator else "models of this package"
+        facts = read_facts(folder)
+        name = facts.get("class")
+        home = class_named(name) if inspect.isabstract(cls) else cls
+        if home is not None and not issubclass(home, cls):
+            message = f"{folder} holds a '{name}', which is no {cls.__name__.lower()}; give a bundle of one"
+            raise BundleError(message)
+        if home is None or home.__name__ != name or facts.get("format") != FORMAT:
+            wanted = "models of this package" if home is None else f"a '{home.__name__}'"
             message = (
-                f"{folder} holds a '{facts.get('class')}' in format {facts.get('format')}; "
-                f"this version reads {wanted} in format {FORMAT}"
+                f"{folder} holds a '{name}' in format {facts.get('format')}; this version reads {wanted} in format "
+                f"{FORMAT}"
             )
             raise BundleError(message)
-        if not issubclass(home, cls):
-            message = f"{folder} holds a '{home.__name__}', which is no {cls.__name__}; give a bundle of one"
-            raise BundleError(message)
+        arrays = read_arrays(folder)
         try:
             model = home.from_parameters(facts["parameters"])
             model.restore(arrays, facts)
@@ -284,8 +287,8 @@ def stopping_rows(validation: NDArray[Any] | None, n: int) -> NDArray[np.int64] 
     return rows
 
 
-def _class_named(name: Any) -> type[Estimator] | None:
-    """Class of a bundle: one of this package, or one of the user's own that is imported already."""
+def class_named(name: Any) -> type[Estimator] | None:
+    """Class of a bundle: one of this package, or one of the user's own that is imported already; None if unknown."""
     if name in HOMES:
         found: type[Estimator] = getattr(import_module(HOMES[name]), name)
         return found

@@ -68,27 +68,43 @@ def write_bundle(target: Path, kind: str, arrays: Arrays, facts: dict[str, Any],
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def read_bundle(folder: Path) -> tuple[Arrays, dict[str, Any]]:
-    """Arrays and facts of a bundle.
+def read_facts(folder: Path) -> dict[str, Any]:
+    """What JSON holds of a bundle.
 
     Raises
     ------
     BundleError
-        If a file of it is missing or cut off.
+        If there is no bundle, or the file is missing or cut off.
     """
     if not folder.is_dir():
         message = f"there is no bundle at {folder}; give the folder that 'fit' or save() wrote"
         raise BundleError(message)
     try:
         facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        arrays = load_file(folder / "weights.safetensors")
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError, SafetensorError) as error:
-        message = f"{folder} is not a whole bundle of cellixir ({error}); save the model again"
-        raise BundleError(message) from error
+    except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise _not_whole(folder, error) from error
     if not isinstance(facts, dict):
-        message = f"{folder}/model.json is not that of a bundle; save the model again"
-        raise BundleError(message)
-    return arrays, facts
+        raise _not_whole(folder, "model.json holds no object")
+    return facts
+
+
+def read_arrays(folder: Path) -> Arrays:
+    """All arrays of a bundle.
+
+    Raises
+    ------
+    BundleError
+        If the file is missing or cut off.
+    """
+    try:
+        found: Arrays = load_file(folder / "weights.safetensors")
+    except (OSError, SafetensorError) as error:
+        raise _not_whole(folder, error) from error
+    return found
+
+
+def _not_whole(folder: Path, why: object) -> BundleError:
+    return BundleError(f"{folder} is not a whole bundle of cellixir ({why}); save the model again")
 
 
 def _header(kind: str) -> dict[str, Any]:
