@@ -32,6 +32,12 @@ HOMES = {
     "GANGenerator": "cellixir.synthesis.gan",
     "WGANGPGenerator": "cellixir.synthesis.wgan",
     "ResponsePredictor": "cellixir.response.network.predictor",
+    "RidgePerDrug": "cellixir.response.models.ridge",
+    "TreeModel": "cellixir.response.models.trees",
+    "GroupMean": "cellixir.response.models.baselines",
+    "EffectsBaseline": "cellixir.response.models.baselines",
+    "DrugTissueMean": "cellixir.response.models.baselines",
+    "DrugPlusTissue": "cellixir.response.models.baselines",
 }
 
 
@@ -65,7 +71,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
 
     # -- parameters ----------------------------------------------------------------------------------------------------
 
-    def check_parameters(self) -> None:  # noqa: B027
+    def check_parameters(self) -> None:
         """Refuse parameters that cannot work: called by the constructor and by `set_params`.
 
         Raises
