@@ -261,7 +261,7 @@ KILLED = """
     import runpy, sys, time
     from pathlib import Path
     from cellixir.response.network.architecture import Architecture
-from cellixir.response.network.predictor import ResponsePredictor
+    from cellixir.response.network.predictor import ResponsePredictor
     from cellixir.training import TrainingConfig
     screen = runpy.run_path(sys.argv[1])["simulate"]()
     architecture, training = Architecture(**{architecture}), TrainingConfig(**{training})
