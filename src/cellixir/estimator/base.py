@@ -9,12 +9,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, get_type_hints
 
+import numpy as np
 from sklearn.base import BaseEstimator
 
 from cellixir.estimator.bundle import FORMAT, Arrays, check_target, read_bundle, write_bundle
 from cellixir.estimator.card import written_card
 from cellixir.estimator.values import packed, plain, restored, unpacked
-from cellixir.exceptions import BundleError, NotFitted
+from cellixir.exceptions import BundleError, ConfigurationError, NotFitted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -269,6 +270,24 @@ def load(path: Path | str) -> Estimator:
 def parameter_types(model: type[Estimator]) -> dict[str, Any]:
     """Types of the constructor's parameters, by name; its annotations must be importable when the model is used."""
     return {name: kind for name, kind in get_type_hints(model.__init__).items() if name != "return"}
+
+
+def stopping_rows(validation: NDArray[Any] | None, n: int) -> NDArray[np.int64] | None:
+    """Row numbers that a network stops on, ascending, from numbers or a mask over ``n`` rows; None stays None.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is none, or no such row.
+    """
+    if validation is None:
+        return None
+    given = np.asarray(validation)
+    rows: NDArray[np.int64] = np.flatnonzero(given) if given.dtype == bool else np.unique(given).astype(np.int64)
+    if not len(rows) or rows[0] < 0 or rows[-1] >= n or (given.dtype == bool and given.shape != (n,)):
+        message = f"validation names rows {given.ravel()[:3].tolist()} ... of {n:,}; give numbers from 0 or a mask"
+        raise ConfigurationError(message)
+    return rows
 
 
 def _class_named(name: Any) -> type[Estimator] | None:
