@@ -39,6 +39,11 @@ HOMES = {
     "EffectsBaseline": "cellixir.response.models.baselines",
     "DrugTissueMean": "cellixir.response.models.baselines",
     "DrugPlusTissue": "cellixir.response.models.baselines",
+    "TableGroupMean": "cellixir.tables.baselines",
+    "TableRidge": "cellixir.tables.models",
+    "TableLogistic": "cellixir.tables.models",
+    "TableTrees": "cellixir.tables.models",
+    "TableNetwork": "cellixir.tables.network",
 }
 
 
