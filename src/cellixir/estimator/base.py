@@ -33,6 +33,17 @@ HOMES = {
     "GANGenerator": "cellixir.synthesis.gan",
     "WGANGPGenerator": "cellixir.synthesis.wgan",
     "ResponsePredictor": "cellixir.response.network.predictor",
+    "RidgePerDrug": "cellixir.response.models.ridge",
+    "TreeModel": "cellixir.response.models.trees",
+    "GroupMean": "cellixir.response.models.baselines",
+    "EffectsBaseline": "cellixir.response.models.baselines",
+    "DrugTissueMean": "cellixir.response.models.baselines",
+    "DrugPlusTissue": "cellixir.response.models.baselines",
+    "TableGroupMean": "cellixir.tables.baselines",
+    "TableRidge": "cellixir.tables.models",
+    "TableLogistic": "cellixir.tables.models",
+    "TableTrees": "cellixir.tables.models",
+    "TableNetwork": "cellixir.tables.network",
 }
 
 
