@@ -291,17 +291,18 @@ def test_parameters_that_cannot_work_are_refused_also_when_they_are_set(case: Ca
 
 @cases
 def test_the_same_seed_gives_the_same_bits_and_nothing_else_is_touched(case: Case, fitted: Any) -> None:
-    whole, (X, _) = fitted(case), case.kind.train()
+    whole, (X, y) = fitted(case), case.kind.train()
     before = repr(X), getattr(X, "fingerprint", None)
     state, drawn = np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002
     model = clone(whole)
-    assert case.fit(model) is model
+    assert model.fit(X, y) is model
     assert_same(case.kind.bits(model), case.kind.bits(whole))
     assert np.array_equal(state, np.random.get_state()[1])  # noqa: NPY002
     assert torch.equal(drawn, torch.get_rng_state())
     assert (repr(X), getattr(X, "fingerprint", None)) == before
     if isinstance(X, ad.AnnData):
         assert_same([dense(X.X)], [dense(case.kind.train()[0].X)])
+        pd.testing.assert_frame_equal(X.obs, case.kind.train()[0].obs)
 
 
 @cases
