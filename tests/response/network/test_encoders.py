@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import anndata as ad
 import numpy as np
@@ -14,7 +16,6 @@ import torch
 
 from cellixir.data.gene_layout import correlation_order, gene_grid, pathway_tokens, tokens
 from cellixir.data.response_data import ResponseData
-from cellixir.data.simulate import simulate_responses
 from cellixir.data.splits import make_folds
 from cellixir.exceptions import ConfigurationError, GeneMismatch, InvalidValues
 from cellixir.response.benchmark.models import Options, spec_of
@@ -44,8 +45,8 @@ GENE_SETS = {
 
 
 @pytest.fixture(scope="module")
-def data() -> ResponseData:
-    return simulate_responses(n_samples=40, n_drugs=12, n_features=30, seed=1)[0]
+def data(simulate_screen: Callable[..., Any]) -> ResponseData:
+    return simulate_screen(n_samples=40, n_drugs=12, n_features=30, seed=1)[0]
 
 
 def gappy(data: ResponseData) -> ResponseData:
