@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import anndata as ad
 import numpy as np
@@ -15,7 +16,6 @@ import torch
 
 from cellixir.data.gene_layout import correlation_order, gene_grid, pathway_tokens, tokens
 from cellixir.data.response_data import ResponseData
-from cellixir.data.simulate import simulate_responses
 from cellixir.data.splits import make_folds
 from cellixir.exceptions import ConfigurationError, GeneMismatch, InvalidValues
 from cellixir.response.benchmark.models import Options, spec_of
@@ -39,14 +39,14 @@ from cellixir.training import TrainingConfig
 TWO_EPOCHS = TrainingConfig(max_epochs=2, batch_size=256)
 SHAPE = Shape(hidden=16, latent=5, dropout=0.1, input_dropout=0.1)
 GENE_SETS = {
-    "first": [f"GENE{i:03d}" for i in range(1, 9)],
-    "second": [f"GENE{i:03d}" for i in range(7, 15)],
+    "first": [f"GENE{i:04d}" for i in range(1, 9)],
+    "second": [f"GENE{i:04d}" for i in range(7, 15)],
 }
 
 
 @pytest.fixture(scope="module")
-def data() -> ResponseData:
-    return simulate_responses(n_samples=40, n_drugs=12, n_features=30, seed=1)[0]
+def data(simulate_screen: Callable[..., Any]) -> ResponseData:
+    return simulate_screen(n_samples=40, n_drugs=12, n_features=30, seed=1)[0]
 
 
 def gappy(data: ResponseData) -> ResponseData:
@@ -192,7 +192,7 @@ def test_tokens_of_a_transformer_are_pathways_where_gene_sets_are_given(data: Re
     layout = model.inputs_.sample_encoding.layouts["genomic"]
     np.testing.assert_array_equal(layout, pathway_tokens(names, GENE_SETS).layout)
     members = [{names[i] for i in token if i >= 0} for token in layout]
-    assert {f"GENE{i:03d}_mut" for i in range(1, 9)} in members
+    assert {f"GENE{i:04d}_mut" for i in range(1, 9)} in members
     again = ResponsePredictor.load(model.save(tmp_path / "bundle"))  # the gene sets are not needed any more
     np.testing.assert_array_equal(deep(again, data), deep(model, data))
     with pytest.raises(GeneMismatch):
@@ -279,7 +279,7 @@ def test_drugs_without_what_an_encoder_reads_are_counted_and_predicted(
 def test_new_drugs_that_lack_it_are_said_when_they_are_ranked(data: ResponseData, encoder: str) -> None:
     model = fitted(data, "LDO", drug_encoder=encoder)
     notes: list[str] = []
-    drugs = pd.DataFrame({"targets": ["TARGET1", "TARGET2"]}, index=["new", "newer"])
+    drugs = pd.DataFrame({"targets": data.drugs["targets"].unique()[:2]}, index=["new", "newer"])
     table = rank(model, data.views, drugs=drugs, on_note=notes.append)
     assert np.isfinite(table["predicted"]).all()
     assert f"2 of 2 drugs have no SMILES for '{encoder}': 'new', 'newer'" in notes
