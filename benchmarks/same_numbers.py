@@ -54,14 +54,13 @@ PLACES = {
     "app": "cellixir.cli.app:app",
     "ResponsePredictor": "cellixir:ResponsePredictor",
     "VAE": "cellixir:VAE",
-    "Architecture": "cellixir.response.architecture:Architecture",
+    "Architecture": "cellixir.response.network.architecture:Architecture",
     "TrainingConfig": "cellixir.training:TrainingConfig",
-    "Preprocess": "cellixir.data.preprocess:Preprocess",
-    "parse_steps": "cellixir.data.preprocess_grammar:parse_steps",
+    "Preprocess": "cellixir.data.preprocess.chain:Preprocess",
+    "parse_steps": "cellixir.data.preprocess.grammar:parse_steps",
     "make_folds": "cellixir.data.splits:make_folds",
     "split_off": "cellixir.data.splits:split_off",
-    "read_inputs": "cellixir.response.inputs:read_inputs",
-    "simulate_responses": "cellixir.data.simulate:simulate_responses",
+    "read_inputs": "cellixir.data.inputs:read_inputs",
 }
 #: Metrics: where they are, and which of `metric_tables` they take.
 CLASSES, CLUSTERS = "cellixir.metrics.classification", "cellixir.metrics.clustering"
@@ -150,7 +149,7 @@ def of_response(options: str, *more: str) -> Commands:
 
 def of_table(options: str) -> Commands:
     """Benchmark of a table in three folds."""
-    return Commands((f"response benchmark --table table.csv --folds 3 {options} --out {{out}}",), TABLE)
+    return Commands((f"table benchmark table.csv --folds 3 {options} --out {{out}}",), TABLE)
 
 
 def of_generator(model: str, *, epochs: int = 0) -> Commands:
@@ -218,7 +217,7 @@ COMMANDS = {
         ),
         ("anova.csv", "one/anova.csv"),
     ),
-    "audit-table": Commands(("response audit --table leaky.csv --target y --out {out}",), ("audit.json#findings",)),
+    "audit-table": Commands(("table audit leaky.csv --target y --out {out}",), ("audit.json#findings",)),
     "audit-responses": Commands(
         (
             f"response audit {OPTIONS['screen']} --split LDO --out {{out}}/ldo",
@@ -228,7 +227,7 @@ COMMANDS = {
         ("ldo/audit.json#findings", "lco/audit.json#findings"),
     ),
     "table-regression": of_table(
-        "--target y --drop kind --group site --preprocess impute=median,standard --interval .8 "
+        "--target y --drop kind --group-key site --preprocess impute=median,standard --interval .8 "
         "--models ridge,random_forest,xgboost,network"
     ),
     "table-classification": of_table(
@@ -401,9 +400,16 @@ def preprocess() -> dict[str, Any]:
 def metrics() -> dict[str, Any]:
     """Every metric of fixed tables."""
     tables = metric_tables()
+    there = {name: (place, taken) for name, (place, taken) in METRICS.items() if exists(place)}
     return {
-        name: of(place)(*(tables[argument] for argument in taken.split())) for name, (place, taken) in METRICS.items()
+        name: of(place)(*(tables[argument] for argument in taken.split())) for name, (place, taken) in there.items()
     }
+
+
+def exists(place: str) -> bool:
+    """Whether something stands at ``module:name``: a metric that was deleted is gone, and the others are compared."""
+    module, _, name = place.partition(":")
+    return hasattr(import_module(module), name)
 
 
 def metric_tables() -> dict[str, Any]:
@@ -422,14 +428,7 @@ def metric_tables() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def simulated_responses() -> dict[str, Any]:
-    """The screen of one binary view, and its folds' unit."""
-    data, truth = of("simulate_responses")(n_samples=30, n_drugs=8, n_features=16, n_targets=4, seed=3)
-    return {"responses": data.responses, "genomic": data.views["genomic"].X, "truth": truth}
-
-
 PYTHON: dict[str, Callable[[], dict[str, Any]]] = {
-    "simulate-responses": simulated_responses,
     "splits": splits,
     "preprocess": preprocess,
     "metrics": metrics,
