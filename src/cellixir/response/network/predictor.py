@@ -74,8 +74,8 @@ class ResponsePredictor(ResponseModel):
 
     Examples
     --------
-    >>> from cellixir.data.simulate import simulate_responses
-    >>> data, truth = simulate_responses(n_samples=30, n_drugs=6, seed=0)
+    >>> from cellixir.data.simulate import simulate_cohort
+    >>> data = simulate_cohort(n_samples=30, n_drugs=6, n_genes=20, n_mutations=8, n_targets=2).response_data()
     >>> model = ResponsePredictor("LCO", members=1, training=TrainingConfig(max_epochs=2)).fit(data)
     >>> model.predict(data).shape == (len(data),)
     True
