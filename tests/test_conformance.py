@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from sklearn.utils.validation import check_is_fitted
 
 import cellixir
 from cellixir.data.response_data import ResponseData
-from cellixir.data.simulate.responses import simulate_responses
+from cellixir.data.simulate import simulate_cohort
 from cellixir.embedding.pca import PCA
 from cellixir.embedding.vae import VAE
 from cellixir.estimator import Estimator
@@ -138,8 +139,11 @@ SAMPLES = replace(
 
 @cache
 def screen() -> ResponseData:
-    sizes = {"n_samples": 40, "n_drugs": 6, "n_features": 12, "n_tissues": 3, "n_targets": 3}
-    return simulate_responses(**sizes)[0]
+    cohort = simulate_cohort(
+        n_samples=40, n_drugs=6, n_genes=12, n_mutations=12, n_tissues=3, n_targets=3, expression_effect=(0.0, 0.0)
+    )
+    data = cohort.response_data()
+    return data.with_views({"genomic": data.views["mutations"]}).only_views(["genomic"])
 
 
 def part_of_screen(*, train: bool) -> ResponseData:
@@ -229,6 +233,10 @@ CASES = {
     "TableTrees, forest": Case(NUMBERS, lambda: TableTrees("random_forest")),
     "TableTrees, classes": Case(CLASSES, lambda: TableTrees("hist_gradient_boosting", "classification")),
     "TableNetwork": Case(CLASSES, lambda: TableNetwork("classification"), network=True),
+    **({
+        "TreeModel, XGBoost": Case(RESPONSES, lambda: TreeModel("xgboost")),
+        "TableTrees, XGBoost": Case(CLASSES, lambda: TableTrees("xgboost", "classification")),
+    } if find_spec("xgboost") else {}),
 }  # fmt: skip
 cases = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 NETWORKS = {name: case for name, case in CASES.items() if case.network}
