@@ -66,6 +66,8 @@ class RunFolder:
         What the folder holds if the identity is another one, for the message.
     command
         Command line that was given.
+    replaces
+        For work of one step, with nothing to go on from: an earlier run of the job is replaced, whatever its identity.
 
     Raises
     ------
@@ -95,8 +97,9 @@ class RunFolder:
         settings: Mapping[str, Any] | None = None,
         what: str = "other work",
         command: str = "",
+        replaces: bool = False,
     ) -> None:
-        self.path, self.job = Path(out), job
+        self.path, self.job, self._replaces = Path(out), job, replaces
         digest = sha256(json.dumps(dict(identity), sort_keys=True, default=str).encode()).hexdigest()
         self._what, self._began = what, time.monotonic()
         self._lock: FileLock | None = None
@@ -131,15 +134,19 @@ class RunFolder:
                 self._lock.release()
 
     def _refuse_other_work(self) -> None:
-        if not self.path.exists():
+        if not self.path.is_dir():  # where a file stands, the manifest cannot be written, and that is said
             return
-        there = {file.name for file in self.path.iterdir()} if self.path.is_dir() else {""}
+        there = {file.name for file in self.path.iterdir()}
         if not there - OF_NO_WORTH:
             return
         if MANIFEST not in there:
             message = f"{self.path} exists and holds other things; choose another --out"
             raise ConfigurationError(message)
         earlier = _read(self.path)
+        if self._replaces and earlier.get("job") == self.job:
+            for name in [*earlier.get("tables", []), *earlier.get("figures", []), *earlier.get("pages", [])]:
+                (self.path / str(name)).unlink(missing_ok=True)
+            return
         if (earlier.get("job"), earlier.get("identity")) != (self.job, self.manifest["identity"]):
             message = f"{self.path} holds {self._what} ({earlier.get('job')}); choose another --out"
             raise ConfigurationError(message)
@@ -178,6 +185,19 @@ class RunFolder:
         else:
             (self.path / "failures.csv").unlink(missing_ok=True)  # of an earlier try
         return found
+
+    def complete(self, pieces: Sequence[Piece]) -> bool:
+        """Whether all these pieces are done, with this version, their settings and these data."""
+        return all(piece.read(self.path, self._data) is not None for piece in pieces)
+
+    @property
+    def command(self) -> str:
+        """Command line that was given."""
+        return str(self.manifest["command"])
+
+    @property
+    def _data(self) -> str:
+        return json.dumps(self.manifest["data"], sort_keys=True)
 
     def table(self, name: str, frame: pd.DataFrame) -> Path:
         """Write a table: ``name`` with its ending (.csv, .csv.gz, .parquet); without one it is a csv."""
