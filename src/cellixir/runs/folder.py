@@ -168,14 +168,6 @@ class RunFolder:
 
     # -- work and results ----------------------------------------------------------------------------------------------
 
-    @property
-    def _data(self) -> str:
-        return json.dumps(self.manifest["data"], sort_keys=True)
-
-    def done(self, pieces: Sequence[Piece]) -> bool:
-        """Whether every piece is done here already, with this version, these settings and data."""
-        return all(piece.read(self.path, self._data) is not None for piece in pieces)
-
     def pieces(self, pieces: Sequence[Piece], *, jobs: int = 1, quiet: bool = True) -> Outcomes:
         """Results of the pieces; failures are listed in ``failures.csv`` and counted in the manifest."""
         found = run_pieces(pieces, self.path, data=self._data, title=self.job, jobs=jobs, quiet=quiet)

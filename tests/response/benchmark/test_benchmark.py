@@ -211,7 +211,7 @@ def test_without_the_baseline_of_the_scores_there_is_no_table(
     data: ResponseData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Effects, "fit", lambda *args, **named: 1 / 0)
-    with pytest.raises(DataError, match="the naive baseline mean_effects failed.*division by zero"):
+    with pytest.raises(DataError, match=r"the naive baseline mean_effects failed.*division by zero"):
         run_benchmark(data, "LCO", tmp_path / "out", models=["drug_mean"], n_folds=3)
     assert read_manifest(tmp_path / "out")["state"] == "failed"
     assert "mean_effects" in set(pd.read_csv(tmp_path / "out" / "failures.csv")["model"])

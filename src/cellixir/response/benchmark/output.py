@@ -188,7 +188,7 @@ def write_benchmark(
         coverage=covered,
         interval=asked.options.interval or 0.0,
         failures=failures,
-        command=run.manifest["command"],
+        command=run.command,
     )
     run.page(benchmark_page(summary))
     said = board.headline()

@@ -14,6 +14,7 @@ from cellixir.exceptions import DataError
 from cellixir.response.benchmark.models import known_names, spec_of
 from cellixir.response.network.predictor import ResponsePredictor
 from cellixir.runs.piece import CHECKPOINT, Found, Piece
+from cellixir.runs.work import earlier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -58,7 +59,7 @@ def sides_of(data: ResponseData, fold: Fold, labels: Labels | None = None) -> Si
     return Sides(known, np.searchsorted(rows, fold.validation), data.take(fold.test).as_question())
 
 
-def digest_of(folds: Iterable[Fold]) -> str:
+def rows_digest(folds: Iterable[Fold]) -> str:
     """SHA-256 of the rows on every side of the folds."""
     digest = hashlib.sha256()
     for fold in folds:
@@ -125,7 +126,7 @@ def fold_pieces(
         return model_piece(
             spec, lambda: sides_of(data, fold, rule), split, seed, options,
             fold=fold.number, called=f"{spec.name}, fold {fold.number + 1} of {len(folds)}",
-            rows=digest_of([fold]), labels=f"{rule.rule} {rule.sensitive}" if rule else "",
+            rows=rows_digest([fold]), labels=f"{rule.rule} {rule.sensitive}" if rule else "",
         )  # fmt: skip
 
     return lambda spec: [piece(spec, i, fold) for i, fold in enumerate(folds)]
@@ -134,9 +135,8 @@ def fold_pieces(
 def with_earlier(run: RunFolder, specs: Sequence[ModelSpec], of: Callable[[ModelSpec], list[Piece]]) -> list[Piece]:
     """Pieces ``of`` each wanted model, and of those that an earlier run has finished in the same folder."""
     wanted = {spec.name for spec in specs}
-    there = {place.name.replace("+", ":") for place in (run.path / "pieces").glob("*")} & known_names()
-    earlier = [of(spec_of(name)) for name in sorted(there - wanted)]
-    return [p for pieces in (*map(of, specs), *(e for e in earlier if run.done(e))) for p in pieces]
+    there = [of(spec_of(name)) for name in earlier(run.path, "model") if name in known_names() - wanted]
+    return [p for pieces in (*map(of, specs), *filter(run.complete, there)) for p in pieces]
 
 
 def gather(outcomes: Outcomes, tests: Mapping[int, NDArray[np.int64]], n_rows: int) -> Gathered:
@@ -160,10 +160,8 @@ def gather(outcomes: Outcomes, tests: Mapping[int, NDArray[np.int64]], n_rows: i
     predictions: dict[str, NDArray[np.float64]] = {}
     half_widths: dict[str, NDArray[np.float64]] = {}
     histories, seconds = [pd.DataFrame(columns=HISTORY)], []
-    for piece, found in outcomes.found:
+    for piece, found in outcomes.whole("model"):
         model, fold = str(piece.labels["model"]), int(piece.labels.get("fold", 0))
-        if model in failed:
-            continue
         predictions.setdefault(model, np.full(n_rows, np.nan))[tests[fold]] = found.arrays["predicted"]
         if "half_width" in found.arrays:
             half_widths.setdefault(model, np.full(n_rows, np.nan))[tests[fold]] = found.arrays["half_width"]

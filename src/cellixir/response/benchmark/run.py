@@ -23,7 +23,7 @@ from cellixir.response.benchmark.output import (
     judge_numbers,
     write_benchmark,
 )
-from cellixir.response.benchmark.pieces import digest_of, fold_pieces, gather, left_out, with_earlier
+from cellixir.response.benchmark.pieces import fold_pieces, gather, left_out, rows_digest, with_earlier
 from cellixir.response.models.features import require_features
 from cellixir.runs.folder import RunFolder
 
@@ -103,7 +103,7 @@ def run_benchmark(
     audit = audit_response(data, split, folds)
     require_clean(audit, allow)
     prints = {"responses": data.fingerprint}
-    same = {"split": split, "seed": seed, "rows": digest_of(folds), "task": task} | prints
+    same = {"split": split, "seed": seed, "rows": rows_digest(folds), "task": task} | prints
     same |= {"label": rule, "sensitive": sensitive} if labels else {}
     settings = {"split": split, "folds": len(folds), "seed": seed, "task": task} | vars(options) | {"gene_sets": None}
     settings |= {"label": rule, "sensitive": sensitive} if labels else {}

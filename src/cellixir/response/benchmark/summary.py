@@ -76,9 +76,7 @@ class BenchmarkSummary:
                 message = f"table {name!r} has no column {examples(missing)}; it has {examples(table.columns, 20)}"
                 raise DataError(message)
         if self.board.table[self.board.metric].isna().all():
-            words = self.board.catalogue[self.board.metric].words
-            message = f"no model has a score ({words}): the test rows need finite predictions and, of classes, both"
-            raise DataError(message)
+            raise DataError(self.board.headline())
 
     def pairs(self, model: str) -> pd.DataFrame:
         """Test pairs of one model whose observed and predicted values are finite."""
