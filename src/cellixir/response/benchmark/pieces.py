@@ -175,7 +175,7 @@ def gather(outcomes: Outcomes, tests: Mapping[int, NDArray[np.int64]], n_rows: i
 def left_out(outcomes: Outcomes) -> list[str]:
     """What the reader has to know of models that failed, if any did."""
     names = list(dict.fromkeys(outcomes.failures["model"]))
-    return [f"Failed on a fold or more, and in no table: {', '.join(names)}"] if names else []
+    return [f"Failed, and in no table: {', '.join(names)}"] if names else []
 
 
 def in_three(on_epoch: Callable[[int, Any, int], None], model: ResponsePredictor) -> Callable[[int, Any], None]:
