@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ import pytest
 
 from cellixir import metrics
 from cellixir.data.response_data import ResponseData
-from cellixir.data.simulate import simulate_responses
 from cellixir.data.splits import make_folds, read_folds
 from cellixir.exceptions import ConfigurationError, DataError
 from cellixir.response.benchmark.models import BASELINES, MODELS, ModelSpec
@@ -26,8 +26,8 @@ LEADERBOARD = [
 
 
 @pytest.fixture(scope="module")
-def data() -> ResponseData:
-    return simulate_responses(n_samples=60, n_drugs=12, n_features=30, seed=1)[0]
+def data(simulate_screen: Callable[..., Any]) -> ResponseData:
+    return simulate_screen(n_samples=60, n_drugs=12, n_features=30, seed=1)[0]
 
 
 @pytest.fixture(scope="module")
@@ -180,12 +180,12 @@ def test_a_model_that_raises_loses_no_other_and_is_listed(
 ) -> None:
     fit = RidgePerDrug.fit
 
-    def fails(model: RidgePerDrug, known: ResponseData, *args: Any, **named: Any) -> RidgePerDrug:
+    def fails(model: RidgePerDrug, known: ResponseData, validation: Any = None) -> RidgePerDrug:
         if known.responses["sample"].nunique() == len(data.samples) * 2 // 3 and not done:
             done.append(1)
             message = "singular"
             raise ValueError(message)
-        return fit(model, known, *args, **named)
+        return fit(model, known, validation)
 
     done: list[int] = []
     monkeypatch.setattr(RidgePerDrug, "fit", fails)

@@ -23,7 +23,7 @@ from cellixir.metrics.ranked import Ranked
 from cellixir.metrics.words import banded
 from cellixir.response.benchmark import evaluation
 from cellixir.response.benchmark.labels import with_labels
-from cellixir.response.benchmark.models import spec_of
+from cellixir.response.benchmark.models import kind_of
 from cellixir.runs.leaderboard import paired_table
 
 if TYPE_CHECKING:
@@ -129,10 +129,10 @@ def class_overall(
     """
     draws = draws or class_bootstrap(data, split, folds, predictions, labels, seed=seed)
     tested = np.concatenate([fold.test for fold in folds])
-    naive = _best([model for model in predictions if spec_of(model).kind == "baseline"], draws)
+    naive = _best([model for model in predictions if kind_of(model) == "baseline"], draws)
     rows = []
     for model, p in predictions.items():
-        row: dict[str, Any] = {"model": model, "kind": spec_of(model).kind}
+        row: dict[str, Any] = {"model": model, "kind": kind_of(model)}
         for name in BANDED:
             row |= banded(name, interval_of(draws[model][name]))
         row |= {name: float(draws[model][name][0]) for name in PLAIN if name in draws[model]}
@@ -172,9 +172,9 @@ def class_paired(
 ) -> pd.DataFrame:
     """AUROC of each model less that of the best baseline, of the best tree, and of mean effects; above 0: better."""
     draws = draws or class_bootstrap(data, split, folds, predictions, labels, seed=seed)
-    best = (_best([m for m in predictions if spec_of(m).kind == kind], draws) for kind in ("baseline", "tree"))
+    best = (_best([m for m in predictions if kind_of(m) == kind], draws) for kind in ("baseline", "tree"))
     references = dict.fromkeys([*(m for m in best if m), *(m for m in ("mean_effects",) if m in predictions)])
-    kinds = {model: spec_of(model).kind for model in predictions}
+    kinds = {model: kind_of(model) for model in predictions}
     return paired_table(
         kinds, list(references), lambda a, b: interval_of(draws[a]["auroc"] - draws[b]["auroc"]), "auroc"
     )

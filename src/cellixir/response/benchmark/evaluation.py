@@ -10,7 +10,7 @@ import pandas as pd
 from cellixir import metrics
 from cellixir.data.splits import split_groups
 from cellixir.metrics.words import banded
-from cellixir.response.benchmark.models import spec_of
+from cellixir.response.benchmark.models import kind_of
 from cellixir.runs.leaderboard import paired_table
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def overall(
     for model, p in predictions.items():
         plain = metrics.intervals(y, p, units, seed=seed)
         normalised = metrics.intervals(y - expected, p - expected, units, seed=seed)["pearson"]
-        row: dict[str, Any] = {"model": model, "kind": spec_of(model).kind}
+        row: dict[str, Any] = {"model": model, "kind": kind_of(model)}
         for name, interval in (
             ("rmse", plain["rmse"]),
             ("r2", plain["r2"]),

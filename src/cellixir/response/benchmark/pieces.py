@@ -13,6 +13,7 @@ import pandas as pd
 from cellixir.exceptions import DataError
 from cellixir.response.benchmark.models import known_names, spec_of
 from cellixir.response.network.predictor import ResponsePredictor
+from cellixir.runs.own import accepted
 from cellixir.runs.piece import CHECKPOINT, Found, Piece
 from cellixir.runs.work import earlier
 
@@ -97,15 +98,17 @@ def model_piece(
         known, validation, question = sides()
         model = spec.make(split, seed, options)
         start = time.perf_counter()
-        _fit(model, known, validation, place, on_epoch)
+        given = {"validation": validation, "checkpoint": place / CHECKPOINT, "on_epoch": on_epoch, "allow": None}
+        model.fit(known, **accepted(model.fit, **given))
         arrays = {"predicted": np.asarray(model.predict(question))}
         if level is not None:
-            arrays["half_width"] = model.half_width(question, level)  # type: ignore[attr-defined]
+            arrays["half_width"] = model.half_width(question, level)
         seconds = time.perf_counter() - start
         history = getattr(model, "history_", pd.DataFrame())
         return Found(arrays, {"history": history} if len(history) else {}, {"seconds": seconds})
 
-    facts = {"split": split, "seed": seed, "parameters": _parameters(made), "interval": level, **settings}
+    facts = {"split": split, "seed": seed, "parameters": _parameters(made), "interval": level, "source": spec.source}
+    facts |= settings
     facts |= {"preprocess": "" if spec.kind == "baseline" else options.preprocess, "gene_sets": _sets(made, options)}
     labels: dict[str, str | int] = {"model": spec.name} | ({} if fold is None else {"fold": fold})
     return Piece(labels, facts, work, called or spec.name)
@@ -176,20 +179,6 @@ def left_out(outcomes: Outcomes) -> list[str]:
     """What the reader has to know of models that failed, if any did."""
     names = list(dict.fromkeys(outcomes.failures["model"]))
     return [f"Failed, and in no table: {', '.join(names)}"] if names else []
-
-
-def in_three(on_epoch: Callable[[int, Any, int], None], model: ResponsePredictor) -> Callable[[int, Any], None]:
-    """What the network calls with member and epoch, from what also wants to know of how many epochs at most."""
-    most = model.preset.training.max_epochs
-    return lambda member, epoch: on_epoch(member, epoch, most)
-
-
-def _fit(model: Any, known: ResponseData, validation: NDArray[np.int64], place: Path, on_epoch: OnEpoch) -> None:
-    if isinstance(model, ResponsePredictor):
-        heard = in_three(on_epoch, model)
-        model.fit(known, validation, allow=None, checkpoint=place / CHECKPOINT, on_epoch=heard)
-    else:
-        model.fit(known, validation)
 
 
 def _parameters(model: Any) -> dict[str, str]:

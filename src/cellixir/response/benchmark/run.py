@@ -6,7 +6,7 @@ metrics, never by a model.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -14,7 +14,7 @@ from cellixir.data.audit.response import audit_response, check_allowed, require_
 from cellixir.data.splits import make_folds
 from cellixir.exceptions import ConfigurationError
 from cellixir.response.benchmark.labels import fold_labels
-from cellixir.response.benchmark.models import Options, chosen_models
+from cellixir.response.benchmark.models import Models, Options, chosen_models
 from cellixir.response.benchmark.option_checks import check_options
 from cellixir.response.benchmark.output import (
     BenchmarkResult,
@@ -40,7 +40,7 @@ def run_benchmark(
     split: str,
     out: Path | str,
     *,
-    models: Sequence[str] | None = None,
+    models: Models | None = None,
     n_folds: int = 5,
     seed: int = 0,
     folds: list[Fold] | None = None,
@@ -64,7 +64,8 @@ def run_benchmark(
     out
         Folder; if it holds a part of the same benchmark, the rest is done.
     models
-        Names of ``cellixir.response.benchmark.models.MODELS``; None for all that can run. The baselines always run.
+        Names of ``cellixir.response.benchmark.models.MODELS``, ``module:Class``, or models of one's own, which a
+        mapping names; None for all of the list that can run. The baselines always run.
     folds
         Given instead of ``n_folds``, for example from ``read_folds``.
     options

@@ -13,7 +13,7 @@ from cellixir.metrics.catalogue import REGRESSION
 from cellixir.metrics.intervals import N_BOOTSTRAP
 from cellixir.metrics.words import banded
 from cellixir.response.benchmark import evaluation
-from cellixir.response.benchmark.models import spec_of
+from cellixir.response.benchmark.models import kind_of
 from cellixir.response.cross_study.studies import MIN_PAIRS
 from cellixir.response.models.effects import group_means
 from cellixir.runs.leaderboard import Leaderboard
@@ -47,7 +47,7 @@ def _table(studies: Studies, fold: Fold, found: Gathered, seed: int) -> pd.DataF
         errors = errors[[c for c in errors if c not in scores or c == "model"]].drop(columns="per_sample_pearson")
         table = errors.merge(scores, on="model")
     else:
-        kinds = scores["model"].map(lambda name: spec_of(name).kind)
+        kinds = scores["model"].map(kind_of)
         table = scores.assign(kind=kinds).merge(found.seconds[["model", "seconds"]], on="model")
         table = table.sort_values("per_drug_pearson", ascending=False, kind="stable", ignore_index=True)
     if data.responses["sample"].nunique() < 2:  # nothing to draw from
