@@ -47,6 +47,15 @@ GroupKey = Annotated[
     str | None,
     typer.Option(metavar="COLUMN", help="Column of patients or the like: none is on both sides of a split."),
 ]
+ContrastKey = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="Column of groups that differential expression is between.")
+]
+Condition = Annotated[
+    str | None, typer.Option(metavar="A,B,...", help="Columns of obs that samples depend on: batch,group, say.")
+]
+Epochs = Annotated[int | None, typer.Option(min=1, help="Most epochs of a network. Default: its own.")]
+NoMaps = Annotated[bool, typer.Option("--no-maps", help="No t-SNE, UMAP or clusters.")]
+Samples = Annotated[Path, typer.Argument(help=f"Cells or samples x genes: {FILES}.")]
 GeneSets = Annotated[Path | None, typer.Option(metavar="GMT", help="Pathways, a GMT file.")]
 
 

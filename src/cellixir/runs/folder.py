@@ -12,6 +12,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
+import pandas as pd
+
 from cellixir import __version__
 from cellixir.exceptions import ConfigurationError, ReadError
 from cellixir.files import require_writable, whole
@@ -20,7 +22,6 @@ from cellixir.runs.work import Outcomes, run_pieces, spoken
 if TYPE_CHECKING:
     from types import TracebackType
 
-    import pandas as pd
     from filelock import FileLock
 
     from cellixir.runs.piece import Piece
@@ -66,6 +67,8 @@ class RunFolder:
         What the folder holds if the identity is another one, for the message.
     command
         Command line that was given.
+    force
+        Take the folder whatever it holds.
 
     Raises
     ------
@@ -95,11 +98,13 @@ class RunFolder:
         settings: Mapping[str, Any] | None = None,
         what: str = "other work",
         command: str = "",
+        force: bool = False,
     ) -> None:
-        self.path, self.job = Path(out), job
+        self.path, self.job, self._force = Path(out), job, force
         digest = sha256(json.dumps(dict(identity), sort_keys=True, default=str).encode()).hexdigest()
         self._what, self._began = what, time.monotonic()
         self._lock: FileLock | None = None
+        self._failed: list[pd.DataFrame] = []
         self.manifest: dict[str, Any] = {
             "format": FORMAT, "job": job, "state": "running", "version": __version__, "command": command,
             "identity": digest, "started": _now(), "ended": None, "seconds": None, "host": socket.gethostname(),
@@ -110,7 +115,7 @@ class RunFolder:
     # -- state ---------------------------------------------------------------------------------------------------------
 
     def __enter__(self) -> Self:
-        self._refuse_other_work()
+        self.refuse_other_work()
         require_writable(self.path / MANIFEST)
         self._take_lock()
         self._keep()
@@ -130,8 +135,15 @@ class RunFolder:
                 (self.path / LOCK).unlink(missing_ok=True)
                 self._lock.release()
 
-    def _refuse_other_work(self) -> None:
-        if not self.path.exists():
+    def refuse_other_work(self) -> None:
+        """Refuse a folder that is not this run's: worth asking before data are read; entering the run asks too.
+
+        Raises
+        ------
+        ConfigurationError
+            If the folder holds other work or other files.
+        """
+        if self._force or not self.path.exists():
             return
         there = {file.name for file in self.path.iterdir()} if self.path.is_dir() else {""}
         if not there - OF_NO_WORTH:
@@ -162,12 +174,16 @@ class RunFolder:
     # -- work and results ----------------------------------------------------------------------------------------------
 
     def pieces(self, pieces: Sequence[Piece], *, jobs: int = 1, quiet: bool = True) -> Outcomes:
-        """Results of the pieces; failures are listed in ``failures.csv`` and counted in the manifest."""
+        """Results of the pieces; failures are listed in ``failures.csv`` and counted in the manifest.
+
+        Pieces that need what others found are given in a later call, whose failures are listed below the earlier ones.
+        """
         data = json.dumps(self.manifest["data"], sort_keys=True)
         found = run_pieces(pieces, self.path, data=data, title=self.job, jobs=jobs, quiet=quiet)
-        self.manifest["failures"] = len(found.failures)
-        if len(found.failures):
-            self.table("failures", found.failures)
+        self._failed += [found.failures] * bool(len(found.failures))
+        self.manifest["failures"] = sum(map(len, self._failed))
+        if self._failed:
+            self.table("failures", pd.concat(self._failed, ignore_index=True))
         else:
             (self.path / "failures.csv").unlink(missing_ok=True)  # of an earlier try
         return found
@@ -201,9 +217,20 @@ class RunFolder:
         for file in files:
             self._wrote(kind, file)
 
-    def says(self, *, headline: str = "", metrics: Mapping[str, Any] | None = None, notes: Sequence[str] = ()) -> None:
-        """What the run found, for whoever reads the manifest: one sentence, key numbers, and what is to be known."""
+    def says(
+        self,
+        *,
+        headline: str = "",
+        metrics: Mapping[str, Any] | None = None,
+        notes: Sequence[str] = (),
+        data: Mapping[str, str] | None = None,
+    ) -> None:
+        """What the run found, for whoever reads the manifest: one sentence, key numbers, and what is to be known.
+
+        ``data`` are fingerprints of data that pieces read themselves, with their own in the key of each.
+        """
         known = {"headline": headline, "metrics": _finite(dict(metrics or {})), "notes": list(notes)}
+        known |= {"data": dict(data or {})}
         self.manifest |= {name: value for name, value in known.items() if value}
 
     def _wrote(self, kind: str, file: Path) -> None:
