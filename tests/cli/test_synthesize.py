@@ -169,6 +169,19 @@ def test_a_failed_piece_is_reported_and_the_exit_code_says_so() -> None:
     assert set(pd.read_csv("r/results.csv")["dataset"]) == {"train"}
 
 
+def test_a_generator_of_ones_own_joins_by_its_name() -> None:
+    Path("my_generators.py").write_text(
+        "class Mine:\n"
+        "    def fit(self, samples):\n        self.samples = samples\n        return self\n"
+        "    def sample(self, n):\n        return self.samples[:n].copy()\n"
+    )
+    given = ("benchmark", "train.h5ad", "--models", "gaussian", *KEYS, "--out", "runs", "--model")
+    assert "Mine" in said(*given, "my_generators:Mine")
+    results = pd.read_csv("runs/results.csv").set_index(["model", "metric"])["value"]
+    assert results["Mine", "copies"] == 1.0
+    assert "has no method sample" in refused(*given, "sklearn.linear_model:Ridge")
+
+
 # -- what is refused ---------------------------------------------------------------------------------------------------
 
 
@@ -336,6 +349,7 @@ def test_held_out_samples_that_are_known_are_refused() -> None:
         (("train.h5ad", "./train.h5ad"), "two data sets are called 'train'"),
         (("train.h5ad", "--condition", "batch", "--contrast-key", "group"), "'group' is not among the conditions"),
         (("train.h5ad", "--holdout", "1.5"), "holdout=1.5 is no share"),
+        (("train.h5ad", "--models", "gaussian,copula", "--epochs", 3), "'gaussian' and 'copula' trains none"),
     ],
 )
 def test_benchmark_says_what_is_wrong_and_writes_nothing(given: tuple[object, ...], words: str) -> None:

@@ -250,8 +250,9 @@ def test_two_processes_give_the_same_numbers(tmp_path: Path) -> None:
         run_benchmark(given, tmp_path / str(jobs), models=["gaussian"], jobs=jobs, **KEYS).results for jobs in (1, 2)
     ]
     one, two = (table.query("family != 'cost'") for table in found)
-    assert list(one["metric"]) == list(two["metric"])
-    np.testing.assert_allclose(one["value"], two["value"], rtol=0.5, atol=0.5)  # intervals are narrower in full
+    patched = ["c2st", "membership", "reference_attack"]  # by small_numbers, in this process only
+    same = (table[~table["metric"].isin(patched)].reset_index(drop=True) for table in (one, two))
+    pd.testing.assert_frame_equal(*(table[["dataset", "metric", "value", "floor"]] for table in same), check_exact=True)
 
 
 @pytest.mark.usefixtures("no_pages")

@@ -141,14 +141,16 @@ def print_board(board: Leaderboard, title: str, metrics: Sequence[str], *, bande
     print_table(["model", *heads], rows, title)
 
 
-def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], title: str = "", *, width: int = WIDTH) -> None:
-    """A table on standard output: the first column to the left, the others to the right."""
+def print_table(
+    heads: Sequence[str], rows: Sequence[Sequence[str]], title: str = "", *, width: int = WIDTH, words: int = 1
+) -> None:
+    """A table on standard output: the first ``words`` columns to the left, the others to the right."""
     from rich.console import Console
     from rich.table import Table
 
     table = Table(title=title or None, title_justify="left")
     for i, head in enumerate(heads):
-        table.add_column(head, justify="right" if i else "left")
+        table.add_column(head, justify="left" if i < words else "right")
     for row in rows:
         table.add_row(*row)
     Console(width=None if sys.stdout.isatty() else width, markup=False).print(table)

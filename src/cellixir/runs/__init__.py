@@ -7,7 +7,7 @@ from cellixir.runs.folder import MANIFEST, RunFolder, read_manifest
 from cellixir.runs.leaderboard import Leaderboard
 from cellixir.runs.piece import Found, Piece
 from cellixir.runs.progress import Progress
-from cellixir.runs.work import Outcomes, run_pieces
+from cellixir.runs.work import Outcomes, earlier, run_pieces
 
 __all__ = [
     "MANIFEST",
@@ -17,6 +17,7 @@ __all__ = [
     "Piece",
     "Progress",
     "RunFolder",
+    "earlier",
     "read_manifest",
     "run_pieces",
 ]

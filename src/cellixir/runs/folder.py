@@ -67,6 +67,8 @@ class RunFolder:
         What the folder holds if the identity is another one, for the message.
     command
         Command line that was given.
+    replaces
+        For work of one step, with nothing to go on from: an earlier run of the job is replaced, whatever its identity.
     force
         Take the folder whatever it holds.
 
@@ -98,9 +100,10 @@ class RunFolder:
         settings: Mapping[str, Any] | None = None,
         what: str = "other work",
         command: str = "",
+        replaces: bool = False,
         force: bool = False,
     ) -> None:
-        self.path, self.job, self._force = Path(out), job, force
+        self.path, self.job, self._replaces, self._force = Path(out), job, replaces, force
         digest = sha256(json.dumps(dict(identity), sort_keys=True, default=str).encode()).hexdigest()
         self._what, self._began = what, time.monotonic()
         self._lock: FileLock | None = None
@@ -118,6 +121,8 @@ class RunFolder:
         self.refuse_other_work()
         require_writable(self.path / MANIFEST)
         self._take_lock()
+        if self._replaces and (self.path / MANIFEST).is_file():
+            self._remove_earlier()
         self._keep()
         return self
 
@@ -143,18 +148,24 @@ class RunFolder:
         ConfigurationError
             If the folder holds other work or other files.
         """
-        if self._force or not self.path.exists():
+        if self._force or not self.path.is_dir():  # where a file stands, the manifest cannot be written, and that is said
             return
-        there = {file.name for file in self.path.iterdir()} if self.path.is_dir() else {""}
+        there = {file.name for file in self.path.iterdir()}
         if not there - OF_NO_WORTH:
             return
         if MANIFEST not in there:
             message = f"{self.path} exists and holds other things; choose another --out"
             raise ConfigurationError(message)
         earlier = _read(self.path)
-        if (earlier.get("job"), earlier.get("identity")) != (self.job, self.manifest["identity"]):
+        same = self._replaces or earlier.get("identity") == self.manifest["identity"]
+        if earlier.get("job") != self.job or not same:
             message = f"{self.path} holds {self._what} ({earlier.get('job')}); choose another --out"
             raise ConfigurationError(message)
+
+    def _remove_earlier(self) -> None:
+        earlier = _read(self.path)
+        for name in [*earlier.get("tables", []), *earlier.get("figures", []), *earlier.get("pages", [])]:
+            (self.path / str(name)).unlink(missing_ok=True)
 
     def _take_lock(self) -> None:
         from filelock import FileLock, Timeout
@@ -178,8 +189,7 @@ class RunFolder:
 
         Pieces that need what others found are given in a later call, whose failures are listed below the earlier ones.
         """
-        data = json.dumps(self.manifest["data"], sort_keys=True)
-        found = run_pieces(pieces, self.path, data=data, title=self.job, jobs=jobs, quiet=quiet)
+        found = run_pieces(pieces, self.path, data=self._data, title=self.job, jobs=jobs, quiet=quiet)
         self._failed += [found.failures] * bool(len(found.failures))
         self.manifest["failures"] = sum(map(len, self._failed))
         if self._failed:
@@ -187,6 +197,19 @@ class RunFolder:
         else:
             (self.path / "failures.csv").unlink(missing_ok=True)  # of an earlier try
         return found
+
+    def complete(self, pieces: Sequence[Piece]) -> bool:
+        """Whether all these pieces are done, with this version, their settings and these data."""
+        return all(piece.read(self.path, self._data) is not None for piece in pieces)
+
+    @property
+    def command(self) -> str:
+        """Command line that was given."""
+        return str(self.manifest["command"])
+
+    @property
+    def _data(self) -> str:
+        return json.dumps(self.manifest["data"], sort_keys=True)
 
     def table(self, name: str, frame: pd.DataFrame) -> Path:
         """Write a table: ``name`` with its ending (.csv, .csv.gz, .parquet); without one it is a csv."""

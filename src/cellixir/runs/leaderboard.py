@@ -130,7 +130,8 @@ class Leaderboard:
         """
         words = self.catalogue[self.metric].words
         if self.table[self.metric].isna().all():
-            return f"No model has a score ({words}{about}): it is defined on no test rows."
+            article = "an" if words[:1] in "AERF" else "a"
+            return f"No model has {article} {words}{about}: it is defined on no test rows."
         value = self.score(self.best)
         interval = f" ({self.level:.0%} interval {spelled(value.low)} to {spelled(value.high)})"
         extreme = "lowest" if self.lower_is_better else "highest"

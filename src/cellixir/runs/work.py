@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -35,6 +36,21 @@ class Outcomes:
     found: list[tuple[Piece, Found]]
     failures: pd.DataFrame
     errors: list[Exception] = field(default_factory=list)
+
+    def whole(self, label: str) -> list[tuple[Piece, Found]]:
+        """Pieces of those values of a label (such as ``model``) none of whose pieces failed: they can be judged.
+
+        Raises
+        ------
+        DataError
+            If every value has a failure.
+        """
+        broken = set(self.failures[label]) if len(self.failures) else set()
+        kept = [(piece, found) for piece, found in self.found if piece.labels[label] not in broken]
+        if not kept:
+            message = f"every {label} failed somewhere; the first: {self.failures['error'].iloc[0]}"
+            raise DataError(message)
+        return kept
 
     @property
     def notes(self) -> list[str]:
@@ -94,6 +110,17 @@ def run_pieces(
         pd.DataFrame(rows, columns=columns),
         [errors[i] for i in sorted(errors)],
     )
+
+
+def earlier(folder: Path, label: str) -> list[str]:
+    """Values of a label, such as ``model``, of all pieces that an earlier run has finished in the folder."""
+    names = []
+    for file in sorted((folder / "pieces").rglob("piece.json")):
+        try:
+            names.append(str(json.loads(file.read_text(encoding="utf-8"))["labels"][label]))
+        except (OSError, ValueError, KeyError, TypeError):  # damaged: it will be done again if it is wanted
+            continue
+    return list(dict.fromkeys(names))
 
 
 def spoken(error: Exception) -> str:

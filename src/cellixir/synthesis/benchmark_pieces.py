@@ -17,6 +17,7 @@ import pandas as pd
 
 from cellixir.data.expression.matrix import profile
 from cellixir.runs import Found, Piece
+from cellixir.runs.own import source_digest
 from cellixir.synthesis.conditions import Conditions
 from cellixir.synthesis.evaluation import COLUMNS, Evaluation, Judge
 from cellixir.synthesis.generator import Generator
@@ -200,7 +201,7 @@ class Done:
 
 
 def settings_of(generator: AnyGenerator) -> dict[str, Any]:
-    """Parameters of a generator of ours; of another what it calls its settings."""
+    """Parameters of a generator of ours; of another its source, and what it calls its settings."""
     if isinstance(generator, Generator):
         return generator._settings() | {"class": type(generator).__name__}
-    return dict(getattr(generator, "settings", {}))
+    return {"source": source_digest(type(generator))} | dict(getattr(generator, "settings", {}))

@@ -54,7 +54,7 @@ def run_evaluation(
         If the data cannot be judged, as of `evaluate`; nothing is written then.
     """
     plain = {key: value for key, value in settings.items() if key != "truth"}
-    run = RunFolder(out, "synthesize evaluate", {}, settings=plain, command=command)
+    run = RunFolder(out, "synthesize evaluate", {}, settings=plain, command=command, replaces=True)
     run.refuse_other_work()
     real, unseen, made = (given() if callable(given) else given for given in (train, holdout, synthetic))
     judge = Judge(real, unseen, **settings)
@@ -71,7 +71,7 @@ def run_evaluation(
 def write_evaluation(run: RunFolder, found: Evaluation, name: str = "Synthetic data") -> None:
     """Write numbers and page of an evaluation into the folder of a run."""
     run.json("metrics.json", as_json(found))
-    run.page(evaluation_page(found, name, run.manifest["command"]))
+    run.page(evaluation_page(found, name, run.command))
     run.says(
         headline=" ".join(f"{v.question}: {v.answer}." for v in found.verdicts),
         metrics=found.table.set_index("metric")["value"].to_dict(), notes=found.notes,

@@ -41,7 +41,8 @@ means with 95 % intervals over data sets. Data from 'cellixir simulate' bring th
 judged against it. Writes results.csv, summary.csv, table.md, report.html, and a page for each data set. What is
 finished is not done again: add data sets, models or seeds and give the command again.
 
-A generator of your own (--model) is a class with fit(samples) and sample(n); it is made with the argument seed.
+A generator of your own (--model) is a class with fit(samples) and sample(n); its argument seed, if it has
+one, is set.
 
 \b
 Examples:
@@ -88,7 +89,9 @@ def benchmark(
 
 
 def _made(kind: type[Any], seed: int) -> Any:
-    return kind(seed=seed)
+    from cellixir.runs.own import accepted
+
+    return kind(**accepted(kind, seed=seed))
 
 
 def _sources(data: list[Path], layer: str | None) -> dict[str, Callable[[], ad.AnnData]]:
