@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 from cellixir.cli.app import app
 from cellixir.data.simulate import simulate_bulk
 from cellixir.exceptions import CellixirError
-from cellixir.synthesis import load_generator
 from cellixir.runs import Progress, RunFolder, read_manifest
+from cellixir.synthesis import load_generator
 
 pytestmark = pytest.mark.usefixtures("small_numbers")
 KEYS = ("--contrast-key", "group", "--batch-key", "batch")
@@ -175,10 +175,10 @@ def test_a_generator_of_ones_own_joins_by_its_name() -> None:
         "    def fit(self, samples):\n        self.samples = samples\n        return self\n"
         "    def sample(self, n):\n        return self.samples[:n].copy()\n"
     )
-    given = ("benchmark", "train.h5ad", "--models", "gaussian", *KEYS, "--out", "runs", "--model")
-    assert "Mine" in said(*given, "my_generators:Mine")
+    given = ("benchmark", "train.h5ad", "--models", "gaussian", "--holdout", 0.4, *KEYS, "--out", "runs", "--model")
+    assert "my_generators:Mine" in said(*given, "my_generators:Mine")
     results = pd.read_csv("runs/results.csv").set_index(["model", "metric"])["value"]
-    assert results["Mine", "copies"] == 1.0
+    assert results["my_generators:Mine", "copies"] == 1.0
     assert "has no method sample" in refused(*given, "sklearn.linear_model:Ridge")
 
 

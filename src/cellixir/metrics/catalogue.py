@@ -226,9 +226,9 @@ COLUMNS = {
     "n_train": "Training pairs", "n_validation": "Validation pairs", "n_test": "Test pairs", "drug": "Drug",
     "groups_test": "Groups held out", "name": "Name", "pathway": "Pathway", "n": "Pairs", "sensitive": "Sensitive",
     "prevalence": "Share sensitive", "reference": "Reference", "error": "Error", "gene": "Gene",
-    "experiment": "Experiment", "likelihood": "Likelihood", "latent": "Latent", "hidden": "Hidden", "n_layers": "Layers",
-    "dropout": "Dropout", "beta": "Beta", "learning_rate": "Learning rate", "batch_size": "Batch", "epochs": "Epochs",
-    "best_epoch": "Best epoch", "loss_spread": "Spread of last losses", "converged": "Converged",
+    "experiment": "Experiment", "likelihood": "Likelihood", "latent": "Latent", "hidden": "Hidden",
+    "n_layers": "Layers", "dropout": "Dropout", "beta": "Beta", "learning_rate": "Learning rate", "batch_size": "Batch",
+    "epochs": "Epochs", "best_epoch": "Best epoch", "loss_spread": "Spread of last losses", "converged": "Converged",
 }  # fmt: skip
 _GROUPS = (REGRESSION, CLASSIFICATION, EMBEDDING, GENERATIVE, COSTS)
 

@@ -148,7 +148,9 @@ class RunFolder:
         ConfigurationError
             If the folder holds other work or other files.
         """
-        if self._force or not self.path.is_dir():  # where a file stands, the manifest cannot be written, and that is said
+        if (
+            self._force or not self.path.is_dir()
+        ):  # where a file stands, the manifest cannot be written, and that is said
             return
         there = {file.name for file in self.path.iterdir()}
         if not there - OF_NO_WORTH:
@@ -190,13 +192,19 @@ class RunFolder:
         Pieces that need what others found are given in a later call, whose failures are listed below the earlier ones.
         """
         found = run_pieces(pieces, self.path, data=self._data, title=self.job, jobs=jobs, quiet=quiet)
-        self._failed += [found.failures] * bool(len(found.failures))
-        self.manifest["failures"] = sum(map(len, self._failed))
-        if self._failed:
-            self.table("failures", pd.concat(self._failed, ignore_index=True))
+        self._failed.append(found.failures)
+        self.manifest["failures"] = len(self.failures)
+        if len(self.failures):
+            self.table("failures", self.failures)
         else:
             (self.path / "failures.csv").unlink(missing_ok=True)  # of an earlier try
         return found
+
+    @property
+    def failures(self) -> pd.DataFrame:
+        """Pieces that failed in this run: their labels, and ``error``."""
+        table = pd.concat(self._failed, ignore_index=True) if self._failed else pd.DataFrame({"error": []})
+        return table[[*table.columns.drop("error"), "error"]]
 
     def complete(self, pieces: Sequence[Piece]) -> bool:
         """Whether all these pieces are done, with this version, their settings and these data."""

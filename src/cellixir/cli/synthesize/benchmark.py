@@ -78,7 +78,7 @@ def benchmark(
     from cellixir.synthesis.models import GENERATORS
 
     names = names_of(models) or list(GENERATORS)
-    others = {name.rpartition(":")[2]: partial(_made, own_class(name, needs=("fit", "sample"))) for name in own or []}
+    others = {name: partial(_made, own_class(name, needs=("fit", "sample"))) for name in own or []}
     found = run_benchmark(
         _sources(data, layer), out, models=names, others=others, condition=names_of(condition) or (),
         contrast_key=contrast_key, batch_key=batch_key, label_key=label_key, holdout=holdout, seeds=seeds,
