@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,27 @@ def data_dir() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("set CELLIXIR_DATA_DIR to the folder with the published files")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def simulate_screen() -> Callable[..., Any]:
+    """Simulated screens with one binary view, ``genomic``, and the expected response by sample and drug."""
+    from cellixir.data.simulate import simulate_cohort
+
+    def simulated(*, n_features: int = 120, n_drugs: int = 40, n_targets: int = 8, **asked: Any) -> tuple[Any, Any]:
+        cohort = simulate_cohort(
+            n_drugs=n_drugs,
+            n_genes=n_features,
+            n_mutations=n_features,
+            n_targets=min(n_targets, n_drugs),
+            untargeted=0.0,
+            expression_effect=(0.0, 0.0),
+            **asked,
+        )
+        data = cohort.response_data()
+        return data.with_views({"genomic": data.views["mutations"]}).only_views(["genomic"]), cohort.expected.stack()
+
+    return simulated
 
 
 @pytest.fixture(scope="module")

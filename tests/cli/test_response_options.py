@@ -6,9 +6,10 @@ import contextlib
 import io
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,6 @@ import pytest
 
 from cellixir.cli.app import main
 from cellixir.data.response_data import ResponseData
-from cellixir.data.simulate import simulate_responses
 from cellixir.response.network import architecture
 from cellixir.training import TrainingConfig
 
@@ -47,8 +47,8 @@ def cellixir(*arguments: object, cwd: Path) -> Done:
 
 
 @pytest.fixture(scope="module")
-def data() -> ResponseData:
-    return simulate_responses(n_samples=40, n_drugs=8, n_features=20, n_targets=4, seed=4)[0]
+def data(simulate_screen: Callable[..., Any]) -> ResponseData:
+    return simulate_screen(n_samples=40, n_drugs=8, n_features=20, n_targets=4, seed=4)[0]
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +73,7 @@ def files(data: ResponseData, tmp_path_factory: pytest.TempPathFactory) -> Path:
     profiles = pd.DataFrame(rng.normal(5, 1, (30, 15)), index=names[:30], columns=[f"P{i}" for i in range(15)])
     profiles.rename_axis("cell_line").to_csv(folder / "expression.csv")
     pd.DataFrame({"id": data.samples.index, "name": names}).to_csv(folder / "ids.csv", index=False)
-    (folder / "sets.gmt").write_text("one\t-\t" + "\t".join(f"GENE{i:03d}" for i in range(1, 9)) + "\n")
+    (folder / "sets.gmt").write_text("one\t-\t" + "\t".join(f"GENE{i:04d}" for i in range(1, 9)) + "\n")
     return folder
 
 

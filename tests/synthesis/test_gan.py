@@ -73,7 +73,7 @@ def test_wgan_recovers_the_means_of_the_conditions(gaussian_data):
     model = WGANGPGenerator(condition=["group"], noise=8, max_epochs=12, **QUICK)
     model.fit(gaussian_data)
     truth = gaussian_data.uns["truth"]
-    found = {g: model.sample(600, condition={"group": g}).X for g in ("old", "young")}
+    found = {g: model.sample(600, given={"group": g}).X for g in ("old", "young")}
     shift = (found["old"].mean(axis=0) - found["young"].mean(axis=0)) / truth["sd"]
     planted = truth["shift"] / truth["sd"]
     assert shift[planted > 0].mean() == pytest.approx(2.0, abs=0.5)
@@ -97,7 +97,7 @@ def test_labels_of_the_vanilla_gan_follow_their_shares_and_belong_to_the_values(
 
 @KINDS
 def test_counts_in_counts_out(kind, fitted, count_data):
-    found = fitted[kind].sample(50, condition={"group": "old"})
+    found = fitted[kind].sample(50, given={"group": "old"})
     assert set(found.obs["group"]) == {"old"}
     assert found.uns["scale"] == "counts"
     assert found.X.data.min() >= 1
@@ -118,7 +118,7 @@ def test_a_stopped_fit_goes_on_to_the_same_bits(kind, fitted, count_data, tmp_pa
     whole = fitted[kind]
     path = tmp_path / "run.safetensors"
 
-    def stop(epoch, n_epochs):
+    def stop(member, epoch, n_epochs):
         assert n_epochs == 3
         if epoch.epoch == 1:
             raise KeyboardInterrupt
@@ -207,7 +207,7 @@ def test_a_combination_that_hardly_comes_is_a_clear_error(count_data, monkeypatc
     model = tiny(GANGenerator, condition=["group", "batch"], max_epochs=1).fit(small(count_data))
     monkeypatch.setattr(model, "_codes_of", lambda labels: np.where(np.arange(len(labels)) > 0, 1, -1))
     with pytest.raises(ConfigurationError, match=r"0 of [\d,]+ .* as group=young, batch=b1; .*wgan-gp"):
-        model.sample(3, condition={"group": "young", "batch": "b1"})
+        model.sample(3, given={"group": "young", "batch": "b1"})
 
 
 def test_a_generator_without_a_known_combination_is_fitted_and_says_so(count_data, monkeypatch):

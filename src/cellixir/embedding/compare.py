@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from cellixir.data.expression.alignment import refuse_repeated_genes
 from cellixir.data.expression.matrix import is_backed, profile
 from cellixir.embedding.columns import column_of, columns_fingerprint
 from cellixir.embedding.compare_report import comparison_page
 from cellixir.embedding.comparison import Comparison, headline
-from cellixir.embedding.genes import refuse_repeated_genes
 from cellixir.embedding.held_out import HeldOut
 from cellixir.embedding.maps import tsne
 from cellixir.embedding.pieces import MODEL, comparable, fit, require_models, sets_fingerprint

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cellixir.embedding.maps import LEAST_CELLS, kmeans, leiden_of_graph, neighbour_graph
-from cellixir.exceptions import ConfigurationError, DataError, InvalidValues, UnknownIds, examples
+from cellixir.exceptions import ConfigurationError, DataError, InvalidValues
 from cellixir.metrics import Interval
 from cellixir.metrics.class_intervals import interval_of
 from cellixir.metrics.clustering import LATENT_METRICS, MIN_GROUPS, cell_draws, enough_groups, stratified_rows
@@ -96,24 +96,6 @@ def evaluate(
         draws[f"{model} - {reference}"] = {m: draws[model][m] - draws[reference][m] for m in TITLES}
     table = [(model, metric, *interval_of(of[metric])) for model, of in draws.items() for metric in TITLES]
     return pd.DataFrame(table, columns=COLUMNS)
-
-
-def in_words(table: pd.DataFrame, metric: str, *, model: str = "vae", reference: str = REFERENCE) -> str:
-    """What ``evaluate`` found by one metric, in a sentence.
-
-    Raises
-    ------
-    UnknownIds
-        If the table has no such model or metric.
-    """
-    rows = table.set_index(["model", "metric"])
-    found = []
-    for name in (model, reference, f"{model} - {reference}"):
-        if (name, metric) not in rows.index:
-            message = f"there is no '{metric}' of '{name}'; there are {examples(rows.index.unique(), 12)}"
-            raise UnknownIds(message)
-        found.append(Interval(*rows.loc[(name, metric), COLUMNS[2:]].astype(float)))
-    return compared(TITLES.get(metric, metric), model, found[0], reference, found[1], found[2])
 
 
 def compared(title: str, model: str, one: Interval, reference: str, other: Interval, difference: Interval) -> str:

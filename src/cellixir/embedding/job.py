@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from cellixir.data.expression.alignment import refuse_repeated_genes
 from cellixir.data.expression.matrix import is_backed, profile
 from cellixir.data.gene_sets import coverage_notes, coverage_report
 from cellixir.embedding.apply import add_calls, embedded, write_cells
@@ -16,7 +17,6 @@ from cellixir.embedding.cell_types import called_types, parts_of
 from cellixir.embedding.classification import fold_rows, part
 from cellixir.embedding.columns import KEYS, column_of, columns_fingerprint, refuse_without_group
 from cellixir.embedding.enrichment import enrich_latents
-from cellixir.embedding.genes import refuse_repeated_genes
 from cellixir.embedding.judging import calls_beside, judged_rows, latents_beside, some_cells, validation_elbo
 from cellixir.embedding.maps import leiden, tsne, umap
 from cellixir.embedding.pca import PCA

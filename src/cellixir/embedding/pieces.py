@@ -55,9 +55,7 @@ def fit(settings: Settings, cells: ad.AnnData, place: Path, on_epoch: OnEpoch) -
     """VAE that is fitted to the cells and saved in the folder of a piece."""
     # named by settings and version: what another version has begun is not gone on with
     begun = sha256(json.dumps([__version__, comparable(settings)], sort_keys=True).encode()).hexdigest()[:12]
-    model = vae_of(settings).fit(
-        cells, checkpoint=place / CHECKPOINT / f"{begun}.safetensors", on_epoch=partial(on_epoch, 0)
-    )
+    model = vae_of(settings).fit(cells, checkpoint=place / CHECKPOINT / f"{begun}.safetensors", on_epoch=on_epoch)
     model.save(place / MODEL)
     return model
 

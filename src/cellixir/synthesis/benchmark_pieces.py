@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import partial
 from hashlib import sha256
 from itertools import product
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -17,7 +16,7 @@ import pandas as pd
 
 from cellixir.data.expression.matrix import profile
 from cellixir.runs import Found, Piece
-from cellixir.runs.own import source_digest
+from cellixir.runs.own import accepted, source_digest
 from cellixir.synthesis.conditions import Conditions
 from cellixir.synthesis.evaluation import COLUMNS, Evaluation, Judge
 from cellixir.synthesis.generator import Generator
@@ -110,7 +109,7 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Fit:
+class Trial:
     """One generator on one data set and seed: the work of a piece."""
 
     kept: Kept
@@ -146,7 +145,7 @@ class Fit:
         )
         start = time.perf_counter()
         # no checkpoint, so that the seconds are true
-        generator.fit(train, **{"on_epoch": partial(on_epoch, 0)} if isinstance(generator, Generator) else {})
+        generator.fit(train, **accepted(generator.fit, on_epoch=on_epoch))
         fit_seconds = float(getattr(generator, "fit_seconds_", time.perf_counter() - start))
         start = time.perf_counter()
         made = generator.sample(train.n_obs)
@@ -167,7 +166,7 @@ def pieces_of(
     """Every generator on every data set and seed, and the fingerprints of the data sets."""
     pieces, data, kept = [], dict[str, str](), Kept()
     for (name, source), seed, (model, make) in product(datasets.items(), range(seeds), makers.items()):
-        work = Fit(kept, rules, name, source, seed, make)
+        work = Trial(kept, rules, name, source, seed, make)
         if name not in data:
             data[name] = work.fingerprint()
         settings = {"rules": asdict(rules), "data": data[name], "generator": work.settings()}
@@ -203,5 +202,5 @@ class Done:
 def settings_of(generator: AnyGenerator) -> dict[str, Any]:
     """Parameters of a generator of ours; of another its source, and what it calls its settings."""
     if isinstance(generator, Generator):
-        return generator._settings() | {"class": type(generator).__name__}
+        return generator.parameters() | {"class": type(generator).__name__}
     return {"source": source_digest(type(generator))} | dict(getattr(generator, "settings", {}))

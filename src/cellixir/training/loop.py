@@ -148,10 +148,6 @@ class _Run:
     saving_takes: float = 0.0
 
     @property
-    def best_loss(self) -> float:
-        return min((e.validation_loss for e in self.history), default=math.inf)
-
-    @property
     def stale(self) -> int:
         """Epochs since the best one."""
         losses = [e.validation_loss for e in self.history]

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,7 +11,6 @@ import pytest
 
 from cellixir import metrics
 from cellixir.data.response_data import ResponseData
-from cellixir.data.simulate import simulate_responses
 from cellixir.data.splits import make_folds, read_folds
 from cellixir.exceptions import ConfigurationError
 from cellixir.response.benchmark import pieces
@@ -23,8 +24,8 @@ LEADERBOARD = [
 
 
 @pytest.fixture(scope="module")
-def data() -> ResponseData:
-    return simulate_responses(n_samples=60, n_drugs=12, n_features=30, seed=1)[0]
+def data(simulate_screen: Callable[..., Any]) -> ResponseData:
+    return simulate_screen(n_samples=60, n_drugs=12, n_features=30, seed=1)[0]
 
 
 @pytest.fixture(scope="module")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from cellixir.data.response_data import ResponseData
-from cellixir.data.simulate import simulate_responses
 from cellixir.data.splits import Fold, make_folds
 from cellixir.exceptions import ConfigurationError, DataError
 from cellixir.response.benchmark import models
@@ -28,9 +29,9 @@ RULES = ("zscore=-1", "median", "threshold=1.5")
 
 
 @pytest.fixture(scope="module")
-def data() -> ResponseData:
+def data(simulate_screen: Callable[..., Any]) -> ResponseData:
     """Twelve drugs against four targets, each with two strong markers."""
-    return simulate_responses(n_samples=80, n_drugs=12, n_features=20, n_targets=4, noise=0.3, seed=3)[0]
+    return simulate_screen(n_samples=80, n_drugs=12, n_features=20, n_targets=4, noise_sd=0.3, seed=3)[0]
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ import pytest
 from cellixir import metrics
 from cellixir.data.inputs import read_inputs
 from cellixir.data.response_data import ResponseData
-from cellixir.data.simulate import Truth, simulate_responses
 from cellixir.exceptions import ConfigurationError, DataError, GeneMismatch, UnknownIds
 from cellixir.response.benchmark.models import BASELINES, MODELS, ModelSpec, Options
 from cellixir.response.cross_study import run as module
@@ -59,18 +58,18 @@ def chosen(
 
 
 @pytest.fixture(scope="module")
-def simulated() -> tuple[ResponseData, Truth]:
-    return simulate_responses(n_samples=120, n_drugs=16, n_features=40, noise=NOISE, missing=0.1, seed=5)
+def simulated(simulate_screen: Callable[..., Any]) -> tuple[ResponseData, pd.Series]:
+    return simulate_screen(n_samples=120, n_drugs=16, n_features=40, noise_sd=NOISE, missing=0.1, seed=5)
 
 
 @pytest.fixture(scope="module")
-def shift(simulated: tuple[ResponseData, Truth]) -> pd.Series:
+def shift(simulated: tuple[ResponseData, pd.Series]) -> pd.Series:
     drugs = simulated[0].drugs.index
     return pd.Series(np.random.default_rng(1).normal(1.0, 0.7, len(drugs)), index=drugs)
 
 
 @pytest.fixture(scope="module")
-def studies(simulated: tuple[ResponseData, Truth], shift: pd.Series) -> tuple[ResponseData, ResponseData]:
+def studies(simulated: tuple[ResponseData, pd.Series], shift: pd.Series) -> tuple[ResponseData, ResponseData]:
     """Lines 1-80 and drugs 1-14 against lines 61-120 and drugs 5-16: 20 lines and 10 drugs in both."""
     data = simulated[0]
     lines, drugs = data.samples.index, data.drugs.index
@@ -197,13 +196,13 @@ def with_model(monkeypatch: pytest.MonkeyPatch, make: type) -> None:
 
 
 def test_recalibration_takes_away_the_planted_shift_and_nothing_else(
-    simulated: tuple[ResponseData, Truth],
+    simulated: tuple[ResponseData, pd.Series],
     studies: tuple[ResponseData, ResponseData],
     shift: pd.Series,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    Oracle.truth = simulated[1].noiseless
+    Oracle.truth = simulated[1]
     with_model(monkeypatch, Oracle)
     row = scores(cross_study(*studies, tmp_path / "run", models=["ridge"])).loc["ridge"]
     noise = np.hypot(NOISE, 0.2)
@@ -290,7 +289,7 @@ def test_order_of_rows_ids_and_genes_changes_nothing(
 
 
 def test_other_names_of_lines_and_drugs_change_nothing(
-    simulated: tuple[ResponseData, Truth], studies: tuple[ResponseData, ResponseData], tmp_path: Path
+    simulated: tuple[ResponseData, pd.Series], studies: tuple[ResponseData, ResponseData], tmp_path: Path
 ) -> None:
     """Ids of its own, names beside them: the same result as with the ids of the training study."""
     train, external = studies
@@ -451,10 +450,10 @@ def test_tissues_that_training_knows_are_left_out_under_lto(
     studies: tuple[ResponseData, ResponseData], tmp_path: Path
 ) -> None:
     train, external = studies
-    samples = train.samples[train.samples["tissue"] != "tissue 1"]
+    samples = train.samples[train.samples["tissue"] != "tissue1"]
     train = chosen(train, samples.index)
     found = cross_study(train, external, tmp_path / "run", models=["drug_mean"], split="LTO")
-    here = external.samples.index[external.samples["tissue"] == "tissue 1"]
+    here = external.samples.index[external.samples["tissue"] == "tissue1"]
     assert set(found.predictions["sample"].unique()) == set(here)
     assert found.overlap["excluded"]["tissue in training"]["samples"] == 60 - len(here)
 
@@ -482,11 +481,11 @@ def test_options_that_do_not_exist(studies: tuple[ResponseData, ResponseData], t
 
 
 def test_studies_without_a_common_drug_are_refused_with_examples_of_both(
-    simulated: tuple[ResponseData, Truth],
+    simulated: tuple[ResponseData, pd.Series],
 ) -> None:
     data = simulated[0]
     lines, drugs = data.samples.index, data.drugs.index
-    with pytest.raises(UnknownIds, match=r"no drug is in both.*'D001 \(compound 001\)'.*'D009 \(compound 009\)'"):
+    with pytest.raises(UnknownIds, match=r"no drug is in both.*'D001 \(sulfanilamide\)'.*'D009 \(paracetamol\)'"):
         harmonised(chosen(data, lines[:60], drugs[:8]), chosen(data, lines[60:], drugs[8:]))
     with pytest.raises(UnknownIds, match=r"no sample is in both.*'S001'.*'S061'.*LPO predicts samples"):
         harmonised(chosen(data, lines[:60]), chosen(data, lines[60:]), split="LPO", remove="pairs")
@@ -528,7 +527,7 @@ def test_no_common_gene_view_or_scale(studies: tuple[ResponseData, ResponseData]
         harmonised(train, counts)
 
 
-def test_samples_that_no_shared_view_describes_are_counted(simulated: tuple[ResponseData, Truth]) -> None:
+def test_samples_that_no_shared_view_describes_are_counted(simulated: tuple[ResponseData, pd.Series]) -> None:
     data, lines = simulated[0], simulated[0].samples.index
     genomic, own = data.views["genomic"], data.views["genomic"][:, :3]
     train = ResponseData.join(
@@ -559,7 +558,7 @@ def test_a_question_is_no_study(studies: tuple[ResponseData, ResponseData]) -> N
         harmonised(studies[0], studies[1].as_question())
 
 
-def test_nothing_left_to_learn_from(simulated: tuple[ResponseData, Truth]) -> None:
+def test_nothing_left_to_learn_from(simulated: tuple[ResponseData, pd.Series]) -> None:
     data = simulated[0]
     lines = data.samples.index
     with pytest.raises(DataError, match=r"remove='samples' leaves 1 of 61 training samples.*remove='none'"):
@@ -568,7 +567,7 @@ def test_nothing_left_to_learn_from(simulated: tuple[ResponseData, Truth]) -> No
     assert any("Only 10 samples are left to learn from" in note for note in few.notes)
 
 
-def test_drugs_that_went_with_the_removed_samples(simulated: tuple[ResponseData, Truth]) -> None:
+def test_drugs_that_went_with_the_removed_samples(simulated: tuple[ResponseData, pd.Series]) -> None:
     data = simulated[0]
     lines, drugs = data.samples.index, data.drugs.index
     first, second = chosen(data, lines[:60], drugs[:4]), chosen(data, lines[60:], drugs[4:])
@@ -577,7 +576,7 @@ def test_drugs_that_went_with_the_removed_samples(simulated: tuple[ResponseData,
         harmonised(train, first)
 
 
-def test_a_copy_of_a_study_is_not_taken_for_another_one(simulated: tuple[ResponseData, Truth]) -> None:
+def test_a_copy_of_a_study_is_not_taken_for_another_one(simulated: tuple[ResponseData, pd.Series]) -> None:
     data = simulated[0]
     lines = data.samples.index
     part = data.take(data.responses["sample"].isin(lines[60:]).to_numpy())
@@ -586,7 +585,7 @@ def test_a_copy_of_a_study_is_not_taken_for_another_one(simulated: tuple[Respons
     assert "one that stands in both studies" in found.notes[0]
 
 
-def test_one_external_sample_has_no_interval(simulated: tuple[ResponseData, Truth], tmp_path: Path) -> None:
+def test_one_external_sample_has_no_interval(simulated: tuple[ResponseData, pd.Series], tmp_path: Path) -> None:
     data = simulated[0]
     lines = data.samples.index
     found = cross_study(chosen(data, lines[:80]), chosen(data, lines[80:81]), tmp_path / "run", models=["ridge"])
@@ -631,7 +630,7 @@ def test_strange_tissues_are_said(studies: tuple[ResponseData, ResponseData]) ->
     train, external = studies
     other = replace(external, samples=external.samples.assign(tissue=external.samples["tissue"].str.upper()))
     notes = harmonised(train, other).notes
-    assert any("60 of 60 test samples have a tissue that training does not know ('TISSUE 1'" in note for note in notes)
+    assert any("60 of 60 test samples have a tissue that training does not know ('TISSUE1'" in note for note in notes)
 
 
 def test_interval_of_the_per_drug_mean_is_that_of_a_plain_bootstrap() -> None:

@@ -52,7 +52,7 @@ def sample(
     generator = load_generator(bundle)
     _require_memory(generator, n)
     try:
-        made = generator.sample(n, condition=fixed, seed=seed)
+        made = generator.sample(n, given=fixed, seed=seed)
     except UnknownIds as error:
         if any("," in value and "=" in value for value in fixed.values()):
             error.add_note("--given takes one COLUMN=VALUE; give it once for each column")
