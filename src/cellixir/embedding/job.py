@@ -41,10 +41,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import anndata as ad
-    from numpy.typing import NDArray
 
     from cellixir.embedding.vae import VAE
-    from cellixir.runs import Piece
+    from cellixir.runs import Found, Piece
 
 
 def run_embedding(
@@ -100,7 +99,7 @@ def run_embedding(
     )  # fmt: skip
     with run:
         found = work.result(run, maps=maps, jobs=jobs, quiet=quiet)
-        _enrich(found, enrich)
+        _enrich(found, settings.get("gene_sets") or enrich)  # a bundle does not keep the ids of its sets
         found.facts = _facts(found, source)
         _write(run, found)
     return found
@@ -207,7 +206,8 @@ class _Embedding:
             )
             if key in shown.obsm
         }  # fmt: skip
-        drawn = dict(zip(pieces, _done(run, list(pieces.values()), jobs, quiet), strict=True))
+        done = _done(run, list(pieces.values()), jobs, quiet)
+        drawn = {place: found.arrays["found"] for place, found in zip(pieces, done, strict=True)}
         clusters = drawn.pop("leiden")
         for place, xy in drawn.items():
             shown.obsm[place] = xy
@@ -219,12 +219,12 @@ class _Embedding:
         shown.obs["leiden"], every.obs["leiden"] = pd.Categorical(clusters), pd.Categorical(named)
 
 
-def _done(run: RunFolder, pieces: list[Piece], jobs: int, quiet: bool) -> list[NDArray[Any] | None]:
-    """What pieces drew, if they drew; nothing of an embedding can be left out, so the first error is raised."""
+def _done(run: RunFolder, pieces: list[Piece], jobs: int, quiet: bool) -> list[Found]:
+    """What pieces found; nothing of an embedding can be left out, so the first error is raised."""
     outcomes = run.pieces(pieces, jobs=jobs, quiet=quiet)
     if outcomes.errors:
         raise outcomes.errors[0]
-    return [found.arrays.get("found") for _, found in outcomes.found]
+    return [found for _, found in outcomes.found]
 
 
 def _check(cells: ad.AnnData, model: VAE, folds: int, *, maps: bool, jobs: int) -> None:
@@ -271,10 +271,9 @@ def _numbers(found: EmbeddingResult) -> dict[str, Any]:
     }
 
 
-def _enrich(found: EmbeddingResult, enrich: Mapping[str, Sequence[str]] | None) -> None:
+def _enrich(found: EmbeddingResult, sets: Mapping[str, Sequence[str]] | None) -> None:
     """Tests of every latent, or of the free ones where the others are pathways by construction."""
     model = found.model
-    sets = enrich if model.gene_sets is None else model.gene_sets
     if sets is None:
         return
     found.coverage = coverage_report(sets, model.genes_, min_genes=model.min_genes)

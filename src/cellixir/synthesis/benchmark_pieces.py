@@ -195,8 +195,9 @@ class Done:
             table=pd.DataFrame(facts["table"], columns=COLUMNS), verdicts=verdicts, genes=pd.DataFrame(),
             facts=facts["facts"], notes=tuple(facts["notes"]), **found.tables,
         )  # fmt: skip
-        history = pd.DataFrame(facts["history"])
-        return cls(**piece.labels, evaluation=evaluation, history=history, **{n: facts[n] for n in SECONDS})
+        labels: dict[str, Any] = dict(piece.labels)
+        seconds = {name: float(facts[name]) for name in SECONDS}
+        return cls(**labels, **seconds, evaluation=evaluation, history=pd.DataFrame(facts["history"]))
 
 
 def settings_of(generator: AnyGenerator) -> dict[str, Any]:

@@ -132,8 +132,10 @@ def headline(done: Sequence[Done]) -> str:
 
 def key_numbers(summary: pd.DataFrame, metrics: Sequence[str] = MARKDOWN) -> dict[str, dict[str, float]]:
     """Mean of each metric by generator and control, for the manifest."""
-    rows = summary[summary["metric"].isin(metrics)]
-    return {str(model): part.set_index("metric")["mean"].to_dict() for model, part in rows.groupby("model", sort=False)}
+    found: dict[str, dict[str, float]] = {}
+    for row in summary[summary["metric"].isin(metrics)].to_dict("records"):
+        found.setdefault(row["model"], {})[row["metric"]] = row["mean"]
+    return found
 
 
 def cell(row: Mapping[Any, Any], sign: str = " ± ") -> str:

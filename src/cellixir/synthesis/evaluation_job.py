@@ -74,7 +74,7 @@ def write_evaluation(run: RunFolder, found: Evaluation, name: str = "Synthetic d
     run.page(evaluation_page(found, name, run.command))
     run.says(
         headline=" ".join(f"{v.question}: {v.answer}." for v in found.verdicts),
-        metrics=found.table.set_index("metric")["value"].to_dict(), notes=found.notes,
+        metrics=dict(zip(found.table["metric"], found.table["value"], strict=True)), notes=found.notes,
     )  # fmt: skip
 
 

@@ -141,8 +141,8 @@ def _maps(report: Report, evaluation: Evaluation) -> None:
         if not set(axes) <= set(points):
             continue
         for role in roles_of(points) or [None]:
-            figure, called = overlay(evaluation, axes, name, role), evaluation.facts.get(KEYS.get(role or ""), role)
-            by = f" by {called}" if role else ""
+            figure = overlay(evaluation, axes, name, role)
+            by = f" by {evaluation.facts.get(KEYS[role], role)}" if role else ""
             what = "Principal components" if name == "PC" else name
             report.figure(figure, f"{what} of real and synthetic samples{by}.")
 
