@@ -14,7 +14,8 @@ FLOORS: dict[float, tuple[str, ...]] = {
     0: ("exceptions",),
     0.5: ("files",),
     1: ("data", "nn", "training", "metrics", "figures", "compute"),
-    2: ("estimator", "runs", "report", "sources"),
+    2: ("estimator", "runs", "sources"),
+    2.5: ("report",),  # draws what runs hold
     3: ("response", "embedding", "synthesis", "perturbation", "tables"),
     4: ("aging", "search", "explain", "federated"),
     5: ("serving",),

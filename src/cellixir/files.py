@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from contextlib import contextmanager
@@ -47,6 +48,12 @@ def require_writable(path: Path) -> None:
         raise _cannot_write(path, error.strerror or str(error)) from error
     if not os.access(path.parent, os.W_OK):
         raise _cannot_write(path, "its folder cannot be written to")
+
+
+def digest_of(path: Path | str) -> str:
+    """SHA-256 of a file."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def claim(file: Path, facts: Mapping[str, Any], what: str, *, begun: bool = True) -> None:

@@ -10,21 +10,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
-from cellixir.cli.response.audit import AUDIT_HELP, audit
+from cellixir.cli.app import app
 from cellixir.data.response_data import ResponseData
 from cellixir.data.splits import Fold, folds_table
 from cellixir.exceptions import CellixirError, ConfigurationError, DataError, InvalidValues, ReadError, WriteError
-
-app = typer.Typer(rich_markup_mode=None)
-app.command(help=AUDIT_HELP)(audit)
+from cellixir.runs import read_manifest
 
 
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(a) for a in arguments])
+def run(*arguments: object, job: str = "response") -> Result:
+    return CliRunner().invoke(app, [job, "audit", *(str(a) for a in arguments)])
 
 
 def content(folder: Path) -> dict[str, object]:
@@ -43,7 +40,7 @@ def table(tmp_path: Path) -> Path:
 
 
 def test_a_table_that_leaks_ends_with_3_and_names_the_columns(table: Path, tmp_path: Path) -> None:
-    done = run("--table", table, "--target", "mean_pos", "--out", tmp_path / "out")
+    done = run(table, "--target", "mean_pos", "--out", tmp_path / "out", job="table")
     assert done.exit_code == 3, done.output
     assert "leak rebuild: 1" in done.stdout
     assert "mean_pos = mean_neg + delta" in done.stdout
@@ -55,42 +52,44 @@ def test_a_table_that_leaks_ends_with_3_and_names_the_columns(table: Path, tmp_p
 
 
 def test_a_clean_table_ends_with_0_and_says_what_was_looked_at(table: Path, tmp_path: Path) -> None:
-    done = run("--table", table, "--target", "noise", "--out", tmp_path)
+    done = run(table, "--target", "noise", "--out", tmp_path / "out", job="table")
     assert done.exit_code == 0, done.output
     assert "nothing leaks" in done.stdout
-    assert content(tmp_path)["leaks"] == 0
-    assert content(tmp_path)["checks"]["rows"] == 200  # type: ignore[index]
+    assert content(tmp_path / "out")["leaks"] == 0
+    assert content(tmp_path / "out")["checks"]["rows"] == 200  # type: ignore[index]
 
 
 @pytest.mark.parametrize("override", ["rebuild", "rebuild:delta"])
 def test_a_finding_is_overridden_by_name(table: Path, tmp_path: Path, override: str) -> None:
-    done = run("--table", table, "--target", "mean_pos", "--out", tmp_path, "--allow", override)
+    done = run(table, "--target", "mean_pos", "--out", tmp_path / "out", "--allow", override, job="table")
     assert done.exit_code == 0, done.output
     assert "allowed rebuild" in done.stdout
-    assert content(tmp_path)["leaks"] == 1  # the file says what there is, not what was allowed
+    assert content(tmp_path / "out")["leaks"] == 1  # the file says what there is, not what was allowed
 
 
 def test_groups_that_stay_together(table: Path, tmp_path: Path) -> None:
-    arguments = ("--table", table, "--target", "per_drug", "--out", tmp_path)
-    assert run(*arguments).exit_code == 3
-    assert run(*arguments, "--group", "drug").exit_code == 0
+    arguments = (table, "--target", "per_drug", "--out", tmp_path / "out")
+    assert run(*arguments, job="table").exit_code == 3
+    assert run(*arguments, "--group-key", "drug", job="table").exit_code == 0
+    assert read_manifest(tmp_path / "out")["metrics"] == {
+        "leaks": 0,
+        "findings": content(tmp_path / "out")["findings"].__len__(),
+    }
+    assert read_manifest(tmp_path / "out")["job"] == "table audit"
 
 
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
-        (("--table", "anova.csv"), ConfigurationError, "--target"),
-        (("--table", "anova.csv", "--target", "nothing"), ConfigurationError, "no column 'nothing'"),
-        (("--table", "anova.csv", "--target", "noise", "--dataset", "gdsc-v17"), ConfigurationError, "--dataset"),
-        (("--target", "noise"), ConfigurationError, "--table"),
-        ((), ConfigurationError, "--dataset NAME or --response FILE"),
-        (("--table", "missing.csv", "--target", "noise"), ReadError, "missing.csv"),
-        (("--table", "empty.csv", "--target", "noise"), ReadError, "empty"),
-        (("--table", "header.csv", "--target", "a"), ReadError, "no rows"),
-        (("--table", "one.csv", "--target", "a"), InvalidValues, "nothing to predict"),
-        (("--table", "anova.csv", "--target", "noise", "--allow", "leaks"), ConfigurationError, "--allow leaks"),
-        (("--table", "anova.csv", "--target", "noise", "--out", "anova.csv"), WriteError, "anova.csv"),
-        (("--response", "ic50.csv", "--split", "LXO"), ConfigurationError, "LXO"),
+        (("table", "anova.csv", "--target", "nothing"), ConfigurationError, "no column 'nothing'"),
+        (("response",), ConfigurationError, "--dataset NAME or --response FILE"),
+        (("table", "missing.csv", "--target", "noise"), ReadError, "missing.csv"),
+        (("table", "empty.csv", "--target", "noise"), ReadError, "empty"),
+        (("table", "header.csv", "--target", "a"), ReadError, "no rows"),
+        (("table", "one.csv", "--target", "a"), InvalidValues, "nothing to predict"),
+        (("table", "anova.csv", "--target", "noise", "--allow", "leaks"), ConfigurationError, "--allow leaks"),
+        (("table", "anova.csv", "--target", "noise", "--out", "anova.csv"), WriteError, "anova.csv"),
+        (("response", "--response", "ic50.csv", "--split", "LXO"), ConfigurationError, "LXO"),
     ],
 )
 def test_what_cannot_work_is_one_sentence(
@@ -105,7 +104,7 @@ def test_what_cannot_work_is_one_sentence(
     Path("header.csv").write_text("id,a\n")
     Path("one.csv").write_text("id,a\nr1,2.0\n")
     Path("ic50.csv").write_text("sample,drug,response\n" + "".join(f"S{i},D{i % 3},{i}\n" for i in range(30)))
-    done = run(*arguments)
+    done = run(*arguments[1:], job=arguments[0])
     assert isinstance(done.exception, error), done.output
     assert words in str(done.exception)
     assert "\n" not in str(done.exception)
@@ -158,9 +157,13 @@ def test_a_split_file_that_parts_a_molecule(
 
 
 def test_help_shows_examples() -> None:
-    done = run("--help")
-    assert done.exit_code == 0
-    assert "cellixir response audit --table PANCANCER_ANOVA.csv --target log_ic50_mean_pos" in done.stdout
+    for job, example in (
+        ("response", "cellixir response audit --dataset gdsc-v17 --split LDO --out runs/ldo-audit"),
+        ("table", "cellixir table audit PANCANCER_ANOVA.csv --target log_ic50_mean_pos"),
+    ):
+        done = run("--help", job=job)
+        assert done.exit_code == 0
+        assert example in done.stdout
 
 
 def test_nothing_heavy_is_imported_before_the_command_runs() -> None:

@@ -15,7 +15,8 @@ from matplotlib.axes import Axes
 from cellixir.exceptions import ConfigurationError, DataError
 from cellixir.figures.regression import observed_vs_predicted
 from cellixir.figures.style import new_axes
-from cellixir.report.page import Estimate, Report
+from cellixir.metrics.intervals import Interval
+from cellixir.report.page import Report
 
 
 class Page(HTMLParser):
@@ -88,7 +89,7 @@ def test_cells_show_rounded_numbers_and_sort_by_exact_ones():
 
 
 def test_estimates_show_their_interval_and_hide_an_unknown_one():
-    frame = pd.DataFrame({"r": [Estimate(1.0, 0.9, -1.1), Estimate(2.0)]})
+    frame = pd.DataFrame({"r": [Interval(1.0, 0.9, -1.1), Interval(2.0)]})
     cells = Page(Report("t").table(frame, float_format="{:.2f}").render()).cells
     assert [cell["text"] for cell in cells] == ["1.00 0.90 to −1.10", "2.00"]
     assert cells[1]["data-v"] == "2.0"

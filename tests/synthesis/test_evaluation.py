@@ -11,9 +11,9 @@ import pytest
 import scipy.sparse as sp
 
 from cellixir.exceptions import DataError, DuplicateIds, GeneMismatch, InvalidValues, UnknownIds
+from cellixir.metrics.catalogue import FAMILIES, GENERATIVE
 from cellixir.metrics.generative.two_sample import c2st_interval
 from cellixir.synthesis import scores
-from cellixir.synthesis.catalogue import CATALOGUE, FAMILIES
 from cellixir.synthesis.evaluation import COLUMNS, Evaluation, Judge, evaluate
 from cellixir.synthesis.scores import composition, copies, known, with_intervals
 from cellixir.synthesis.truth import checked_truth, planted_in
@@ -97,7 +97,7 @@ def test_fresh_real_samples_are_faithful_useful_and_private(fresh: Evaluation) -
 
 def test_the_table_has_every_metric_once_between_its_controls(fresh: Evaluation) -> None:
     assert list(fresh.table) == COLUMNS
-    assert fresh.table["metric"].tolist() == list(CATALOGUE)
+    assert fresh.table["metric"].tolist() == list(GENERATIVE)
     assert set(fresh.table["family"]) == set(FAMILIES)
     known_ends = fresh.table.dropna(subset=["low"])
     assert len(known_ends) > 20
@@ -376,7 +376,7 @@ def test_one_no_is_a_no_and_one_partly_a_partly() -> None:
     assert (found.answer, found.held_back_by) == ("no", ("Precision",))
     assert found.sentence.startswith("Faithful: no. Precision 0.10 (real 1.00); Recall 0.70")
     assert verdict("Useful", {}).answer == "not judged"
-    assert {c.metric for criteria in CRITERIA.values() for c in criteria} <= set(CATALOGUE)
+    assert {c.metric for criteria in CRITERIA.values() for c in criteria} <= set(GENERATIVE)
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ def test_a_stopped_fit_goes_on_to_the_same_bits(kind, fitted, count_data, tmp_pa
     whole = fitted[kind]
     path = tmp_path / "run.safetensors"
 
-    def stop(epoch, n_epochs):
+    def stop(member, epoch, n_epochs):
         assert n_epochs == 3
         if epoch.epoch == 1:
             raise KeyboardInterrupt

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from cellixir.exceptions import DataError
-from cellixir.synthesis.catalogue import CATALOGUE
+from cellixir.metrics.catalogue import GENERATIVE
 from cellixir.synthesis.evaluation import COLUMNS, Evaluation
 from cellixir.synthesis.report import as_json, evaluation_page, write_benchmark_report, write_evaluation
 from cellixir.synthesis.verdicts import Verdict
@@ -23,7 +23,7 @@ def evaluation(seed: int = 0, *, groups: bool = True) -> Evaluation:
     rng = np.random.default_rng(seed)
     rows = [
         (metric, about.family, 0.5, 0.4, 0.6, 0.9, np.nan if metric == "composition" else 0.1, about.best, "between")
-        for metric, about in CATALOGUE.items()
+        for metric, about in GENERATIVE.items()
     ]
     genes = pd.DataFrame({"gene": [f"G{i}" for i in range(30)]})
     for name in ("mean", "variance", "zero_fraction"):
@@ -73,7 +73,7 @@ def test_the_verdict_stands_before_the_numbers(written: Path) -> None:
 
 def test_every_metric_is_named_and_explained(written: Path) -> None:
     page = written.read_text(encoding="utf-8")
-    for about in CATALOGUE.values():
+    for about in GENERATIVE.values():
         assert about.words in page
         assert about.meaning[:30] in page
 
@@ -88,7 +88,7 @@ def test_metrics_json_holds_verdicts_numbers_and_facts(written: Path) -> None:
     }  # fmt: skip
     assert found["metrics"]["composition"]["floor"] is None
     assert found["metrics"]["c2st"]["best"] == 0.5
-    assert set(found["metrics"]) == set(CATALOGUE)
+    assert set(found["metrics"]) == set(GENERATIVE)
     assert found["facts"]["seed"] == 1_000
 
 

@@ -138,7 +138,7 @@ def test_what_hardly_ever_comes_is_said(count_data):
 
 
 def test_a_stopped_fit_goes_on_to_the_same_bits(count_data, tmp_path):
-    def stop(epoch: Epoch, n: int) -> None:
+    def stop(member: int, epoch: Epoch, n: int) -> None:
         if epoch.epoch == 1:
             raise KeyboardInterrupt
 
@@ -148,7 +148,7 @@ def test_a_stopped_fit_goes_on_to_the_same_bits(count_data, tmp_path):
         ConditionalVAEGenerator(**settings).fit(count_data, checkpoint=tmp_path / "run", on_epoch=stop)
     heard: list[int] = []
     again = ConditionalVAEGenerator(**settings).fit(
-        count_data, checkpoint=tmp_path / "run", on_epoch=lambda epoch, _: heard.append(epoch.epoch)
+        count_data, checkpoint=tmp_path / "run", on_epoch=lambda _, epoch, n: heard.append(epoch.epoch)
     )
     assert heard[0] == 2
     assert np.array_equal(again.sample(20).X.toarray(), whole.sample(20).X.toarray())

@@ -12,10 +12,17 @@ from sklearn.datasets import load_breast_cancer, load_wine
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
 from cellixir.exceptions import ConfigurationError, DataError, InvalidValues, Leakage
-from cellixir.tables import benchmark as table_benchmark
-from cellixir.tables.benchmark import benchmark_table, prepare, read_target_table
-from cellixir.tables.models import Goal, GroupMean, Network, Rows, TableFeatures, chosen_models, deal
-from cellixir.tables.report import class_draws, macro
+from cellixir.runs.piece import Piece
+from cellixir.tables import benchmark as table_job
+from cellixir.tables.baselines import TableGroupMean
+from cellixir.tables.benchmark import benchmark_table
+from cellixir.tables.features import TableFeatures
+from cellixir.tables.folds import deal
+from cellixir.tables.goal import Goal
+from cellixir.tables.models import chosen_models
+from cellixir.tables.network import TableNetwork
+from cellixir.tables.prepare import prepare, read_target_table
+from cellixir.tables.scores import class_draws, macro
 
 
 def planted(n: int = 240, seed: int = 0) -> pd.DataFrame:
@@ -173,30 +180,28 @@ def test_rare_levels_share_a_column() -> None:
 def test_group_mean_finds_the_column_and_shrinks() -> None:
     table = pd.DataFrame({"noise": ["p", "q"] * 30, "drug": np.repeat([1.0, 2.0, 3.0], 20)})
     y = np.repeat([0.0, 3.0, 6.0], 20)
-    model = GroupMean(Goal("regression"), grouped=True).fit(Rows(np.empty((60, 0), np.float32), table), y)
+    model = TableGroupMean().fit(table, y)
     assert model.column_ == "drug"
     new = pd.DataFrame({"noise": ["p", "p"], "drug": [3.0, 99.0]})
-    assert model.predict(Rows(np.empty((2, 0), np.float32), new))[:, 0] == pytest.approx([(120 + 3) / 21, 3.0])
+    assert model.predict(new) == pytest.approx([(120 + 3) / 21, 3.0])
 
 
 def test_group_mean_of_noise_is_the_mean_of_all() -> None:
     rng = np.random.default_rng(1)
     table = pd.DataFrame({"w": rng.choice(list("abcdefghij"), 60)})
     y = rng.normal(size=60)
-    model = GroupMean(Goal("regression"), grouped=True).fit(Rows(np.empty((60, 0), np.float32), table), y)
+    model = TableGroupMean().fit(table, y)
     assert model.column_ is None
-    assert model.predict(Rows(np.empty((60, 0), np.float32), table)) == pytest.approx(np.full((60, 1), y.mean()))
+    assert model.predict(table) == pytest.approx(np.full(60, y.mean()))
 
 
 def test_the_network_learns_a_planted_signal_and_repeats_itself() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(400, 4)).astype(np.float32)
     y = 5 + 3 * x[:, 0] * (x[:, 1] > 0)
-    goal, table = Goal("regression"), pd.DataFrame(x)
-    train, test = Rows(x[:300], table[:300]), Rows(x[300:], table[300:])
-    told = [Network(goal, 3).fit(train, y[:300].astype(np.float64)).predict(test) for _ in range(2)]
+    told = [TableNetwork(seed=3).fit(x[:300], y[:300].astype(np.float64)).predict(x[300:]) for _ in range(2)]
     assert (told[0] == told[1]).all()
-    assert np.mean((told[0][:, 0] - y[300:]) ** 2) < 0.35 * np.var(y[300:])
+    assert np.mean((told[0] - y[300:]) ** 2) < 0.35 * np.var(y[300:])
 
 
 def test_models_of_another_task_are_refused() -> None:
@@ -244,7 +249,7 @@ def test_a_regression_beats_the_naive_baseline_and_writes_everything(tmp_path: P
     assert best["reference"] == "group_mean"
     assert best["difference_high"] < 0
     assert best["covered"] == pytest.approx(0.9, abs=0.05)
-    assert "below the" in result.headline
+    assert "lower than the" in result.headline
     names = {"leaderboard.csv", "overall.csv", "histories.csv", "predictions.parquet", "audit.json", "report.html"}
     assert names <= {file.name for file in (tmp_path / "out").iterdir()}
     long = pd.read_parquet(tmp_path / "out" / "predictions.parquet")
@@ -322,30 +327,55 @@ def test_a_leak_stops_the_run_until_it_is_dropped_or_allowed(tmp_path: Path) -> 
 def test_a_run_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table, options = planted(90), {"models": ["ridge"], "n_folds": 3}
     whole = benchmark_table(table, "response", tmp_path / "whole", **options)  # type: ignore[arg-type]
-    write = table_benchmark._write_piece
+    work = Piece.run
     done: list[Path] = []
     again: list[Path] = []
 
-    def killed(place: Path, *rest: object) -> None:
+    def killed(piece: Piece, folder: Path, *rest: object) -> object:
         if len(done) == 4:
             raise KeyboardInterrupt
-        done.append(place)
-        write(place, *rest)  # type: ignore[arg-type]
+        done.append(piece.place(folder))
+        return work(piece, folder, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(table_benchmark, "_write_piece", killed)
+    monkeypatch.setattr(Piece, "run", killed)
     with pytest.raises(KeyboardInterrupt):
         benchmark_table(table, "response", tmp_path / "out", **options)  # type: ignore[arg-type]
     (done[0] / "piece.json").write_text("{")  # cut off as it was written
 
-    def counted(place: Path, *rest: object) -> None:
-        again.append(place)
-        write(place, *rest)  # type: ignore[arg-type]
+    def counted(piece: Piece, folder: Path, *rest: object) -> object:
+        again.append(piece.place(folder))
+        return work(piece, folder, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(table_benchmark, "_write_piece", counted)
+    monkeypatch.setattr(Piece, "run", counted)
     resumed = benchmark_table(table, "response", tmp_path / "out", **options)  # type: ignore[arg-type]
     assert len(again) == 9 - 4 + 1
     clock = ["seconds"]
     pd.testing.assert_frame_equal(resumed.overall.drop(columns=clock), whole.overall.drop(columns=clock))
+
+
+def test_a_model_that_raises_loses_no_other_and_an_upgrade_does_all_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, options = planted(60), {"models": ["ridge"], "n_folds": 2}
+    first = benchmark_table(table, "response", tmp_path, **options)  # type: ignore[arg-type]
+
+    fitted = table_job._fitted
+
+    def broken(judging: object, name: str, *rest: object) -> object:
+        if name == "ridge":
+            message = "does not work"
+            raise ValueError(message)
+        return fitted(judging, name, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(table_job, "_fitted", broken)
+    same = benchmark_table(table, "response", tmp_path, **options)  # type: ignore[arg-type]
+    pd.testing.assert_frame_equal(same.overall, first.overall)  # finished with this version: read
+    monkeypatch.setattr("cellixir.runs.piece.__version__", "99.0")
+    result = benchmark_table(table, "response", tmp_path, **options)  # type: ignore[arg-type]
+    assert list(result.failures["error"]) == ["ValueError: does not work"] * 2
+    assert set(result.overall["model"]) == {"mean", "group_mean"}
+    assert "ridge" not in set(pd.read_csv(tmp_path / "leaderboard.csv")["model"])
+    assert "does not work" in (tmp_path / "report.html").read_text()
 
 
 def test_a_model_is_added_to_what_is_there(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 import typer.core
 
-from cellixir.cli import data, demo, embed, response, simulate, synthesize
+from cellixir.cli import data, demo, embed, response, simulate, synthesize, table
 from cellixir.exceptions import CellixirError
 
 INTERRUPTED = 130
@@ -25,6 +25,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 app.add_typer(response.app, name="response")
+app.add_typer(table.app, name="table")
 app.add_typer(embed.app, name="embed")
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(synthesize.app, name="synthesize")

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -166,7 +166,7 @@ class ResponseData:
         return np.asarray(self.samples.index.isin(self._view(view).obs_names))
 
     def feature_matrix(
-        self, view: str, names: Sequence[str] | None = None, *, missing: Any = "error"
+        self, view: str, names: Sequence[str] | None = None, *, missing: Literal["refuse", "zero"] = "refuse"
     ) -> NDArray[np.float32]:
         """Features of every sample of ``samples`` in one view, shape ``(n_samples, n_features)``.
 

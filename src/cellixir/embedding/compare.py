@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from cellixir.data.expression.alignment import refuse_repeated_genes
 from cellixir.data.expression.matrix import profile
 from cellixir.embedding.cell_types import parts_of
 from cellixir.embedding.classifiers import logistic_calls
 from cellixir.embedding.columns import column_of
 from cellixir.embedding.evaluation import N_CLUSTERINGS
-from cellixir.embedding.genes import refuse_repeated_genes
 from cellixir.embedding.judging import MOST_CELLS, judged_rows, some_cells
 from cellixir.embedding.maps import kmeans
 from cellixir.embedding.pca import PCA
@@ -241,7 +241,7 @@ def _fitted(place: Path, settings: dict[str, Any], cells: ad.AnnData, facts: dic
     mark.unlink(missing_ok=True)
     (place / "tsne.npy").unlink(missing_ok=True)
     checkpoint = place / f"checkpoint-{key[:12]}.safetensors"
-    model.fit(cells, checkpoint=checkpoint, on_epoch=lambda epoch, n: bars.epoch(0, epoch, n))
+    model.fit(cells, checkpoint=checkpoint, on_epoch=bars.epoch)
     model.save(place / "model")
     with whole(mark) as partial:
         partial.write_text(key)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from cellixir.data.expression.alignment import refuse_repeated_genes
 from cellixir.embedding.apply import MODEL, add_calls, embedded
 from cellixir.embedding.cell_types import Calls, called_types, parts_of
 from cellixir.embedding.columns import column_of, refuse_without_group
 from cellixir.embedding.folder import CHECKPOINT, KEYS, claim_folder, write_result
-from cellixir.embedding.genes import refuse_repeated_genes
 from cellixir.embedding.judging import (
     calls_beside,
     judged_rows,
@@ -160,7 +160,7 @@ class _Run:
         file = place.with_name(f"{place.name}.safetensors")
         if place == self.folder / MODEL:
             file = self.folder / CHECKPOINT / "fit.safetensors"
-        model.fit(cells, checkpoint=file, on_epoch=lambda epoch, n: self.bars.epoch(0, epoch, n))
+        model.fit(cells, checkpoint=file, on_epoch=self.bars.epoch)
         model.save(place)
         return model
 

@@ -19,7 +19,8 @@ from cellixir.figures.cells import latent_map, latent_maps
 from cellixir.figures.classification import confusion_matrix
 from cellixir.figures.curves import learning_curves
 from cellixir.figures.heatmaps import latent_gene_heat_map, marker_heat_map
-from cellixir.report.page import Estimate, Report
+from cellixir.metrics.intervals import Interval
+from cellixir.report.page import Report
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -129,7 +130,7 @@ def _scores(report: Report, found: EmbeddingResult) -> None:
     rows = found.scores.to_dict("records")
     table = pd.DataFrame({"Metric": [WORDS[str(row["metric"])] for row in rows]})
     for name, word in (("vae", "VAE"), ("pca", "PCA"), ("difference", "VAE less PCA")):
-        table[word] = pd.Series([Estimate(r[name], r[f"{name}_low"], r[f"{name}_high"]) for r in rows], dtype=object)
+        table[word] = pd.Series([Interval(r[name], r[f"{name}_low"], r[f"{name}_high"]) for r in rows], dtype=object)
     table["Verdict"] = [verdict(row["difference_low"], row["difference_high"]) for row in rows]
     report.table(table, "With 95 % intervals; differences are paired: the same drawn cells for both.")
 
@@ -183,7 +184,7 @@ def _called(name: str, table: pd.DataFrame) -> dict[str, object]:
     model, _, classifier = name.partition("/")
     mine = table[(table["model"] == model) & (table["classifier"] == classifier)].set_index("metric")
     scores = {
-        WORDS[m]: Estimate(*(float(mine[end][m]) for end in ("value", "low", "high"))) for m in ("accuracy", "macro_f1")
+        WORDS[m]: Interval(*(float(mine[end][m]) for end in ("value", "low", "high"))) for m in ("accuracy", "macro_f1")
     }
     return {"Embedding and classifier": CLASSIFIERS[name], **scores}
 

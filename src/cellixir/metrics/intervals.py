@@ -23,11 +23,11 @@ _CHUNK = 32  # replicates at a time: bounds the weights at 32 x n_groups
 
 
 class Interval(NamedTuple):
-    """A value with the ends of its percentile interval."""
+    """A value with the ends of its interval; NaN ends where there is none."""
 
     value: float
-    low: float
-    high: float
+    low: float = float("nan")
+    high: float = float("nan")
 
 
 def bootstrap_weights(n_groups: int, n: int, seed: int) -> Iterator[NDArray[np.float64]]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,7 @@ from matplotlib.figure import Figure
 
 from cellixir.exceptions import ConfigurationError, DataError, examples
 from cellixir.figures.style import RC
+from cellixir.metrics.intervals import Interval
 
 #: Above this many characters of SVG a figure is embedded as PNG.
 SVG_LIMIT = 400_000
@@ -35,14 +36,6 @@ NARROW = 6.0
 WRAP = 44
 
 Format = str | Callable[[Any], str]
-
-
-class Estimate(NamedTuple):
-    """A number with its interval, for a cell of a table; NaN ends are not shown."""
-
-    value: float
-    low: float = float("nan")
-    high: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -144,7 +137,7 @@ class Report:
         Parameters
         ----------
         frame
-            Cells may hold :class:`Estimate`.
+            Cells may hold :class:`Interval`.
         float_format, formats
             Format of real numbers, and of single columns: a format string or a function.
         highlight
@@ -261,7 +254,7 @@ def _style(cells: list[Cell]) -> str:
 
 
 def _cell(value: object, form: Format, colours: Mapping[str, str]) -> Cell:
-    if isinstance(value, Estimate):
+    if isinstance(value, Interval):
         known = bool(np.isfinite(value.low) and np.isfinite(value.high))
         interval = f"{_number(value.low, form)} to {_number(value.high, form)}" if known else ""
         return Cell(_number(value.value, form), interval, float(value.value))

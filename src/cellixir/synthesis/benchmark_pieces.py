@@ -89,7 +89,7 @@ class Piece:
         """Fit, draw as many samples as there were, judge, write; ``piece.json`` is last."""
         start = time.perf_counter()
         if isinstance(generator, Generator):
-            generator.fit(sides.train, on_epoch=lambda epoch, n: bars.epoch(0, epoch, n))
+            generator.fit(sides.train, on_epoch=bars.epoch)
         else:
             generator.fit(sides.train)
         fit_seconds = float(getattr(generator, "fit_seconds_", time.perf_counter() - start))
@@ -125,7 +125,7 @@ class Piece:
 def settings_of(generator: AnyGenerator) -> dict[str, Any]:
     """Parameters of a generator of ours; of another what it calls its settings."""
     if isinstance(generator, Generator):
-        return generator._settings() | {"class": type(generator).__name__}
+        return generator.parameters() | {"class": type(generator).__name__}
     return dict(getattr(generator, "settings", {}))
 
 

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from cellixir.figures.synthesis import quality_bars
-from cellixir.report.page import Estimate, Report
+from cellixir.metrics.catalogue import FAMILIES, GENERATIVE
+from cellixir.metrics.intervals import Interval
+from cellixir.report.page import Report
 from cellixir.synthesis.benchmark_summary import CONTROLS, COSTS, REAL, SHUFFLED, heading
-from cellixir.synthesis.catalogue import CATALOGUE, FAMILIES
 from cellixir.synthesis.report import BARS, benchmark_page, decimals
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def _answers(report: Report, done: Sequence[Done]) -> None:
 
 def _bars(report: Report, summary: pd.DataFrame, models: Sequence[str]) -> None:
     rows = summary[summary["metric"].isin(BARS)].rename(columns={"mean": "value"})
-    bounds = [CATALOGUE[str(metric)].bounds for metric in rows["metric"]]
+    bounds = [GENERATIVE[str(metric)].bounds for metric in rows["metric"]]
     rows = rows.assign(
         low=[max(low, least) for low, (least, _) in zip(rows["low"], bounds, strict=True)],
         high=[min(high, most) for high, (_, most) in zip(rows["high"], bounds, strict=True)],
@@ -107,7 +108,7 @@ def _bars(report: Report, summary: pd.DataFrame, models: Sequence[str]) -> None:
         means = rows[rows["model"] == control].set_index("metric")["value"]
         rows = rows.assign(**{column: rows["metric"].map(means)})
     rows = rows[rows["model"].isin(models)]
-    rows = rows.assign(metric=[CATALOGUE[str(metric)].words for metric in rows["metric"]])
+    rows = rows.assign(metric=[GENERATIVE[str(metric)].words for metric in rows["metric"]])
     report.figure(
         quality_bars(rows),
         "Of the principal components. Dark lines: real held-out data; dotted: genes shuffled. Thin lines: 95 % "
@@ -120,7 +121,7 @@ def _family(summary: pd.DataFrame, results: pd.DataFrame, family: str, models: S
     names = set(results.loc[results["family"] == family, "metric"])
     found = {(row["model"], row["metric"]): row for row in summary.to_dict("records")}
     rows = []
-    for metric in (m for m in (*CATALOGUE, *COSTS) if m in names):
+    for metric in (m for m in (*GENERATIVE, *COSTS) if m in names):
         row: dict[str, Any] = {"Metric": heading(metric)}
         for model in (*(CONTROLS if family != "cost" else ()), *models):
             seen = found.get((model, metric))
@@ -129,10 +130,12 @@ def _family(summary: pd.DataFrame, results: pd.DataFrame, family: str, models: S
     return pd.DataFrame(rows)
 
 
-def _estimate(metric: str, row: Mapping[Hashable, Any]) -> Estimate:
+def _estimate(metric: str, row: Mapping[Hashable, Any]) -> Interval:
     """Mean with its interval, as far as the metric can go."""
-    low, high = np.clip([row["low"], row["high"]], *(CATALOGUE[metric].bounds if metric in CATALOGUE else (0, np.inf)))
-    return Estimate(row["mean"], float(low), float(high))
+    low, high = np.clip(
+        [row["low"], row["high"]], *(GENERATIVE[metric].bounds if metric in GENERATIVE else (0, np.inf))
+    )
+    return Interval(row["mean"], float(low), float(high))
 
 
 def _facts(done: Sequence[Done], results: pd.DataFrame, command: str) -> dict[str, object]:

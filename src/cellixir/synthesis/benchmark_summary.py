@@ -11,8 +11,8 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from cellixir.exceptions import ConfigurationError, examples
+from cellixir.metrics.catalogue import GENERATIVE
 from cellixir.metrics.intervals import Interval
-from cellixir.synthesis.catalogue import CATALOGUE
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -114,7 +114,7 @@ def heading(metric: str) -> str:
     """
     if metric in COSTS:
         return f"{COSTS[metric]} ↓"
-    about = CATALOGUE[metric]
+    about = GENERATIVE[metric]
     return f"{about.words} {ARROWS.get(str(about.best)) or f'→ {about.best:g}'}"
 
 
@@ -122,7 +122,7 @@ def number(metric: str, value: float) -> str:
     """Value in as many decimals as its metric needs."""
     if math.isnan(value):
         return "–"
-    if metric in CATALOGUE:
+    if metric in GENERATIVE:
         text = f"{value:.{4 if metric == 'mmd2' else 3}f}"
     else:  # a cost, in three figures
         text = f"{value:,.{max(0, 2 - math.floor(math.log10(max(value, 0.01))))}f}"

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from cellixir.exceptions import DataError
+from cellixir.metrics.catalogue import GENERATIVE
 from cellixir.metrics.generative.divergence import gene_statistics
 from cellixir.metrics.intervals import Interval
 from cellixir.synthesis import scores
-from cellixir.synthesis.catalogue import CATALOGUE
 from cellixir.synthesis.scores import Scores, known, with_intervals
 from cellixir.synthesis.truth import checked_truth, contrasts, fold_changes, planted_in, recovered
 from cellixir.synthesis.unseen import require_unseen
@@ -318,7 +318,7 @@ def _plain(score: Callable[..., Scores], *sides: Side) -> Scores:
 def _table(values: Scores, ceiling: Scores, floor: Scores) -> pd.DataFrame:
     nothing = known(float("nan"))
     rows = []
-    for metric, about in CATALOGUE.items():
+    for metric, about in GENERATIVE.items():
         if metric not in values:
             continue
         value = values[metric]

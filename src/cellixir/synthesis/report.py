@@ -14,9 +14,10 @@ from cellixir.figures.overlay import overlay_maps
 from cellixir.figures.synthesis import fold_change_scatter, gene_agreement, mean_variance, quality_bars
 from cellixir.figures.training_curves import training_curves
 from cellixir.files import whole
-from cellixir.report.page import Estimate, Report
+from cellixir.metrics.catalogue import FAMILIES, GENERATIVE
+from cellixir.metrics.intervals import Interval
+from cellixir.report.page import Report
 from cellixir.synthesis.benchmark_summary import heading
-from cellixir.synthesis.catalogue import CATALOGUE, FAMILIES
 from cellixir.synthesis.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -185,19 +186,19 @@ def _shown(rows: pd.DataFrame) -> pd.DataFrame:
     records = rows.to_dict("records")
     return pd.DataFrame(
         {
-            "Metric": [CATALOGUE[str(r["metric"])].words for r in records],
-            "Value": pd.Series([Estimate(r["value"], r["low"], r["high"]) for r in records], dtype=object),
+            "Metric": [GENERATIVE[str(r["metric"])].words for r in records],
+            "Value": pd.Series([Interval(r["value"], r["low"], r["high"]) for r in records], dtype=object),
             "Real": [r["ceiling"] for r in records],
             "Shuffled": [r["floor"] for r in records],
             "Best": [_best(str(r["metric"])) for r in records],
             "Verdict": [r["verdict"] for r in records],
-            "What it is": [CATALOGUE[str(r["metric"])].meaning for r in records],
+            "What it is": [GENERATIVE[str(r["metric"])].meaning for r in records],
         }
     )
 
 
 def _best(metric: str) -> str:
-    best = CATALOGUE[metric].best
+    best = GENERATIVE[metric].best
     return best if isinstance(best, str) else f"{best:g}"
 
 
@@ -216,7 +217,7 @@ def _bars(results: Mapping[str, Evaluation]) -> pd.DataFrame:
     """Rows of the bar chart: PRDC by model."""
     parts = [e.table[e.table["metric"].isin(BARS)].assign(model=name) for name, e in results.items()]
     rows = pd.concat(parts, ignore_index=True)
-    return rows.assign(metric=[CATALOGUE[str(m)].words for m in rows["metric"]])
+    return rows.assign(metric=[GENERATIVE[str(m)].words for m in rows["metric"]])
 
 
 def _maps(report: Report, evaluation: Evaluation) -> None:
@@ -319,7 +320,7 @@ def _compared(report: Report, results: Mapping[str, Evaluation]) -> None:
 def _family(results: Mapping[str, Evaluation], family: str) -> pd.DataFrame:
     """A row a metric; ceiling and floor, which are means over the generators, then a column a generator."""
     rows = []
-    for metric, about in CATALOGUE.items():
+    for metric, about in GENERATIVE.items():
         rows_of = {name: e.table[e.table["metric"] == metric] for name, e in results.items()}
         found = {name: row.iloc[0] for name, row in rows_of.items() if len(row)}
         if about.family != family or not found:
@@ -328,7 +329,7 @@ def _family(results: Mapping[str, Evaluation], family: str) -> pd.DataFrame:
         for end, word in (("ceiling", "Real"), ("floor", "Shuffled")):
             known = [float(r[end]) for r in found.values() if np.isfinite(r[end])]
             row[word] = float(np.mean(known)) if known else math.nan
-        row |= {name: Estimate(*found[name][["value", "low", "high"]]) if name in found else None for name in results}
+        row |= {name: Interval(*found[name][["value", "low", "high"]]) if name in found else None for name in results}
         rows.append(row)
     return pd.DataFrame(rows)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cellixir.exceptions import ConfigurationError, InvalidValues
+from cellixir.metrics.catalogue import GENERATIVE
 from cellixir.metrics.generative.alpha_beta import alpha_precision, authenticity, beta_recall
 from cellixir.metrics.generative.differential import differential_expression
 from cellixir.metrics.generative.divergence import (
@@ -23,7 +24,6 @@ from cellixir.metrics.generative.privacy import closest_record, nndr
 from cellixir.metrics.generative.two_sample import c2st_interval
 from cellixir.metrics.generative.utility import augmentation_gain, tstr
 from cellixir.metrics.intervals import Interval
-from cellixir.synthesis.catalogue import CATALOGUE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -175,5 +175,5 @@ def _half(side: Side, rng: np.random.Generator) -> Side:
 
 
 def _interval(name: str, value: float, error: float) -> Interval:
-    low, high = np.clip([value - 1.96 * error, value + 1.96 * error], *CATALOGUE[name].bounds)
+    low, high = np.clip([value - 1.96 * error, value + 1.96 * error], *GENERATIVE[name].bounds)
     return Interval(value, float(low), float(high))

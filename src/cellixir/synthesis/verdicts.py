@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from cellixir.synthesis.catalogue import CATALOGUE, PRIVACY
+from cellixir.metrics.catalogue import GENERATIVE, PRIVACY
 
 Answer = Literal["yes", "partly", "no", "not judged"]
 #: Metric, value with its interval, ceiling and floor of a row of the table.
@@ -128,7 +128,7 @@ def verdict(question: str, rows: Mapping[str, Row]) -> Verdict:
     if not judged:
         return Verdict(question, "not judged", f"{question}: not judged; {NOT_JUDGED}{WAY_OUT.get(question, '')}.")
     answer = _together(list(judged.values()))
-    short = tuple(CATALOGUE[metric].words for metric, found in judged.items() if found == answer != "yes")
+    short = tuple(GENERATIVE[metric].words for metric, found in judged.items() if found == answer != "yes")
     numbers = "; ".join(_number(metric, rows[metric]) for metric in judged)
     why = f" Held back by {_listed(short)}." if short else ""
     caveat = _possible(rows) + NO_PROOF if question == "Private" else ""
@@ -139,7 +139,7 @@ def _possible(rows: Mapping[str, Row]) -> str:
     """What too few samples leave possible: intervals that hold chance, and a number that would be a no."""
     known = [(c, rows[c.metric]) for c in CRITERIA["Private"] if c.measure is least and c.metric in rows]
     wide = [
-        f"{CATALOGUE[c.metric].words} of {_short(row['high'])}"
+        f"{GENERATIVE[c.metric].words} of {_short(row['high'])}"
         for c, row in known
         if row["low"] <= 0.5 and row["high"] > c.partly
     ]
@@ -154,11 +154,11 @@ def row_verdict(metric: str, row: Row) -> str:
         return "gain" if row["low"] > 0 else "loss" if row["high"] < 0 else "no gain"
     if np.isnan(row["value"]) or np.isnan(row["ceiling"]):
         return ""
-    merit = CATALOGUE[metric].merit
+    merit = GENERATIVE[metric].merit
     value, ceiling, floor = merit(row["value"]), merit(row["ceiling"]), merit(row["floor"])
     if max(value, _best_within(metric, row)) >= ceiling - _tolerance(ceiling, floor):
         return "as real"
-    if CATALOGUE[metric].family == PRIVACY or np.isnan(floor) or floor >= ceiling - _tolerance(ceiling, floor):
+    if GENERATIVE[metric].family == PRIVACY or np.isnan(floor) or floor >= ceiling - _tolerance(ceiling, floor):
         return "not as real"
     share = (value - floor) / (ceiling - floor)
     return "close to real" if share >= 0.8 else "between" if share >= 0.2 else "as shuffled genes"
@@ -170,11 +170,11 @@ def _together(answers: list[Answer]) -> Answer:
 
 def _best_within(metric: str, row: Row) -> float:
     """Merit of the best number of the interval."""
-    best, low, high = CATALOGUE[metric].best, row["low"], row["high"]
+    best, low, high = GENERATIVE[metric].best, row["low"], row["high"]
     if np.isnan(low) or np.isnan(high):
         return -np.inf
     ends = [low, high] + ([float(best)] if not isinstance(best, str) and low <= best <= high else [])
-    return max(CATALOGUE[metric].merit(end) for end in ends)
+    return max(GENERATIVE[metric].merit(end) for end in ends)
 
 
 def _tolerance(ceiling: float, floor: float) -> float:
@@ -182,7 +182,7 @@ def _tolerance(ceiling: float, floor: float) -> float:
 
 
 def _number(metric: str, row: Row) -> str:
-    words, value, ceiling = CATALOGUE[metric].words, _short(row["value"]), _short(row["ceiling"])
+    words, value, ceiling = GENERATIVE[metric].words, _short(row["value"]), _short(row["ceiling"])
     return f"{words} {value} (real {ceiling})"
 
 

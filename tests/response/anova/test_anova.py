@@ -20,6 +20,7 @@ from cellixir.response.anova import AnovaResult, anova
 from cellixir.response.anova.design import read_medium
 from cellixir.response.anova.report import drug_labels, headline, write_anova
 from cellixir.response.anova.table import COLUMNS, described_drugs
+from cellixir.runs import read_manifest
 
 
 def screen(
@@ -405,7 +406,20 @@ def test_files_of_a_run(tmp_path: Path) -> None:
     for words in ("the feature is the same in all lines", "G5_mut", "response ~ tissue + MSI + medium + feature"):
         assert words in page
     assert 'src="http' not in page
-    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["anova.csv", "report.html", "volcano.png"]
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == [
+        "anova.csv",
+        "report.html",
+        "run.json",
+        "volcano.png",
+    ]
+    manifest = read_manifest(tmp_path / "run")
+    assert (manifest["job"], manifest["state"], manifest["headline"]) == ("response anova", "done", headline(result))
+    assert (manifest["tables"], manifest["figures"], manifest["pages"]) == (
+        ["anova.csv"],
+        ["volcano.png"],
+        ["report.html"],
+    )
+    assert manifest["metrics"]["tests"] == result.n_tests
     (tmp_path / "file").write_text("")
     with pytest.raises(WriteError, match="cannot write"):
         write_anova(result, tmp_path / "file")

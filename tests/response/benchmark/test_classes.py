@@ -26,7 +26,7 @@ from cellixir.response.benchmark.classes import (
     drug_auroc,
 )
 from cellixir.response.benchmark.labels import fold_labels
-from cellixir.response.models import baselines
+from cellixir.response.models.baselines import GroupMean
 
 SPLIT = "LCO"
 
@@ -46,13 +46,13 @@ def predictions(screen: ResponseData, folds: list[Fold], labels: np.ndarray) -> 
     """Rates of baselines, a model that sees the label through noise (network) and one through more (ridge)."""
     rng = np.random.default_rng(0)
     learned = fold_labels(screen, folds, "median")[1]
-    makers = {"global_mean": baselines.everything, "drug_mean": baselines.drug, "tissue_mean": baselines.tissue}
+    makers = {"global_mean": "all", "drug_mean": "drug", "tissue_mean": "tissue"}
     told = {name: np.full(len(screen), np.nan) for name in makers}
     for fold, rule in zip(folds, learned, strict=True):
         known = rule.transform(screen.take(np.concatenate([fold.train, fold.validation])))
         test = screen.take(fold.test).as_question()
         for name, group in makers.items():
-            told[name][fold.test] = baselines.GroupMean(group).fit(known).predict(test)
+            told[name][fold.test] = GroupMean(group).fit(known).predict(test)
     noise = rng.normal(size=(2, len(screen)))
     # least squares leaves 0 to 1 here and there
     return told | {"network": 0.2 + 0.6 * labels + 0.3 * noise[0], "ridge": 0.3 + 0.4 * labels + 0.6 * noise[1]}

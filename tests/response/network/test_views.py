@@ -198,7 +198,7 @@ def test_noise_weighs_little_and_hurts_little(simulate_screen: Callable[..., Any
     for name, data in (("plain", plain), ("noisy", noisy)):
         model = fitted(data.take(train), epochs=10)
         found[name] = rmse(new_truth := expected.loc[_pairs(data.take(new))].to_numpy(), model.predict(data.take(new)))
-    gain = dict(zip(model.sample_features_.widths, model.view_gain_, strict=True))
+    gain = dict(zip(model.inputs_.samples.widths, model.inputs_.gains, strict=True))
     assert gain["genomic"] == pytest.approx(1.0)
     assert gain["expression"] < 0.3
     assert found["noisy"] < 1.1 * found["plain"]
@@ -212,8 +212,8 @@ def _pairs(data: ResponseData) -> pd.MultiIndex:
 
 def test_gains_come_back_from_a_bundle(model: ResponsePredictor, tmp_path: Path) -> None:
     again = ResponsePredictor.load(model.save(tmp_path / "bundle"))
-    np.testing.assert_array_equal(again.view_gain_, model.view_gain_)
-    assert list(model.sample_features_.widths) == ["genomic", "expression", "annotation"]
+    np.testing.assert_array_equal(again.inputs_.gains, model.inputs_.gains)
+    assert list(model.inputs_.samples.widths) == ["genomic", "expression", "annotation"]
 
 
 def test_a_masked_view_in_training_is_not_refused(data: ResponseData) -> None:

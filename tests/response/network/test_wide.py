@@ -56,12 +56,14 @@ def test_the_penalty_is_the_one_of_least_leave_one_out_error(problem: tuple[np.n
 
 
 @pytest.mark.parametrize("split", ["LCO", "LDO", "LPO"])
-def test_a_restored_part_predicts_the_same(split: str, simulate_screen: Callable[..., Any]) -> None:
+def test_a_restored_part_predicts_the_same(
+    split: str, through_a_bundle: Callable[[Wide], Wide], simulate_screen: Callable[..., Any]
+) -> None:
     data, _ = simulate_screen(n_samples=40, n_drugs=15, seed=2)
     samples, drugs = SampleFeatures().fit(data), DrugFeatures().fit(data)
     wide = Wide.fit(data, Known.under(split), samples, drugs).wide
     arguments = (data, samples.transform(data), drugs.transform(data.drugs))
-    restored = Wide.from_state(*wide.state())
+    restored = through_a_bundle(wide)
     np.testing.assert_array_equal(restored.predict(*arguments), wide.predict(*arguments))
 
 

@@ -17,7 +17,7 @@ columns predicted and probability (that of the called type).
 \b
 Examples:
   cellixir embed apply runs/pbmc new_cells.h5ad --out new_embedded.h5ad
-  cellixir embed apply runs/pbmc/model counts.csv.gz --missing fill --out embedded.h5ad
+  cellixir embed apply runs/pbmc/model counts.csv.gz --missing zero --out embedded.h5ad
 """
 
 
@@ -26,7 +26,10 @@ def apply(
     data: Data,
     out: Annotated[Path, typer.Option(help="File to write, .h5ad.")],
     missing: Annotated[
-        str, typer.Option(help="Genes of the model that the data lack: refuse, or fill up to a fifth of them.")
+        str,
+        typer.Option(
+            help="Genes of the model that the data lack: refuse, or zero or mean (no counts) for up to a fifth."
+        ),
     ] = "refuse",
     layer: Layer = None,
     backed: Backed = False,

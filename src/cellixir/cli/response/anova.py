@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from cellixir.cli.shared import command_line, print_table, say
 
 if TYPE_CHECKING:
     from cellixir.response.anova import AnovaResult
@@ -50,6 +50,7 @@ def anova(
     from cellixir.data.drugs import read_drugs
     from cellixir.data.omics import read_view
     from cellixir.data.responses import read_responses
+    from cellixir.files import digest_of
     from cellixir.metrics.fdr import method_named
     from cellixir.response.anova import anova as run
     from cellixir.response.anova.design import read_medium
@@ -61,9 +62,7 @@ def anova(
     listed = read_drugs(drugs) if drugs else table.drugs if "name" in table.drugs else None
     medium = read_medium(media) if media else None
     if table.measure != "LN_IC50":
-        _note(
-            f"the responses are not known to be ln IC50 ({table.measure}); columns with ic50 in their names hold them"
-        )
+        say(f"the responses are not known to be ln IC50 ({table.measure}); columns with ic50 in their names hold them")
     result = run(
         table.pairs,
         view,
@@ -76,35 +75,34 @@ def anova(
         per_drug=per_drug,
         screening_set=screening_set,
     )
-    facts = {"Responses": response.name, "Features": features.name, "Command": shlex.join(["cellixir", *sys.argv[1:]])}
-    write_anova(result, out, max_fdr=max_fdr, max_p=max_p, facts=facts)
+    facts = {"Responses": response.name, "Features": features.name}
+    data = {"responses": digest_of(response), "features": digest_of(features)}
+    write_anova(result, out, max_fdr=max_fdr, max_p=max_p, facts=facts, data=data, command=command_line())
     _print(result, top, max_fdr, max_p)
     typer.echo(f"report: {out / PAGE}")
-
-
-def _note(text: str) -> None:
-    typer.echo(f"note: {text}", err=True)
 
 
 def _print(result: AnovaResult, top: int, max_fdr: float, max_p: float) -> None:
     from cellixir.response.anova.report import headline, top_hits
 
     for note in result.notes:
-        _note(note)
+        say(note)
     typer.echo(f"{result.n_drugs:,} drugs, {result.n_features:,} features, {result.n_lines:,} lines: {result.model}")
     for out in result.exclusions.to_dict(orient="records"):
         counts = f"{out['tests']:,} pairs, {out['features']:,} features"
         typer.echo(f"no p-value, {out['reason']}: {counts} ({out['examples']})")
     hits = top_hits(result, top, max_fdr, max_p)
     if len(hits):
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table(title=f"{len(hits)} hits with the smallest p-values", title_justify="left")
-        for column in ("drug", "id", "feature", "with", "without", "difference", "p", "FDR, %"):
-            table.add_column(column, justify="left" if column in ("drug", "id", "feature") else "right")
-        for row in hits.to_dict(orient="records"):
-            words = (str(row["Drug"]), str(row["Id"]), str(row["Feature"]), f"{row['With']:,}", f"{row['Without']:,}")
-            table.add_row(*words, f"{row['Difference']:.2f}", f"{row['p']:.2g}", f"{row['FDR, %']:.2g}")
-        Console(width=None if sys.stdout.isatty() else 120).print(table)
+        print_table(
+            ["drug", "id", "feature", "with", "without", "difference", "p", "FDR, %"],
+            [
+                [
+                    *(str(row[c]) for c in ("Drug", "Id", "Feature")), f"{row['With']:,}", f"{row['Without']:,}",
+                    f"{row['Difference']:.2f}", f"{row['p']:.2g}", f"{row['FDR, %']:.2g}",
+                ]
+                for row in hits.to_dict(orient="records")
+            ],
+            f"{len(hits)} hits with the smallest p-values",
+            words=3,
+        )  # fmt: skip
     typer.echo(headline(result, max_fdr, max_p))

@@ -20,7 +20,8 @@ def benchmark_any_table(table: Path, target: str, out: Path, *, task: str, **opt
         message = f"there is no task '{task}'; choose one of {', '.join(TASKS)}"
         raise ConfigurationError(message)
     from cellixir.cli.response.leaderboard import print_any_leaderboard
-    from cellixir.tables.benchmark import benchmark_table, read_target_table
+    from cellixir.tables.benchmark import benchmark_table
+    from cellixir.tables.prepare import read_target_table
 
     kind = cast('Literal["auto", "regression", "classification"]', task)
     result = benchmark_table(read_target_table(table, target), target, out, task=kind, quiet=False, **options)

@@ -85,8 +85,8 @@ def _print(found: Evaluation) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from cellixir.metrics.catalogue import GENERATIVE
     from cellixir.synthesis.benchmark_summary import number
-    from cellixir.synthesis.catalogue import CATALOGUE
 
     shown = Table(title="Synthetic data between real held-out data and shuffled genes", title_justify="left")
     for column in ("metric", "synthetic [95 %]", "real", "shuffled", "verdict"):
@@ -99,5 +99,5 @@ def _print(found: Evaluation) -> None:
         metric = str(row["metric"])
         value, low, high, *controls = (number(metric, row[c]) for c in ("value", "low", "high", "ceiling", "floor"))
         ends = "" if low == "–" else f" [{low}, {high}]"
-        shown.add_row(CATALOGUE[metric].words, f"{value}{ends}", *controls, row["verdict"])
+        shown.add_row(GENERATIVE[metric].words, f"{value}{ends}", *controls, row["verdict"])
     Console(width=None if sys.stdout.isatty() else 120).print(shown)

@@ -53,7 +53,7 @@ def fit(
     start = time.perf_counter()
     with Bars("fit", 1) as bars:
         bars.starts(model)
-        generator.fit(samples, checkpoint=checkpoint, on_epoch=lambda epoch, n: bars.epoch(0, epoch, n))
+        generator.fit(samples, checkpoint=checkpoint, on_epoch=bars.epoch)
         bars.done()
     seconds = time.perf_counter() - start
     generator.save(out)
@@ -67,16 +67,16 @@ def fit(
 
 def _check_out(out: Path) -> None:
     """Refuse a place that cannot be written, or holds anything but a bundle of a generator."""
+    from cellixir.estimator import class_named, read_facts
     from cellixir.synthesis import Generator
-    from cellixir.synthesis.models import class_in
 
     Generator.check_target(out)
     try:
-        found, name = class_in(out)
+        name = read_facts(out).get("class")
     except BundleError:  # none, or a damaged one, which may be replaced
         return
-    if name is None:
-        message = f"{out} holds a {found!r}, which is no generator; choose another --out"
+    if not issubclass(class_named(name) or object, Generator):
+        message = f"{out} holds a {name!r}, which is no generator; choose another --out"
         raise ConfigurationError(message)
 
 

@@ -13,10 +13,12 @@ from matplotlib.figure import Figure
 
 from cellixir.figures.style import shortened
 from cellixir.figures.volcano import volcano
-from cellixir.files import require_writable, whole
+from cellixir.files import whole
 from cellixir.report.page import Report
+from cellixir.report.sections import facts_section, headline_section
 from cellixir.response.anova.analysis import MAX_FDR, MAX_P, AnovaResult
 from cellixir.response.anova.table import write_table
+from cellixir.runs import RunFolder
 
 TABLE, FIGURE, PAGE = "anova.csv", "volcano.png", "report.html"
 N_TOP = 40
@@ -48,6 +50,8 @@ def write_anova(
     max_fdr: float = MAX_FDR,
     max_p: float = MAX_P,
     facts: Mapping[str, object] | None = None,
+    data: Mapping[str, str] | None = None,
+    command: str = "",
 ) -> Path:
     """Write ``anova.csv``, ``volcano.png`` and ``report.html`` to a folder; each whole or not at all.
 
@@ -56,29 +60,48 @@ def write_anova(
     result
         As of `anova`.
     folder
-        Is made if it is not there; files of these names in it are replaced.
+        New, empty, or that of an earlier analysis, which is replaced.
     max_fdr, max_p
         What a hit is: percent, and a fraction.
     facts
         Where the data came from, for the foot of the page.
+    data
+        Fingerprints of the files, for the manifest.
+    command
+        Command line that was given.
 
     Raises
     ------
+    ConfigurationError
+        If the folder holds other things.
     WriteError
         If the folder cannot be written to.
     """
-    folder = Path(folder)
-    for name in (TABLE, FIGURE, PAGE):
-        require_writable(folder / name)
-    write_table(result.table, folder / TABLE)
-    report = _page(result, max_fdr, max_p, facts or {})
-    if result.n_tests:
-        axes = draw(result, max_fdr, max_p)
-        figure = cast(Figure, axes.get_figure(root=True))
-        with whole(folder / FIGURE) as partial:
-            figure.savefig(partial, dpi=200)
-        _add_volcano(report, axes)
-    _add_tables(report, result, max_fdr, max_p)
+    settings = {"model": result.model, "fdr": result.fdr, "max_fdr": max_fdr, "max_p": max_p}
+    with RunFolder(
+        folder, "response anova", settings, data=data, settings=settings, command=command, replaces=True
+    ) as run:
+        write_table(result.table, run.path / TABLE)
+        run.wrote("tables", run.path / TABLE)
+        page = _page(result, max_fdr, max_p)
+        if result.n_tests:
+            axes = draw(result, max_fdr, max_p)
+            figure = cast(Figure, axes.get_figure(root=True))
+            with whole(run.path / FIGURE) as partial:
+                figure.savefig(partial, dpi=200)
+            run.wrote("figures", run.path / FIGURE)
+            _add_volcano(page, axes)
+        _add_tables(page, result, max_fdr, max_p)
+        _add_method(page, result, max_fdr, max_p)
+        facts_section(page, facts or {}, command=command)
+        run.page(page, PAGE)
+        hits = result.hits(max_fdr, max_p)
+        numbers = {"tests": result.n_tests, "hits": len(hits)}
+        run.says(headline=headline(result, max_fdr, max_p), metrics=numbers, notes=result.notes)
+    return run.path
+
+
+def _add_method(report: Report, result: AnovaResult, max_fdr: float, max_p: float) -> None:
     report.section("How it was done").text(
         METHOD.format(
             model=result.model,
@@ -88,10 +111,6 @@ def write_anova(
             max_p=max_p,
         )
     )
-    if facts:
-        report.section("Data and reproducibility").facts(facts)
-    report.write(folder / PAGE)
-    return folder
 
 
 def draw(result: AnovaResult, max_fdr: float = MAX_FDR, max_p: float = MAX_P) -> Axes:
@@ -139,7 +158,7 @@ def top_hits(result: AnovaResult, n: int, max_fdr: float = MAX_FDR, max_p: float
     return hits.drop(columns="Target") if hits["Target"].isna().all() else hits
 
 
-def _page(result: AnovaResult, max_fdr: float, max_p: float, facts: Mapping[str, object]) -> Report:
+def _page(result: AnovaResult, max_fdr: float, max_p: float) -> Report:
     sub = f"{result.n_drugs:,} drugs, {result.n_features:,} features, {result.n_lines:,} lines. Model: {result.model}."
     hits = result.hits(max_fdr, max_p)
     numbers = {
@@ -148,8 +167,9 @@ def _page(result: AnovaResult, max_fdr: float, max_p: float, facts: Mapping[str,
         "Sensitive": f"{(hits['feature_delta_mean_ic50'] < 0).sum():,}",
         "Resistant": f"{(hits['feature_delta_mean_ic50'] >= 0).sum():,}",
     }
-    report = Report("Pharmacogenomic ANOVA", sub).section("Headline").statement(headline(result, max_fdr, max_p))
-    return report.facts(numbers, large=True).notes(result.notes)
+    report = Report("Pharmacogenomic ANOVA", sub)
+    headline_section(report, headline(result, max_fdr, max_p), numbers=numbers, notes=result.notes)
+    return report
 
 
 def _add_volcano(report: Report, axes: Axes) -> None:

@@ -13,8 +13,9 @@ from cellixir.figures import classification as figures
 from cellixir.figures.leaderboard import forest, score_histogram
 from cellixir.figures.style import KIND_COLOURS, KIND_MARKERS, kinds_legend
 from cellixir.metrics import classification as metrics
-from cellixir.report.page import Estimate, Report
-from cellixir.report.words import between, estimate, spelled
+from cellixir.metrics.intervals import Interval
+from cellixir.metrics.words import between, estimate, spelled
+from cellixir.report.page import Report
 from cellixir.response.benchmark.classes import BANDED, PLAIN, drug_auroc
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def class_headline(overall: pd.DataFrame, *, level: float = 0.95) -> str:
 def _against(lead: str, best: str, model: pd.Series, naive: pd.Series) -> str:
     """The headline when there is a model and a baseline."""
     exact = estimate(_numbers(model), "auroc_gain")
-    gain = Estimate(*(round(value, 3) + 0.0 for value in exact))  # no minus before a rounded zero
+    gain = Interval(*(round(value, 3) + 0.0 for value in exact))  # no minus before a rounded zero
     if best == naive["model"]:
         behind = f"{spelled(0.0 - gain.value)} lower{between(0.0 - gain.high, 0.0 - gain.low)}"
         return f"No model beats the naive baseline: {lead}, and the best model, {model['model']}, is {behind}."
@@ -183,7 +184,7 @@ def _leaderboard(report: Report, summary: ClassSummary) -> None:
                  colours=dots, collapsed=True)  # fmt: skip
     if len(summary.paired):
         rows = summary.paired.sort_values("auroc_difference", ascending=False, kind="stable")
-        gaps = [Estimate(*map(float, r)) for r in rows[["auroc_difference", "low", "high"]].to_numpy()]
+        gaps = [Interval(*map(float, r)) for r in rows[["auroc_difference", "low", "high"]].to_numpy()]
         frame = pd.DataFrame({"Model": rows["model"], "Reference": rows["reference"], "AUROC − reference": gaps})
         report.table(frame, "Paired differences of AUROC; above zero the model is better", collapsed=True)
     if len(summary.leaderboard):

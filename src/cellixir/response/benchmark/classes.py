@@ -22,7 +22,7 @@ from cellixir.metrics.intervals import N_BOOTSTRAP
 from cellixir.metrics.ranked import Ranked
 from cellixir.response.benchmark import evaluation
 from cellixir.response.benchmark.labels import with_labels
-from cellixir.response.benchmark.models import spec_of
+from cellixir.response.benchmark.models import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -128,10 +128,10 @@ def class_overall(
     """
     draws = draws or class_bootstrap(data, split, folds, predictions, labels, seed=seed)
     tested = np.concatenate([fold.test for fold in folds])
-    naive = _best([model for model in predictions if spec_of(model).kind == "baseline"], draws)
+    naive = _best([model for model in predictions if kind_of(model) == "baseline"], draws)
     rows = []
     for model, p in predictions.items():
-        row: dict[str, Any] = {"model": model, "kind": spec_of(model).kind}
+        row: dict[str, Any] = {"model": model, "kind": kind_of(model)}
         for name in BANDED:
             row |= _banded(name, draws[model][name])
         row |= {name: float(draws[model][name][0]) for name in PLAIN if name in draws[model]}
@@ -176,12 +176,12 @@ def class_paired(
 ) -> pd.DataFrame:
     """AUROC of each model less that of the best baseline, of the best tree, and of mean effects; above 0: better."""
     draws = draws or class_bootstrap(data, split, folds, predictions, labels, seed=seed)
-    best = (_best([m for m in predictions if spec_of(m).kind == kind], draws) for kind in ("baseline", "tree"))
+    best = (_best([m for m in predictions if kind_of(m) == kind], draws) for kind in ("baseline", "tree"))
     references = dict.fromkeys([*(m for m in best if m), *(m for m in ("mean_effects",) if m in predictions)])
     rows = []
     for reference in references:
         for model in predictions:
-            if model != reference and spec_of(model).kind != "baseline":
+            if model != reference and kind_of(model) != "baseline":
                 drawn = interval_of(draws[model]["auroc"] - draws[reference]["auroc"])
                 rows.append((model, reference, *drawn))
     return pd.DataFrame(rows, columns=PAIRED)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from cellixir.figures.coverage import coverage_by_group
 from cellixir.metrics.conformal import OVERALL
-from cellixir.report.page import Estimate
+from cellixir.metrics.intervals import Interval
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +65,7 @@ def _by_drug(drugs: pd.DataFrame, annotation: pd.DataFrame) -> pd.DataFrame:
     shown: dict[str, object] = {"Drug": drugs["drug"]}
     if "name" in annotation:
         shown["Name"] = annotation["name"].reindex(drugs["drug"]).to_numpy()
-    shown |= {"Pairs": drugs["n"], "Covered": [Estimate(*end) for end in ends]}
+    shown |= {"Pairs": drugs["n"], "Covered": [Interval(*end) for end in ends]}
     shown |= {"Mean width": drugs["width"], "Interval score": drugs["interval_score"]}
     if drugs["unbounded"].any():
         shown["Unbounded"] = drugs["unbounded"]

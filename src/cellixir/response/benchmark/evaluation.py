@@ -9,7 +9,7 @@ import pandas as pd
 
 from cellixir import metrics
 from cellixir.data.splits import split_groups
-from cellixir.response.benchmark.models import spec_of
+from cellixir.response.benchmark.models import kind_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -73,7 +73,7 @@ def overall(
     for model, p in predictions.items():
         plain = metrics.intervals(y, p, units, seed=seed)
         normalised = metrics.intervals(y - expected, p - expected, units, seed=seed)["pearson"]
-        row: dict[str, Any] = {"model": model, "kind": spec_of(model).kind}
+        row: dict[str, Any] = {"model": model, "kind": kind_of(model)}
         for name, interval in (
             ("rmse", plain["rmse"]),
             ("r2", plain["r2"]),
@@ -114,7 +114,7 @@ def paired(data: ResponseData, split: str, predictions: Predictions, table: pd.D
         }
         for reference in references
         for model in table["model"]
-        if model != reference and spec_of(model).kind != "baseline"
+        if model != reference and kind_of(model) != "baseline"
     ]
     return pd.DataFrame(rows, columns=["model", "reference", "rmse_difference", "low", "high"])
 

@@ -16,6 +16,7 @@ from cellixir.exceptions import ConfigurationError
 from cellixir.files import whole
 from cellixir.response.benchmark.models import ModelSpec, Options, known_names, spec_of
 from cellixir.response.network.predictor import ResponsePredictor
+from cellixir.runs.own import accepted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from cellixir.data.response_data import ResponseData
     from cellixir.data.splits import Fold
     from cellixir.response.benchmark.labels import Labels
-    from cellixir.training import Bars, Epoch
+    from cellixir.training import Bars
 
 HISTORY = ["model", "fold", "member", "epoch", "train_loss", "validation_loss", "learning_rate", "seconds"]
 
@@ -78,6 +79,7 @@ class Piece:
         facts = {"model": self.spec.name, "fold": self.fold.number, "seed": self.seed, "settings": preset}
         if isinstance(model, ResponsePredictor):
             facts |= {"interval": self.options.interval, "gene_sets": self._gene_sets(model)}
+        facts |= {"source": self.spec.source} if self.spec.source else {}
         return facts | ({"labels": str(self.labels.rule)} if self.labels else {})
 
     def _gene_sets(self, model: ResponsePredictor) -> str | None:
@@ -111,15 +113,9 @@ class Piece:
         known, validation, question = self.sides(data)
         model = self.spec.make(self.split, self.seed, self.options)
         start = time.perf_counter()
-        if isinstance(model, ResponsePredictor):
-            limit = model.preset.training.max_epochs
-
-            def show(member: int, epoch: Epoch) -> None:
-                bars.epoch(member, epoch, limit)
-
-            model.fit(known, validation, allow=None, checkpoint=self.folder / "checkpoint", on_epoch=show)
-        else:
-            model.fit(known, validation)
+        place = self.folder / "checkpoint"
+        given = {"validation": validation, "checkpoint": place, "on_epoch": bars.epoch, "allow": None}
+        model.fit(known, **accepted(model.fit, **given))
         predicted = model.predict(question)
         if isinstance(model, ResponsePredictor) and self.options.interval:
             with whole(self.folder / "half_width.npy") as file:

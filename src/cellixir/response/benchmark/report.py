@@ -17,8 +17,9 @@ from cellixir.figures.regression import (
     residuals_vs_predicted,
 )
 from cellixir.figures.style import KIND_COLOURS, kinds_legend, new_axes
-from cellixir.report.page import Estimate, Report
-from cellixir.report.words import estimate, spelled
+from cellixir.metrics.intervals import Interval
+from cellixir.metrics.words import estimate, spelled
+from cellixir.report.page import Report
 from cellixir.response.benchmark.coverage_report import write_coverage
 from cellixir.response.benchmark.summary import BenchmarkSummary, drug_scores, headline, numbers_of, test_pairs
 
@@ -156,7 +157,7 @@ def _paired_table(report: Report, summary: BenchmarkSummary) -> None:
     if summary.paired.empty:
         return
     rows = summary.paired.sort_values("rmse_difference", kind="stable")
-    difference = [Estimate(*map(float, r)) for r in rows[["rmse_difference", "low", "high"]].to_numpy()]
+    difference = [Interval(*map(float, r)) for r in rows[["rmse_difference", "low", "high"]].to_numpy()]
     table = pd.DataFrame({"Model": rows["model"], "Reference": rows["reference"], "RMSE − reference": difference})
     report.table(table, "Paired differences of RMSE on the same test pairs; below zero the model is better",
                  collapsed=True)  # fmt: skip

@@ -6,7 +6,7 @@ and a model can be added later. Test responses are read here and by the metrics,
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -17,7 +17,7 @@ from cellixir.data.splits import make_folds
 from cellixir.exceptions import ConfigurationError
 from cellixir.files import claim
 from cellixir.response.benchmark.labels import fold_labels
-from cellixir.response.benchmark.models import Options, chosen_models
+from cellixir.response.benchmark.models import Models, Options, chosen_models
 from cellixir.response.benchmark.option_checks import check_options
 from cellixir.response.benchmark.output import BenchmarkResult, Run, write_classes, write_regression
 from cellixir.response.benchmark.pieces import gather, make_pieces, run_pieces
@@ -36,7 +36,7 @@ def run_benchmark(
     split: str,
     out: Path | str,
     *,
-    models: Sequence[str] | None = None,
+    models: Models | None = None,
     n_folds: int = 5,
     seed: int = 0,
     folds: list[Fold] | None = None,
@@ -59,7 +59,8 @@ def run_benchmark(
     out
         Folder; if it holds a part of the same benchmark, the rest is done.
     models
-        Names of ``cellixir.response.benchmark.models.MODELS``; None for all that can run. The baselines always run.
+        Names of ``cellixir.response.benchmark.models.MODELS``, ``module:Class``, or models of one's own, which a
+        mapping names; None for all of the list that can run. The baselines always run.
     folds
         Given instead of ``n_folds``, for example from ``read_folds``.
     options

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from cellixir.exceptions import DataError, examples
+from cellixir.metrics.intervals import Interval
 from cellixir.metrics.regression import group_sums, pearson_within
-from cellixir.report.page import Estimate
-from cellixir.report.words import between, estimate, spelled
+from cellixir.metrics.words import between, estimate, spelled
 
 MEASURES = {"LN_IC50": "ln IC50"}
 NEEDED = {
@@ -150,7 +150,7 @@ def numbers_of(summary: BenchmarkSummary, model: str) -> dict[str, float]:
     return {str(key): float(value) for key, value in row.items() if isinstance(value, (int, float, np.number))}
 
 
-def _gain(summary: BenchmarkSummary, model: str, naive: str) -> Estimate:
+def _gain(summary: BenchmarkSummary, model: str, naive: str) -> Interval:
     """How much lower the RMSE of ``model`` is than that of ``naive``; the interval is the paired one."""
     for first, second, sign in ((model, naive, -1.0), (naive, model, 1.0)):
         rows = summary.paired
@@ -158,8 +158,8 @@ def _gain(summary: BenchmarkSummary, model: str, naive: str) -> Estimate:
             rows = rows[(rows["model"] == first) & (rows["reference"] == second)]
         if len(rows):
             value, *ends = (sign * float(rows[c].iloc[0]) for c in ("rmse_difference", "low", "high"))
-            return Estimate(value, *sorted(ends))
-    return Estimate(numbers_of(summary, naive)["rmse"] - numbers_of(summary, model)["rmse"])
+            return Interval(value, *sorted(ends))
+    return Interval(numbers_of(summary, naive)["rmse"] - numbers_of(summary, model)["rmse"])
 
 
 def _spoken(summary: BenchmarkSummary, model: str) -> str:

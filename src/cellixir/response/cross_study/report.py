@@ -15,9 +15,10 @@ from cellixir.exceptions import examples
 from cellixir.figures.leaderboard import forest, score_histogram
 from cellixir.figures.regression import observed_vs_predicted
 from cellixir.figures.style import ACCENT, KIND_COLOURS, MUTED, WARM, new_axes, shortened, styled
+from cellixir.metrics.intervals import Interval
 from cellixir.metrics.regression import pearson_within
-from cellixir.report.page import Estimate, Report
-from cellixir.report.words import between, estimate, spelled
+from cellixir.metrics.words import between, estimate, spelled
+from cellixir.report.page import Report
 from cellixir.response.benchmark.summary import MEASURES
 
 if TYPE_CHECKING:
@@ -162,10 +163,10 @@ def _told(row: dict[str, Any], summary: CrossStudySummary, metric: str | None = 
     return f"{name} {spelled(value.value)}{between(value.low, value.high)}"
 
 
-def _gain(summary: CrossStudySummary, model: str, naive: str) -> Estimate:
+def _gain(summary: CrossStudySummary, model: str, naive: str) -> Interval:
     rows = summary.paired
     rows = rows[(rows["model"] == model) & (rows["reference"] == naive)]
-    return Estimate(*(float(rows[c].iloc[0]) for c in ("rmse_difference", "low", "high")))
+    return Interval(*(float(rows[c].iloc[0]) for c in ("rmse_difference", "low", "high")))
 
 
 def study_notes(studies: Studies, train: ResponseData, external: ResponseData, split: str) -> list[str]:
@@ -369,7 +370,7 @@ def _scores(page: Report, summary: CrossStudySummary) -> None:
     page.table(pd.DataFrame(shown), _caption(summary), formats={"Seconds": "{:,.1f}"}, highlight=[0],
                colours={"Model": dots})  # fmt: skip
     if len(paired := summary.paired):
-        ends = [Estimate(*map(float, r)) for r in paired[["rmse_difference", "low", "high"]].to_numpy()]
+        ends = [Interval(*map(float, r)) for r in paired[["rmse_difference", "low", "high"]].to_numpy()]
         paired = pd.DataFrame({"Model": paired["model"], "Reference": paired["reference"], "RMSE − reference": ends})
         page.table(paired, "Paired differences of RMSE on the same test pairs; below zero the model is better",
                    collapsed=True)  # fmt: skip

@@ -25,7 +25,7 @@ from cellixir.data.splits import Fold, split_off
 from cellixir.exceptions import ConfigurationError, DataError, UnknownIds, examples
 from cellixir.files import claim, whole
 from cellixir.response.benchmark import evaluation
-from cellixir.response.benchmark.models import Options, chosen_models, spec_of
+from cellixir.response.benchmark.models import Options, chosen_models, kind_of
 from cellixir.response.benchmark.option_checks import check_options
 from cellixir.response.benchmark.pieces import Piece, Sides, gather, pieces_in, run_pieces
 from cellixir.response.cross_study.report import (
@@ -481,7 +481,7 @@ def _leaderboard(studies: Studies, fold: Fold, found: Gathered, seed: int) -> pd
         errors = errors[[c for c in errors if c not in scores or c == "model"]].drop(columns="per_sample_pearson")
         table = errors.merge(scores, on="model")
     else:
-        kinds = scores["model"].map(lambda name: spec_of(name).kind)
+        kinds = scores["model"].map(kind_of)
         table = scores.assign(kind=kinds).merge(found.seconds[["model", "seconds"]], on="model")
         table = table.sort_values("per_drug_pearson", ascending=False, kind="stable", ignore_index=True)
     if data.responses["sample"].nunique() < 2:  # nothing to draw from

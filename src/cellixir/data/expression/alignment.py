@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
 from cellixir.data.expression.matrix import blocks, take
+from cellixir.data.missing_genes import Missing, check_missing
 from cellixir.exceptions import ConfigurationError, DuplicateIds, GeneMismatch, examples
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from cellixir.data.expression.matrix import Rows
 
-Missing = Literal["refuse", "fill"]
 #: More genes than this share are never filled in: the latents would be about what is not there.
 MAX_FILLED = 0.2
 
@@ -82,16 +82,16 @@ def dense(rows: Any) -> NDArray[np.float32]:
 
 
 def align(
-    cells: ad.AnnData, genes: Sequence[str], *, missing: Missing = "refuse", fill: NDArray[np.float32] | None = None
+    cells: ad.AnnData, genes: Sequence[str], *, missing: Missing = "refuse", mean: NDArray[np.float32] | None = None
 ) -> tuple[Aligned, list[str]]:
     """Matrix of the cells with ``genes`` in their order, and a sentence for each thing that was done.
 
     Parameters
     ----------
     missing
-        ``refuse`` a query that lacks genes, or ``fill`` up to a fifth of them.
-    fill
-        What stands for genes that are not there; zero by default.
+        ``refuse`` a query that lacks genes, or let ``zero`` or their ``mean`` stand for up to a fifth of them.
+    mean
+        Of each gene in training; None for a model of counts, of which a mean is none.
 
     Raises
     ------
@@ -99,9 +99,11 @@ def align(
         If genes are missing and may not be filled.
     DuplicateIds
         If the query names a gene twice.
+    ConfigurationError
+        If ``missing`` is not known, or the model has no means.
     """
-    if missing not in get_args(Missing):
-        message = f"missing must be one of {', '.join(get_args(Missing))}, not '{missing}'"
+    if check_missing(missing) == "mean" and mean is None:
+        message = "missing='mean' is not possible for a model of counts, of which a mean is none; use 'zero'"
         raise ConfigurationError(message)
     refuse_repeated_genes(cells)
     columns = cells.var_names.get_indexer(pd.Index(genes)).astype(np.int64)
@@ -111,12 +113,13 @@ def align(
     share = len(lost) / len(genes)
     what = f"{len(lost):,} of the model's {len(genes):,} genes ({share:.0%}) are not in the data ({examples(lost)})"
     if missing == "refuse" or share > MAX_FILLED:
-        way_out = f'pass missing="fill" (up to {MAX_FILLED:.0%})' if share <= MAX_FILLED else "too many to fill in"
+        way_out = f'pass missing="{"zero" if mean is None else "mean"}" (up to {MAX_FILLED:.0%})'
         message = (
-            f"{what}; {way_out}, or name genes as the model does: {examples(genes)}, not {examples(cells.var_names)}"
+            f"{what}; {way_out if share <= MAX_FILLED else 'too many to fill in'}, or name genes as the model does: "
+            f"{examples(genes)}, not {examples(cells.var_names)}"
         )
         raise GeneMismatch(message)
-    return Aligned(cells.X, columns, fill), [f"{what}; they were filled in"]
+    return Aligned(cells.X, columns, mean if missing == "mean" else None), [f"{what}; they were filled in"]
 
 
 def refuse_repeated_genes(cells: ad.AnnData) -> None:

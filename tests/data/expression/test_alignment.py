@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cellixir.embedding.genes import align
+from cellixir.data.expression.alignment import align
 from cellixir.exceptions import ConfigurationError, DuplicateIds, GeneMismatch
 
 GENES = [f"GENE{i}" for i in range(20)]
@@ -48,30 +48,30 @@ def test_permuted_and_extra_genes_change_nothing(kind, order, n_extra):
 
 
 @kinds
-@pytest.mark.parametrize("fill", [None, 7.0])
-def test_missing_genes_are_filled_in_place(kind, fill):
+@pytest.mark.parametrize(("missing", "mean"), [("zero", None), ("zero", 7.0), ("mean", 7.0)])
+def test_missing_genes_are_filled_in_place(kind, missing, mean):
     there = [name for name in reversed(GENES) if name not in {"GENE3", "GENE9"}]
-    values = None if fill is None else np.full(len(GENES), fill, dtype=np.float32)
-    matrix, notes = align(cells(there, kind), GENES, missing="fill", fill=values)
+    values = None if mean is None else np.full(len(GENES), mean, dtype=np.float32)
+    matrix, notes = align(cells(there, kind), GENES, missing=missing, mean=values)
     wanted = cells(GENES).X.copy()
-    wanted[:, [3, 9]] = 0 if fill is None else fill
+    wanted[:, [3, 9]] = mean if missing == "mean" else 0
     np.testing.assert_array_equal(written_out(matrix.take(np.arange(6))), wanted)
     assert notes == ["2 of the model's 20 genes (10%) are not in the data ('GENE3', 'GENE9'); they were filled in"]
 
 
 def test_missing_genes_are_refused_with_the_count_and_the_way_out():
-    with pytest.raises(GeneMismatch, match=r"2 of the model's 20 genes \(10%\).*missing=\"fill\""):
+    with pytest.raises(GeneMismatch, match=r"2 of the model's 20 genes \(10%\).*missing=\"zero\""):
         align(cells(GENES[2:]), GENES)
     with pytest.raises(GeneMismatch, match=r"6 of the model's 20 genes \(30%\).*too many to fill in"):
-        align(cells(GENES[6:]), GENES, missing="fill")
+        align(cells(GENES[6:]), GENES, missing="zero")
     with pytest.raises(GeneMismatch, match=r"20 of the model's 20 genes.*'GENE0'.*not 'ENSG1'"):
         align(cells(["ENSG1", "ENSG2"]), GENES)
 
 
 def test_a_fifth_is_the_most_that_is_filled_in():
-    align(cells(GENES[4:]), GENES, missing="fill")
+    align(cells(GENES[4:]), GENES, missing="zero")
     with pytest.raises(GeneMismatch):
-        align(cells(GENES[5:]), GENES, missing="fill")
+        align(cells(GENES[5:]), GENES, missing="zero")
 
 
 def test_repeated_genes_and_unknown_choices_are_refused():
@@ -80,5 +80,7 @@ def test_repeated_genes_and_unknown_choices_are_refused():
         pytest.warns(UserWarning, match="unique"),
     ):
         align(cells(["GENE1", "GENE1", "GENE2"]), GENES)
-    with pytest.raises(ConfigurationError, match="missing must be one of refuse, fill, not 'zero'"):
-        align(cells(GENES), GENES, missing="zero")
+    with pytest.raises(ConfigurationError, match="missing must be one of refuse, zero, mean, not 'fill'"):
+        align(cells(GENES), GENES, missing="fill")
+    with pytest.raises(ConfigurationError, match="a mean is none; use 'zero'"):
+        align(cells(GENES), GENES, missing="mean")

@@ -1,0 +1,175 @@
+"""Options that mean the same in every command, and what commands print."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import click
+import typer
+from click.core import ParameterSource
+
+from cellixir.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    import anndata as ad
+    import pandas as pd
+
+    from cellixir.runs import Leaderboard
+
+FILES = "h5ad, zarr, 10x .h5, a 10x folder, loom; csv or tsv (also .gz)"
+#: Characters of a line where there is no terminal that says its own.
+WIDTH = 120
+
+Seed = Annotated[int, typer.Option(min=0, help="Same seed, same result.")]
+Jobs = Annotated[int, typer.Option(min=1, help="Processes that work at a time.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Models = Annotated[str | None, typer.Option(metavar="A,B,...", help="Models beside the naive baselines. Default: all.")]
+Own = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model", metavar="MODULE:CLASS", help="A model of your own beside them; may be given more than once."
+    ),
+]
+Folds = Annotated[int, typer.Option(help="Number of folds.")]
+Allow = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KIND[:ID]", help="A finding of the leakage audit that does not stop; may be given again."),
+]
+Layer = Annotated[str | None, typer.Option(metavar="NAME", help="Layer of the file instead of X; raw is its raw.")]
+Backed = Annotated[bool, typer.Option("--backed", help="Leave the matrix on disk (h5ad, zarr) and stream it.")]
+BatchKey = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of batches, which are corrected for.")]
+LabelKey = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of labels, such as cell types.")]
+GroupKey = Annotated[
+    str | None,
+    typer.Option(metavar="COLUMN", help="Column of patients or the like: none is on both sides of a split."),
+]
+GeneSets = Annotated[Path | None, typer.Option(metavar="GMT", help="Pathways, a GMT file.")]
+
+
+def command_line() -> str:
+    """The command that was given, for the manifest and the page."""
+    return shlex.join(["cellixir", *sys.argv[1:]])
+
+
+def say(note: str) -> None:
+    """Write a note on standard error."""
+    typer.echo(f"note: {note}", err=True)
+
+
+def cells_of(path: Path, layer: str | None = None, *, backed: bool = False) -> ad.AnnData:
+    """Samples or cells of a file; what was left out or assumed is said on standard error."""
+    from cellixir.sources.expression import read_expression
+
+    cells = read_expression(path, layer=layer, backed=backed)
+    for note in cells.uns.get("notes", []):
+        say(str(note))
+    return cells
+
+
+def names_of(text: str | None) -> list[str] | None:
+    """Names that a comma parts; None where nothing was given.
+
+    >>> names_of("ridge, network")
+    ['ridge', 'network']
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no name between the commas.
+    """
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        message = f"'{text}' holds no name; write names with commas between them, or leave the option out"
+        raise ConfigurationError(message)
+    return names
+
+
+def refuse_given(names: Sequence[str], why: str) -> None:
+    """Refuse options that the command line gives and that would change nothing.
+
+    Raises
+    ------
+    ConfigurationError
+        If one of the parameters ``names`` was given; ``why`` says where it belongs.
+    """
+    context = click.get_current_context(silent=True)
+    given = [n for n in names if context and context.get_parameter_source(n) is ParameterSource.COMMANDLINE]
+    if given:
+        message = f"--{given[0].replace('_', '-')} {why}; leave it out"
+        raise ConfigurationError(message)
+
+
+def print_board(board: Leaderboard, title: str, metrics: Sequence[str], *, banded: Iterable[str] = ()) -> None:
+    """One row a model, best first: its metrics, with intervals for the first and for those ``banded``.
+
+    Parameters
+    ----------
+    metrics
+        Columns of the leaderboard; those without any value are left out.
+    """
+    from cellixir.metrics.catalogue import heading_of
+    from cellixir.metrics.words import bracketed, estimate, spelled
+
+    table = board.ranked
+    shown = [m for m in metrics if m in table and table[m].notna().any()]
+    with_ends = {m for m in (*shown[:1], *banded) if f"{m}_low" in table}
+    heads = [heading_of(m, board.catalogue) + (f" [{board.level:.0%}]" if m in with_ends else "") for m in shown]
+    rows: list[list[str]] = []
+    for row in table.to_dict("records"):
+        numbers = {str(key): value for key, value in row.items()}
+        decimals = {m: _decimals(board, m) for m in shown}
+        cells = [
+            bracketed(estimate(numbers, m), decimals[m]) if m in with_ends else spelled(numbers[m], decimals[m])
+            for m in shown
+        ]
+        rows.append([str(row["model"]), *cells])
+    print_table(["model", *heads], rows, title)
+
+
+def print_table(
+    heads: Sequence[str], rows: Sequence[Sequence[str]], title: str = "", *, width: int = WIDTH, words: int = 1
+) -> None:
+    """A table on standard output: the first ``words`` columns to the left, the others to the right."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title or None, title_justify="left")
+    for i, head in enumerate(heads):
+        table.add_column(head, justify="left" if i < words else "right")
+    for row in rows:
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else width, markup=False).print(table)
+
+
+def end_of_run(headline: str, folder: Path, failures: pd.DataFrame | None = None) -> None:
+    """Say the headline, what failed and where the page is; exit with 1 where something failed.
+
+    Raises
+    ------
+    typer.Exit
+        With code 1 if a piece failed.
+    """
+    typer.echo(headline)
+    for row in [] if failures is None else failures.to_dict("records"):
+        typer.echo(f"failed: {_told(row)}: {row['error']}", err=True)
+    typer.echo(f"report: {folder / 'report.html'}")
+    if failures is not None and len(failures):
+        raise typer.Exit(1)
+
+
+def _told(row: Mapping[Any, Any]) -> str:
+    """Labels of a piece, as one says them."""
+    return ", ".join(str(v) if isinstance(v, str) else f"{k} {v}" for k, v in row.items() if k != "error")
+
+
+def _decimals(board: Leaderboard, metric: str) -> int:
+    from cellixir.metrics.catalogue import COSTS
+
+    known = board.catalogue.get(metric) or COSTS.get(metric)
+    return known.decimals if known else 3
