@@ -47,8 +47,8 @@ class AdversarialGenerator(Generator):
 
     An epoch is 25 steps of the generator, however many samples there are. After each, generated rows are compared with
     a tenth of the samples that neither player sees (`cellixir.synthesis.gan_task.Nearness`), and the weights of the
-    best epoch are kept. ``history_`` has one row an epoch: losses of both players, the distance (``validation_loss``) and
-    the diversity, which falls to 0 when the generator collapses; a note tells when it did.
+    best epoch are kept. ``history_`` has one row an epoch: losses of both players, the distance
+    (``validation_loss``) and the diversity, which falls to 0 when the generator collapses; a note tells when it did.
     """
 
     noise: int
