@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +230,10 @@ CASES = {
     "TableTrees, forest": Case(NUMBERS, lambda: TableTrees("random_forest")),
     "TableTrees, classes": Case(CLASSES, lambda: TableTrees("hist_gradient_boosting", "classification")),
     "TableNetwork": Case(CLASSES, lambda: TableNetwork("classification"), network=True),
+    **({
+        "TreeModel, XGBoost": Case(RESPONSES, lambda: TreeModel("xgboost")),
+        "TableTrees, XGBoost": Case(CLASSES, lambda: TableTrees("xgboost", "classification")),
+    } if find_spec("xgboost") else {}),
 }  # fmt: skip
 cases = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 NETWORKS = {name: case for name, case in CASES.items() if case.network}

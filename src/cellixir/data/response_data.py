@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -95,6 +95,13 @@ class ResponseData:
             f"ResponseData({len(self):,} x {self.measure}, {len(self.samples):,} samples, "
             f"{len(self.drugs):,} drugs, views: {views})"
         )
+
+    def __getstate__(self) -> dict[str, object]:
+        # a MuData cannot be unpickled (its file manager refers to nothing), its views can; other processes need them
+        return {**self.__dict__, "omics": self.views}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state | {"omics": _as_mudata(state["omics"])})
 
     @property
     def views(self) -> dict[str, AnnData]:
