@@ -138,7 +138,7 @@ def test_a_bundle_draws_the_same_bits(name, fitted, tmp_path):
     loaded = load_generator(path)
     assert type(loaded) is type(model)
     assert same(loaded.sample(25, seed=1), model.sample(25, seed=1))
-    assert same(loaded.sample(5, condition={"group": "old"}), model.sample(5, condition={"group": "old"}))
+    assert same(loaded.sample(5, given={"group": "old"}), model.sample(5, condition={"group": "old"}))
     assert (loaded.card(), loaded.notes_, loaded.n_samples_) == (model.card(), model.notes_, model.n_samples_)
     pd.testing.assert_frame_equal(loaded.history_, model.history_)
     assert type(model).load(path).seed == model.seed
@@ -158,7 +158,7 @@ def test_the_card_says_what_was_learned_and_what_it_may_give_away(name, fitted):
 
 @names
 def test_conditions_asked_for_are_met(name, fitted):
-    found = fitted[name].sample(40, condition={"group": "old", "batch": "b2"})
+    found = fitted[name].sample(40, given={"group": "old", "batch": "b2"})
     assert set(found.obs["group"]) == {"old"}
     assert set(found.obs["batch"]) == {"b2"}
 
@@ -166,16 +166,16 @@ def test_conditions_asked_for_are_met(name, fitted):
 @names
 def test_what_was_never_seen_is_refused(name, fitted):
     with pytest.raises(UnknownIds, match="no sample of the fit had group=middle; seen were 'old', 'young'"):
-        fitted[name].sample(3, condition={"group": "middle"})
+        fitted[name].sample(3, given={"group": "middle"})
     with pytest.raises(ConfigurationError, match=r"'tissue' is not a condition .* it knows 'group', 'batch'"):
-        fitted[name].sample(3, condition={"tissue": "liver"})
+        fitted[name].sample(3, given={"tissue": "liver"})
 
 
 @names
 def test_a_combination_of_one_sample_can_be_drawn(name, count_data):
     given = small(count_data)
     given.obs.loc["s5", "group"] = "rare"
-    found = quick(name, condition=["group"]).fit(given).sample(3, condition={"group": "rare"})
+    found = quick(name, condition=["group"]).fit(given).sample(3, given={"group": "rare"})
     assert set(found.obs["group"]) == {"rare"}
     assert np.isfinite(found.X.toarray()).all()
 
