@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import numpy as np
 import pandas as pd
 
+from cellixir.data.dealing import hold_out
 from cellixir.data.expression.matrix import profile
 from cellixir.runs import Found, Piece
 from cellixir.runs.own import accepted, source_digest
@@ -80,11 +81,8 @@ def held_out(
     """Rows to learn from and rows that are held out, of each combination of the columns in proportion."""
     n = samples.n_obs
     codes = Conditions.of(samples, columns).codes(samples)
-    order = np.random.default_rng([seed, 0]).permutation(n)
-    order = order[np.argsort(codes[order], kind="stable")]
     wanted = min(max(round(share * n), 1), n - 1)
-    chosen = np.zeros(n, dtype=bool)
-    chosen[order[((np.arange(wanted) + 0.5) * n / wanted).astype(np.int64)]] = True  # one of each stretch
+    chosen = hold_out(n, wanted, np.random.default_rng([seed, 0]), strata=codes)
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)
 
 
@@ -195,9 +193,8 @@ class Done:
             table=pd.DataFrame(facts["table"], columns=COLUMNS), verdicts=verdicts, genes=pd.DataFrame(),
             facts=facts["facts"], notes=tuple(facts["notes"]), **found.tables,
         )  # fmt: skip
-        labels: dict[str, Any] = dict(piece.labels)
-        seconds = {name: float(facts[name]) for name in SECONDS}
-        return cls(**labels, **seconds, evaluation=evaluation, history=pd.DataFrame(facts["history"]))
+        known: dict[str, Any] = {**piece.labels, **{name: float(facts[name]) for name in SECONDS}}
+        return cls(**known, evaluation=evaluation, history=pd.DataFrame(facts["history"]))
 
 
 def settings_of(generator: AnyGenerator) -> dict[str, Any]:
