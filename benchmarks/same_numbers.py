@@ -120,8 +120,8 @@ TABLE = ("leaderboard.csv", "overall.csv", "histories.csv", "predictions.parquet
 COHORT = ("responses.csv", "expression.csv", "mutations.csv", "drugs.csv", "samples.csv")
 ANOVA = "response anova --response screen/responses.csv --features features.csv"
 SIMS = "bulk/seed0.h5ad bulk/seed1.h5ad"
-KEYS = "--group-key group --batch-key batch"
-SMALL_VAE = "--latent 3 --hidden 16 --epochs 4 --no-maps"
+KEYS = "--contrast-key group --batch-key batch"
+SMALL_VAE = "--hidden 16 --epochs 4 --no-maps"
 
 #: Files that the other cases read.
 INPUTS = (
@@ -156,7 +156,7 @@ def of_generator(model: str, *, epochs: int = 0) -> Commands:
     """Samples of a generator, and how it was trained."""
     trained = f"--epochs {epochs} --history {{out}}/history.csv" if epochs else ""
     fit = f"synthesize fit train.h5ad --model {model} --condition batch,group {trained} --out {{out}}/bundle"
-    some = "synthesize sample {out}/bundle -n 20 --condition group=group2 --seed 5 --out {out}/some.h5ad"
+    some = "synthesize sample {out}/bundle -n 20 --given group=group2 --seed 5 --out {out}/some.h5ad"
     return Commands(
         (fit, "synthesize sample {out}/bundle -n 40 --out {out}/made.h5ad", some),
         ("made.h5ad", "some.h5ad", *(["history.csv"] if epochs else [])),
@@ -235,7 +235,7 @@ COMMANDS = {
     ),
     "embed-fit": Commands(
         (
-            f"embed fit cells.h5ad --label-key cell_type --enrich sets.gmt --folds 2 {SMALL_VAE} --out {{out}}/run",
+            f"embed fit cells.h5ad --label-key cell_type --enrich sets.gmt --folds 2 --latent 3 {SMALL_VAE} --out {{out}}/run",
             "embed apply {out}/run cells.h5ad --out {out}/applied.h5ad",
         ),
         ("run/metrics.json", "run/cells.h5ad", "run/history.csv", "run/loadings.csv", "run/called.csv",

@@ -10,14 +10,13 @@ import anndata as ad
 
 from cellixir.data.expression.matrix import is_backed
 from cellixir.data.missing_genes import Missing, check_missing
+from cellixir.embedding.pieces import MODEL
 from cellixir.embedding.vae import VAE
 from cellixir.exceptions import ConfigurationError
 from cellixir.files import require_writable, whole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-MODEL = "model"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from cellixir.embedding.pca import PCA
 from cellixir.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import anndata as ad
     from numpy.typing import NDArray
@@ -61,10 +60,10 @@ def called_types(
     label_key: str,
     group_key: str | None,
     *,
+    blind: Sequence[VAE],
+    headed: Sequence[VAE],
     folds: int,
     seed: int,
-    fit: Callable[[ad.AnnData, bool, int], VAE],
-    done: Callable[[], None],
 ) -> Calls:
     """Call each cell's type from embeddings fitted without it.
 
@@ -72,35 +71,21 @@ def called_types(
     ----------
     cells, label_key, group_key
         Cells, and the columns of their types and of their patients: no patient is on both sides.
+    blind, headed
+        VAEs without and with a head, fitted to the training cells of each fold of `fold_rows`.
     folds, seed
         Of the parts.
-    fit
-        Fits a VAE to cells of a fold; its second argument says whether it has a head, the third is the fold.
-    done
-        Called after each fold.
     """
-    blind: list[VAE] = []
-    headed: list[VAE] = []
-
-    def without(learn: ad.AnnData) -> VAE:
-        blind.append(fit(learn, False, len(blind)))
-        return blind[-1]
-
-    def with_head(learn: ad.AnnData) -> VAE:
-        headed.append(fit(learn, True, len(headed)))
-        done()
-        return headed[-1]
+    vaes, heads = iter(blind), iter(headed)
 
     def components(learn: ad.AnnData) -> PCA:
-        return PCA(min(len(blind[-1].latent_names_), min(learn.shape) - 1), seed=seed).fit(learn)
+        return PCA(min(len(blind[0].latent_names_), min(learn.shape) - 1), seed=seed).fit(learn)
 
-    embedders: Embedders = {"vae": without, "pca": components, "head": with_head}
+    embedders: Embedders = {"vae": lambda _: next(vaes), "pca": components, "head": lambda _: next(heads)}
     found = cross_validate(cells, label_key, embedders, group_key=group_key, n_folds=folds, seed=seed)
-    rows = cells.obs_names.get_indexer(found.predictions["cell"])
-    tested = [np.sort(rows[found.predictions["fold"] == fold]) for fold in pd.unique(found.predictions["fold"])]
-    order = np.argsort([int(fold) for fold in pd.unique(found.predictions["fold"])])
-    elbo = [model.score(some_cells(cells, tested[at])) for model, at in zip(blind, order, strict=True)]
-    return Calls(found, elbo)
+    rows, fold = cells.obs_names.get_indexer(found.predictions["cell"]), found.predictions["fold"].to_numpy()
+    tested = [np.sort(rows[fold == number]) for number in range(len(blind))]
+    return Calls(found, [model.score(some_cells(cells, test)) for model, test in zip(blind, tested, strict=True)])
 
 
 def parts_of(

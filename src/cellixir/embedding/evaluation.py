@@ -90,8 +90,8 @@ def evaluate(
     patients = _patients(groups, len(np.asarray(labels, dtype=object)), rows, say)
     draws = {}
     for number, (model, latent) in enumerate(latents.items()):
-        judge = _Judge(names, patients, seed, np.random.default_rng([seed, number]), say)
-        draws[model] = judge.draws(model, latent[rows])
+        labelled = _Labelled(names, patients, seed, np.random.default_rng([seed, number]), say)
+        draws[model] = labelled.draws(model, latent[rows])
     for model in [name for name in draws if reference in draws and name != reference]:
         draws[f"{model} - {reference}"] = {m: draws[model][m] - draws[reference][m] for m in TITLES}
     table = [(model, metric, *interval_of(of[metric])) for model, of in draws.items() for metric in TITLES]
@@ -124,7 +124,7 @@ def _shown(found: Interval, *, sign: str = "") -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class _Judge:
+class _Labelled:
     """Labels and patients of the cells; the same units are drawn for each embedding, clusterings for each anew."""
 
     names: Names

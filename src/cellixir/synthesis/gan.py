@@ -84,7 +84,7 @@ class GANGenerator(AdversarialGenerator):
         check_sizes(vars(self), bounds={"dropout": (0, 0.99)})
 
     def _learn(self, table: NDArray[np.float32], codes: NDArray[np.int64], fit: Fit) -> None:
-        seen = Components.learn(table)  # only the judge looks at components
+        seen = Components.learn(table)  # only nearness is measured in components
         axes, mean = torch.from_numpy(seen.axes), torch.from_numpy(seen.mean)
         self._play(
             table,

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 
 from cellixir.nn.gan import GANShape, GeneratorNetwork, Players
-from cellixir.synthesis.gan_task import CURVES, GANTask, Judge, Rows, collapse_note
+from cellixir.synthesis.gan_task import CURVES, GANTask, Nearness, Rows, collapse_note
 from cellixir.synthesis.generator import Generator
 from cellixir.training import (
     TrainingConfig,
@@ -46,7 +46,7 @@ class AdversarialGenerator(Generator):
     """A generator that learns against a critic.
 
     An epoch is 25 steps of the generator, however many samples there are. After each, generated rows are compared with
-    a tenth of the samples that neither player sees (`cellixir.synthesis.gan_task.Judge`), and the weights of the best
+    a tenth of the samples that neither player sees (`cellixir.synthesis.gan_task.Nearness`), and the weights of the best
     epoch are kept. ``history_`` has one row an epoch: losses of both players, the distance (``validation_loss``) and
     the diversity, which falls to 0 when the generator collapses; a note tells when it did.
     """
@@ -86,7 +86,7 @@ class AdversarialGenerator(Generator):
             players = Players(shape, decay).to(device)
         train_rows, held_rows = fit.parts(len(codes)) or hold_out(codes, derived_seed(self.seed, 2))
         learned, held = (self._rows(values, codes, rows, device) for rows in (train_rows, held_rows))
-        task = GANTask(players, self._rules(), learned, Judge(held, project))
+        task = GANTask(players, self._rules(), learned, Nearness(held, project))
         with threads_for(min(config.batch_size, len(train_rows)) * max(shape.row, shape.hidden) * shape.hidden):
             history = train(
                 task,

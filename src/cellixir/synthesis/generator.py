@@ -192,12 +192,12 @@ class Generator(Estimator):
         matrix, _ = align(as_anndata(data), list(self.genes_))
         return matrix.take(np.arange(matrix.shape[0])), list(self.genes_)
 
-    def sample(self, n: int, *, condition: Mapping[str, str] | None = None, seed: int | None = None) -> ad.AnnData:
+    def sample(self, n: int, *, given: Mapping[str, str] | None = None, seed: int | None = None) -> ad.AnnData:
         """``n`` new samples of the kind that was learned from: same genes, same scale, condition columns in ``obs``.
 
         Parameters
         ----------
-        condition
+        given
             Values of some or all condition columns; the others follow their frequencies in the fit.
         seed
             Default: that of the constructor, so that two calls without one give the same samples.
@@ -217,7 +217,7 @@ class Generator(Estimator):
         if seed < 0:
             message = f"seed={seed} is not possible; use a seed from 0"
             raise ConfigurationError(message)
-        codes, values = self._sample_parts(int(n), np.random.default_rng(seed), condition)
+        codes, values = self._sample_parts(int(n), np.random.default_rng(seed), given)
         obs = self.conditions_.frame(codes)
         obs.index = pd.Index([f"synthetic_{i}" for i in range(n)])
         uns = {"scale": self.scale_, "scale_guessed": False, "synthetic": True, "generator": self.name}

@@ -75,7 +75,7 @@ class ConditionalVAEGenerator(Generator):
     >>> counts = np.random.default_rng(0).poisson(20.0, (40, 6)).astype("float32")
     >>> cells = ad.AnnData(counts, obs={"group": ["a", "b"] * 20}, uns={"scale": "counts"})
     >>> model = ConditionalVAEGenerator(condition=["group"], latent=2, hidden=8, max_epochs=2).fit(cells)
-    >>> model.sample(3, condition={"group": "a"}).X.shape
+    >>> model.sample(3, given={"group": "a"}).X.shape
     (3, 6)
     """
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cellixir.cli.embed.options import Backed, Data, Device, Layer, cells_of, say
+from cellixir.cli.shared import Backed, Device, Layer, Samples, cells_of, say
 
 APPLY_HELP = """Embed other cells with a bundle: latents, and the types that its head calls.
 
@@ -23,7 +23,7 @@ Examples:
 
 def apply(
     bundle: Annotated[Path, typer.Argument(help="Folder that 'fit' wrote, or the model in it.")],
-    data: Data,
+    data: Samples,
     out: Annotated[Path, typer.Option(help="File to write, .h5ad.")],
     missing: Annotated[
         str,

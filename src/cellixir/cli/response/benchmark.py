@@ -57,7 +57,7 @@ Examples:
       --require expression --models network,network:conv1d,network:transformer,xgboost --out runs/encoders
   cellixir response benchmark --dataset gdsc-v17 --split LCO --task classification --label zscore=-1 --out runs/classes
   cellixir response benchmark --dataset gdsc-v17 --split LCO --models network --interval .9 --out runs/intervals
-  cellixir response benchmark --dataset gdsc-v17 --split LCO --models ridge --model mine:MyModel --out runs/own
+  cellixir response benchmark --dataset gdsc-v17 --split LCO --models ridge --model my_models:MyRidge --out runs/own
 
 A leakage audit runs first and stops what leaks with exit code 3 (--allow KIND lets a finding pass).
 A sample that lacks a view is masked there. 'network:NAME' is the network with that encoder of samples or drugs,
@@ -83,7 +83,7 @@ def benchmark(
     views: Views = None,
     split: Split = "LCO",
     models: Models = None,
-    own: Own = None,
+    model: Own = None,
     folds: Folds = 5,
     split_file: Annotated[Path | None, typer.Option(help="Folds from a file (split.csv.gz of an earlier run).")] = None,
     task: Annotated[str, typer.Option(help="regression or classification.")] = "regression",
@@ -107,7 +107,7 @@ def benchmark(
         refuse_given(("label", "sensitive"), "is for --task classification")
     if split_file is not None:
         refuse_given(("folds",), "is for folds that are dealt, and --split-file brings its own")
-    names = models_of(models, own, split)
+    names = models_of(models, model, split)
     data = data_of(dataset, response, omics, drugs, samples, ids=ids, require=require, views=views)
 
     from cellixir.data.splits import read_folds

@@ -77,7 +77,7 @@ def cross_study(
     views: Views = None,
     split: Split = "LCO",
     models: Models = None,
-    own: Own = None,
+    model: Own = None,
     interval: Interval = None,
     encoder: Encoder = "dense",
     drug_encoder: DrugEncoder = "fingerprint",
@@ -88,7 +88,7 @@ def cross_study(
     seed: Seed = 0,
 ) -> None:
     """Run what is still to be done, write, and print the leaderboard."""
-    names = models_of(models, own, split)
+    names = models_of(models, model, split)
 
     from cellixir.response.cross_study.report import SHOWN
     from cellixir.response.cross_study.run import cross_study as run

@@ -113,10 +113,6 @@ def models_of(models: str | None, own: list[str] | None, split: str) -> list[str
     """
     from cellixir.response.benchmark.models import chosen_models
 
-    names = names_of(models)
-    listed = chosen_models(names, split)
-    if not own:
-        return names
-    named = [*([spec.name for spec in listed] if names is None else names), *own]
-    chosen_models(named, split)
-    return named
+    names = [*(names_of(models) or []), *(own or [])] or None
+    chosen_models(names, split)
+    return names
