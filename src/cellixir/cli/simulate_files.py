@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 #: In the attributes of a .h5ad file. Whoever reads the file and writes it again loses them: then it is theirs.
 MARK, OURS = "written-by", "cellixir simulate"
-#: What only a folder of ours has.
-SETTINGS = "truth/settings.json"
 #: Where a cohort is written first, in its own folder; one that was killed leaves it behind.
 WORK = ".cellixir-simulate"
 
@@ -85,6 +83,7 @@ def simulate(kind: str, out: Path, seed: int, n_datasets: int, *, force: bool, *
     from cellixir.runs import Progress
 
     function = getattr(cellixir.data.simulate, f"simulate_{kind.replace('-', '_')}")
+    settings = {n: _numbers(v, n) if n.endswith("_shares") else v for n, v in settings.items()}
     places = _places(kind, out, seed, n_datasets)
     foreign = [] if force else [str(place) for place in places if not _may_write(place)]
     if foreign:
@@ -120,6 +119,15 @@ def _run(kind: str, out: Path, settings: Mapping[str, object], *, force: bool) -
     return run
 
 
+def _numbers(text: object, name: str) -> tuple[float, ...] | None:
+    """Numbers of a list such as ``2,1,1``."""
+    try:
+        return None if text is None else tuple(float(part) for part in str(text).split(","))
+    except ValueError:
+        message = f"--{name.replace('_', '-')} {text!r} is no list of numbers; give one such as 2,1,1"
+        raise ConfigurationError(message) from None
+
+
 def _places(kind: str, out: Path, seed: int, n_datasets: int) -> list[Path]:
     """File or, for a cohort, folder of each data set."""
     is_file, one = out.suffix == ".h5ad", n_datasets == 1
@@ -136,16 +144,11 @@ def _places(kind: str, out: Path, seed: int, n_datasets: int) -> list[Path]:
 
 
 def _may_write(place: Path) -> bool:
-    """Whether nothing is there, or only what this command wrote."""
-    from cellixir.runs.folder import OF_NO_WORTH
-
-    if place.is_dir():
-        there = {file.name for file in place.iterdir()}
-        return place.suffix == ".h5ad" or (place / SETTINGS).is_file() or there <= OF_NO_WORTH | {WORK}
-    if not place.exists():
-        return True
+    """Whether no file is there, or one that this command wrote; a folder is that of a run, which looks itself."""
     import h5py
 
+    if not place.is_file():
+        return True
     try:
         with h5py.File(place) as file:
             return bool(file.attrs.get(MARK) == OURS)

@@ -46,7 +46,7 @@ class AdversarialGenerator(Generator):
     """A generator that learns against a critic.
 
     An epoch is 25 steps of the generator, however many samples there are. After each, generated rows are compared with
-    a tenth of the samples that neither player sees (`cellixir.synthesis.gan_task.Nearness`), and the weights of the best
+    a tenth of the samples that neither player sees (`cellixir.synthesis.gan_task.Nearness`); the weights of the best
     epoch are kept. ``history_`` has one row an epoch: losses of both players, the distance (``validation_loss``) and
     the diversity, which falls to 0 when the generator collapses; a note tells when it did.
     """
