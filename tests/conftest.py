@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
+
+T = TypeVar("T")
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +43,20 @@ def simulate_screen() -> Callable[..., Any]:
         return data.with_views({"genomic": data.views["mutations"]}).only_views(["genomic"]), cohort.expected.stack()
 
     return simulated
+
+
+@pytest.fixture(scope="session")
+def through_a_bundle() -> Callable[[T], T]:
+    """A learned value as it comes back from a bundle."""
+    from cellixir.estimator.values import packed, unpacked
+
+    def reloaded(value: T) -> T:
+        arrays: dict[str, Any] = {}
+        facts = json.loads(json.dumps(packed(value, "value", arrays)))
+        found: T = unpacked(facts, {name: array.copy() for name, array in arrays.items()})
+        return found
+
+    return reloaded
 
 
 @pytest.fixture(scope="module")

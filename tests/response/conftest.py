@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from typing import TypeVar
 
 import anndata as ad
 import numpy as np
@@ -12,10 +10,6 @@ import pandas as pd
 import pytest
 
 from cellixir.data.response_data import ResponseData
-from cellixir.estimator import Arrays
-from cellixir.estimator.values import packed, unpacked
-
-T = TypeVar("T")
 
 BIOMARKER = -2.0  # what a mutation of GENE0 adds to the response to each drug against T0
 TARGET_EFFECT = np.array([-2.0, 1.0, -0.5, 1.5])  # response to a drug against T0, T1, T2, T3
@@ -93,16 +87,3 @@ def screen() -> ResponseData:
 def biomarker() -> float:
     """What a mutation of GENE0 adds to the response to each drug against T0."""
     return BIOMARKER
-
-
-@pytest.fixture(scope="session")
-def through_a_bundle() -> Callable[[T], T]:
-    """A learned value as it comes back from a bundle."""
-
-    def reloaded(value: T) -> T:
-        arrays: Arrays = {}
-        facts = json.loads(json.dumps(packed(value, "value", arrays)))
-        found: T = unpacked(facts, {name: array.copy() for name, array in arrays.items()})
-        return found
-
-    return reloaded

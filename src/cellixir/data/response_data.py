@@ -96,6 +96,13 @@ class ResponseData:
             f"{len(self.drugs):,} drugs, views: {views})"
         )
 
+    def __getstate__(self) -> dict[str, object]:
+        # a MuData cannot be unpickled (its file manager refers to nothing), its views can; other processes need them
+        return {**self.__dict__, "omics": self.views}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state | {"omics": _as_mudata(state["omics"])})
+
     @property
     def views(self) -> dict[str, AnnData]:
         """Views by name, empty when there are no omics."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, get_type_hints
 
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator
 
 from cellixir.estimator.bundle import FORMAT, Arrays, check_target, read_arrays, read_facts, write_bundle
@@ -174,13 +175,17 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         By default whatever stands in attributes that end in ``_``; a network says how it is kept.
         """
         arrays: Arrays = {}
-        names = [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]
-        return arrays, {"learned": {name: packed(getattr(self, name), name, arrays) for name in names}}
+        names = [name for name in vars(self) if name.endswith("_") and not name.startswith("_") and name != "history_"]
+        facts = {"learned": {name: packed(getattr(self, name), name, arrays) for name in names}}
+        # seconds stand in a history: among the arrays they would make the weights of equal fits differ
+        return arrays, facts | ({"history": self.history_.to_dict("list")} if hasattr(self, "history_") else {})
 
     def restore(self, arrays: Arrays, facts: dict[str, Any]) -> None:
         """Take back what `state` gave; parameters are there already."""
         for name, stored in facts["learned"].items():
             setattr(self, name, unpacked(stored, arrays))
+        if "history" in facts:
+            self.history_ = pd.DataFrame(facts["history"])
 
     def save(self, path: Path | str) -> Path:
         """Write the bundle and return its directory; an older bundle there is replaced.

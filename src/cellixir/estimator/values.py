@@ -128,6 +128,6 @@ def _object(path: str, attributes: list[tuple[str, Any]]) -> Any:
     if not isinstance(kind, type) or kind.__module__ != module:
         message = f"'{path}' is no class of this package"
         raise TypeError(message)
-    found = kind.__new__(kind)
+    found: Any = object.__new__(kind)
     vars(found).update(dict(attributes))
     return found

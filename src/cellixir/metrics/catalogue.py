@@ -113,6 +113,9 @@ CLASSIFICATION: Catalogue = {
         source="Hanley and McNeil, Radiology 143:29, 1982",
     ),
     "per_drug_auroc": Metric("Per-drug AUROC", "classification", "high", "Mean over drugs of the AUROC within."),
+    "auroc_gain": Metric(
+        "AUROC − best baseline", "classification", "high", "On the same draws of test rows.", SIGNED
+    ),
     "auprc": Metric("AUPRC", "classification", "high", "Average precision, sum((R_k - R_k-1) P_k)."),
     "accuracy": Metric("Accuracy", "classification", "high", "Share of calls that are right."),
     "balanced_accuracy": Metric("Balanced accuracy", "classification", "high", "Mean of the recalls of the classes."),
@@ -226,6 +229,7 @@ COLUMNS = {
     "n_train": "Training pairs", "n_validation": "Validation pairs", "n_test": "Test pairs", "drug": "Drug",
     "groups_test": "Groups held out", "name": "Name", "pathway": "Pathway", "n": "Pairs", "sensitive": "Sensitive",
     "prevalence": "Share sensitive", "reference": "Reference", "error": "Error", "gene": "Gene",
+    "n_external": "External pairs", "mean_train": "Mean, training", "mean_external": "Mean, external", "shift": "Shift",
     "experiment": "Experiment", "likelihood": "Likelihood", "latent": "Latent", "hidden": "Hidden",
     "n_layers": "Layers", "dropout": "Dropout", "beta": "Beta", "learning_rate": "Learning rate", "batch_size": "Batch",
     "epochs": "Epochs", "best_epoch": "Best epoch", "loss_spread": "Spread of last losses", "converged": "Converged",

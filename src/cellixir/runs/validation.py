@@ -128,7 +128,7 @@ def grid_search(
     tables = []
     for parameters in tried:
         table = cross_validate(clone(estimator).set_params(**parameters), data, parts, y=y, metric=metric)
-        means.append(float(table["score"].mean()))
+        means.append(float(table["score"].mean(skipna=False)))
         tables.append(table.assign(**{name: [value] * len(table) for name, value in parameters.items()}))
     higher = metric not in LOSSES if higher_is_better is None else higher_is_better
     worst = -np.inf if higher else np.inf

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cellixir.estimator import Arrays, under
+from cellixir.estimator import Arrays
 from cellixir.nn import DenseEncoder, Dropout
 from cellixir.tables.folds import inner_part
 from cellixir.tables.model import Stopping, TableModel
 from cellixir.training import Epoch, Task, TrainingConfig, derived_seed, pick_device, train
+from cellixir.training.weights import load_weights, weights_of
 
 if TYPE_CHECKING:
     from cellixir.tables.features import Rows
@@ -81,7 +82,7 @@ class TableNetwork(TableModel):
         """What was learned, and the weights of each member."""
         arrays, facts = super().state()
         for i, member in enumerate(self._networks):
-            arrays |= {f"member{i}/{name}": tensor.cpu().numpy() for name, tensor in member.state_dict().items()}
+            arrays |= weights_of(member, f"member{i}")
         return arrays, facts
 
     def restore(self, arrays: Arrays, facts: dict[str, Any]) -> None:
@@ -90,8 +91,8 @@ class TableNetwork(TableModel):
         assert self.features_ is not None
         self._networks = [network(len(self.features_.names_), self.goal_.width, 0) for _ in range(MEMBERS)]
         for i, member in enumerate(self._networks):
-            member.load_state_dict({n: torch.from_numpy(a) for n, a in under(f"member{i}", arrays).items()})
-            member.to(pick_device()).eval()
+            load_weights(member, arrays, f"member{i}")
+            member.to(pick_device())
 
 
 def _told(stopping: Stopping, number: int, of: int) -> Any:

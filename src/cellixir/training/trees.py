@@ -15,6 +15,8 @@ from scipy.special import expit
 from cellixir.exceptions import MissingExtra
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 ENSEMBLES = ("random_forest", "hist_gradient_boosting", "xgboost")
@@ -119,7 +121,7 @@ class Trees:
     @classmethod
     def _joined(
         cls,
-        nodes: list[tuple[NDArray[Any], ...]],
+        nodes: Sequence[tuple[NDArray[Any], ...]],
         value: NDArray[np.float64],
         outputs: NDArray[np.int64],
         start: NDArray[np.float64],

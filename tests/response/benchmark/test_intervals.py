@@ -18,11 +18,12 @@ from cellixir.exceptions import ConfigurationError
 from cellixir.response.benchmark import models
 from cellixir.response.benchmark.models import BASELINES, ModelSpec, Options
 from cellixir.response.benchmark.output import BenchmarkResult
-from cellixir.response.benchmark.pieces import make_pieces
-from cellixir.response.benchmark.run import run_benchmark
+from cellixir.response.benchmark.pieces import fold_pieces, with_earlier
+from cellixir.response.benchmark.run import JOB, run_benchmark
 from cellixir.response.network.architecture import Architecture
 from cellixir.response.network.predictor import ResponsePredictor
 from cellixir.response.ranking.rank import rank
+from cellixir.runs import RunFolder
 from cellixir.training import TrainingConfig
 
 SMALL = Architecture(latent=8, encoder=16, head=0, dropout=0.1, input_dropout=0.1)
@@ -171,8 +172,9 @@ def test_it_goes_on_where_it_was(
     pd.testing.assert_frame_equal(again.coverage, result.coverage)
 
     def kept(options: Options) -> set[str]:
-        pieces = make_pieces(folder, [models.MODELS["ridge"]], folds, "LCO", 0, options)
-        return {piece.spec.name for piece in pieces} - set(BASELINES)
+        run = RunFolder(folder, JOB, {}, data={"responses": data.fingerprint})
+        of = fold_pieces(data, folds, "LCO", 0, options)
+        return {str(p.labels["model"]) for p in with_earlier(run, [models.MODELS["ridge"]], of)} - set(BASELINES)
 
     assert kept(Options(interval=0.8)) == {"ridge", "network"}
     for interval in (0.5, None):  # another level is another question

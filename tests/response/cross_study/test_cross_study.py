@@ -16,13 +16,16 @@ from cellixir.data.inputs import read_inputs
 from cellixir.data.response_data import ResponseData
 from cellixir.exceptions import ConfigurationError, DataError, GeneMismatch, UnknownIds
 from cellixir.response.benchmark.models import BASELINES, MODELS, ModelSpec, Options
-from cellixir.response.cross_study import run as module
-from cellixir.response.cross_study.run import CrossStudyResult, cross_study, harmonised
+from cellixir.response.cross_study.harmonise import harmonised
+from cellixir.response.cross_study.run import CrossStudyResult, cross_study
+from cellixir.response.cross_study.scores import within_drugs
+from cellixir.response.models.ridge import RidgePerDrug
+from cellixir.runs import Found, Piece, read_manifest
 from cellixir.sources.gdsc import load_gdsc_v17
 
 FILES = {
-    "cross_study.json", "leaderboard.csv", "matches.csv", "overlap.json", "paired.csv", "per_drug.csv", "pieces",
-    "predictions.parquet", "report.html",
+    "leaderboard.csv", "matches.csv", "overlap.json", "paired.csv", "per_drug.csv", "pieces",
+    "predictions.parquet", "report.html", "run.json",
 }  # fmt: skip
 NOISE = 0.5
 
@@ -169,7 +172,10 @@ def test_a_model_that_learned_something_beats_the_naive_ones_within_drugs(result
     table = scores(result)
     naive = table.loc[list(BASELINES), "per_drug_pearson"].max()
     assert table.loc["ridge", "per_drug_pearson_low"] > naive
-    assert "better than the best naive baseline" in result.headline
+    assert re.match(rf"ridge has the lowest RMSE on {len(result.predictions) // len(table):,} external pairs, [\d.]+ ",
+                    result.headline)  # fmt: skip
+    assert "lower than the" in result.headline
+    assert "of the strongest naive baseline" in result.headline
     assert table.loc["ridge", "rmse_recalibrated"] < 0.85 * table.loc["ridge", "rmse"]
 
 
@@ -247,7 +253,7 @@ def test_what_is_left_in_is_said(studies: tuple[ResponseData, ResponseData], tmp
     found = cross_study(*studies, tmp_path / "run", models=["drug_mean"], remove="none")
     assert "20 of 60 test samples are also in training (remove='none')" in found.notes[0]
     assert found.overlap["test"]["samples_in_training"] == 20
-    assert found.headline.startswith("Only naive baselines")
+    assert found.headline.endswith("only naive baselines were run.")
 
 
 @pytest.mark.parametrize("remove", ["samples", "drugs", "pairs", "none"])
@@ -357,16 +363,16 @@ def test_a_stopped_run_goes_on_and_ends_the_same(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    run, done = module.StudyPiece.run, []
+    run, done = Piece.run, []
 
-    def stops(piece: module.StudyPiece, *args: Any) -> None:
-        if piece.spec.name == "ridge":
+    def stops(piece: Piece, *args: Any) -> Found:
+        if piece.labels["model"] == "ridge":
             raise KeyboardInterrupt
-        done.append(piece.spec.name)
-        run(piece, *args)
+        done.append(piece.labels["model"])
+        return run(piece, *args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module.StudyPiece, "run", stops)
+        patch.setattr(Piece, "run", stops)
         with pytest.raises(KeyboardInterrupt):
             cross_study(*studies, tmp_path / "run", models=["ridge"])
     assert done == list(BASELINES)
@@ -380,9 +386,56 @@ def test_a_second_run_does_nothing_twice(
 ) -> None:
     cross_study(*studies, tmp_path / "run", models=["drug_mean"])
     before = (tmp_path / "run" / "leaderboard.csv").read_bytes()
-    monkeypatch.setattr(module.StudyPiece, "run", lambda *a: pytest.fail("a finished piece was run again"))
+    monkeypatch.setattr(Piece, "run", lambda *a: pytest.fail("a finished piece was run again"))
     cross_study(*studies, tmp_path / "run", models=["drug_mean"])
     assert (tmp_path / "run" / "leaderboard.csv").read_bytes() == before
+
+
+def test_a_model_that_raises_loses_no_other_and_is_listed(
+    studies: tuple[ResponseData, ResponseData],
+    result: CrossStudyResult,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(RidgePerDrug, "fit", lambda *args: 1 / 0)
+    found = cross_study(*studies, tmp_path / "run", models=["ridge"])
+    plain = [
+        table.drop(index="ridge", errors="ignore").drop(columns="seconds") for table in map(scores, (found, result))
+    ]
+    pd.testing.assert_frame_equal(*plain, check_exact=True)
+    assert set(found.leaderboard["model"]) == set(BASELINES)
+    expected = [{"model": "ridge", "error": "ZeroDivisionError: division by zero"}]
+    assert found.failures.to_dict("records") == expected
+    assert pd.read_csv(tmp_path / "run" / "failures.csv").to_dict("records") == expected
+    assert "ZeroDivisionError" in (tmp_path / "run" / "report.html").read_text()
+    assert found.notes[0] == "Failed, and in no table: ridge"
+
+
+def test_another_version_fits_every_model_anew(
+    studies: tuple[ResponseData, ResponseData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = scores(cross_study(*studies, tmp_path / "run", models=["ridge"]))
+    monkeypatch.setattr("cellixir.runs.piece.__version__", "99.0")
+    monkeypatch.setattr(RidgePerDrug, "predict", lambda model, question: np.zeros(len(question)))
+    found = cross_study(*studies, tmp_path / "run", models=["ridge"])
+    zero = float(np.sqrt(np.mean(harmonised(*studies).external.response ** 2)))
+    assert scores(found).loc["ridge", "rmse"] == pytest.approx(zero)
+    assert old.loc["ridge", "rmse"] != pytest.approx(zero)
+
+
+def test_the_manifest_says_what_was_found(result: CrossStudyResult) -> None:
+    manifest = read_manifest(result.folder)
+    assert (manifest["job"], manifest["state"], manifest["command"]) == ("response cross-study", "done", "cellixir ...")
+    assert manifest["headline"] == result.headline
+    assert manifest["metrics"]["best"]["value"] == result.leaderboard["rmse"].iloc[0]
+    assert set(manifest["data"]) == {"training", "external"}
+
+
+def test_two_processes_give_the_same(
+    studies: tuple[ResponseData, ResponseData], result: CrossStudyResult, tmp_path: Path
+) -> None:
+    again = cross_study(*studies, tmp_path / "run", models=["ridge"], jobs=2)
+    pd.testing.assert_frame_equal(again.predictions, result.predictions, check_exact=True)
 
 
 def test_a_model_can_be_added_and_earlier_ones_stay(studies: tuple[ResponseData, ResponseData], tmp_path: Path) -> None:
@@ -417,7 +470,7 @@ def test_another_measure_leaves_correlations_alone(
     ranks = ["spearman", "per_drug_spearman"]  # of a monotone change of the response
     for name in ranks:
         assert scores(found).loc["ridge", name] == pytest.approx(scores(result).loc["ridge", name])
-    assert "measured different things" in found.headline
+    assert "external pairs of another measure" in found.headline
     assert "Recalibrated" not in (found.folder / "report.html").read_text()
 
 
@@ -639,7 +692,7 @@ def test_interval_of_the_per_drug_mean_is_that_of_a_plain_bootstrap() -> None:
     y = rng.normal(size=120) + 100 * drug
     p = y + rng.normal(size=120)
     p[drug == 3] = 1.0  # a constant prediction has no correlation and is left out
-    found = module._within_drugs(y, p, drug, sample, seed=7)
+    found = within_drugs(y, p, drug, sample, seed=7)
     drawn = []
     for block in metrics.bootstrap_weights(30, 1000, 7):
         for weights in block.astype(int):

@@ -178,4 +178,4 @@ def test_ridge_reads_no_test_response(screen):
     train, new = halves(screen)
     model = RidgePerDrug().fit(train)
     np.testing.assert_array_equal(model.predict(new.as_question()), model.predict(new))
-    np.testing.assert_array_equal(RidgePerDrug().fit(train, np.arange(9)).predict(new), model.predict(new))
+    np.testing.assert_array_equal(RidgePerDrug().fit(train, validation=np.arange(9)).predict(new), model.predict(new))

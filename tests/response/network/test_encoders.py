@@ -19,7 +19,7 @@ from cellixir.data.response_data import ResponseData
 from cellixir.data.splits import make_folds
 from cellixir.exceptions import ConfigurationError, GeneMismatch, InvalidValues
 from cellixir.response.benchmark.models import Options, spec_of
-from cellixir.response.benchmark.pieces import make_pieces
+from cellixir.response.benchmark.pieces import fold_pieces
 from cellixir.response.models.drug_features import DrugFeatures
 from cellixir.response.models.features import SampleFeatures
 from cellixir.response.network.architecture import Architecture
@@ -127,13 +127,13 @@ def test_every_encoder_is_a_model_by_name() -> None:
             spec_of(wrong)
 
 
-def test_other_gene_sets_are_another_model(data: ResponseData, tmp_path: Path) -> None:
+def test_other_gene_sets_are_another_model(data: ResponseData) -> None:
     """A piece of a benchmark that was done with other tokens is not taken for this one's."""
     folds = make_folds(data, "LCO", n_folds=2)
 
     def settings(**options: object) -> dict[str, object]:
         chosen = Options(**options)  # type: ignore[arg-type]
-        return make_pieces(tmp_path, [spec_of("network")], folds, "LCO", 0, chosen)[0].settings
+        return dict(fold_pieces(data, folds, "LCO", 0, chosen)(spec_of("network"))[0].settings)
 
     found = [settings(encoder="transformer", gene_sets=sets) for sets in ({"a": ["TP53"]}, {"a": ["KRAS"]}, None)]
     assert len({repr(each) for each in found}) == 3

@@ -355,7 +355,7 @@ def test_a_bundle_of_a_bundle_is_the_bundle(fitted, tmp_path):
 
 def attributes(stored: dict[str, Any]) -> dict[str, Any]:
     """Attributes of an object in model.json."""
-    return dict(stored["object"][1])
+    return dict(pair["tuple"] for pair in stored["object"][1])
 
 
 def drop_a_drug(folder: Path) -> None:

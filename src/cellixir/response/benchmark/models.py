@@ -149,10 +149,13 @@ def spec_of(name: str) -> ModelSpec:
             f"there is no encoder '{encoder}' (in '{name}'); choose one of {', '.join(SAMPLE_ENCODERS)} (samples) "
         )
         raise ConfigurationError(message + f"or {', '.join(DRUG_ENCODERS)} (drugs)")
-    plain, option = MODELS[base], "encoder" if encoder in SAMPLE_ENCODERS else "drug_encoder"
+    plain = MODELS[base]
 
     def build(split: str, seed: int, options: Options) -> Any:
-        return plain.build(split, seed, replace(options, **{option: encoder}))
+        of_samples = encoder in SAMPLE_ENCODERS
+        return plain.build(
+            split, seed, replace(options, encoder=encoder) if of_samples else replace(options, drug_encoder=encoder)
+        )
 
     return replace(plain, name=name, build=build)
 

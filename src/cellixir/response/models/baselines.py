@@ -115,7 +115,8 @@ class DrugTissueMean(ResponseModel):
 
     def features(self, data: ResponseData) -> tuple[NDArray[np.float64], list[str]]:
         """Mean of each row's drug, and of the drug in the tissue."""
-        return np.column_stack([self.drug_.predict(data), self.predict(data)]), ["mean of drug", "mean of drug_tissue"]
+        told = self.predict(data)
+        return np.column_stack([self.drug_.predict(data), told]), ["mean of drug", "mean of drug_tissue"]
 
 
 class DrugPlusTissue(ResponseModel):

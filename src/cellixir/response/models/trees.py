@@ -56,10 +56,13 @@ class TreeModel(ResponseModel):
         self.check_parameters()
 
     def check_parameters(self) -> None:
-        """Refuse an unknown ensemble or split."""
+        """Refuse an unknown ensemble or split, and a seed below 0."""
         Known.under(self.split)
         if self.kind not in ENSEMBLES:
             message = f"there is no ensemble '{self.kind}'; choose one of {', '.join(ENSEMBLES)}"
+            raise ConfigurationError(message)
+        if self.seed < 0:
+            message = f"seed={self.seed} is not possible; use a seed from 0"
             raise ConfigurationError(message)
 
     def _learn(self, data: ResponseData) -> None:

@@ -14,7 +14,7 @@ import torch
 
 from cellixir.data.audit.response import audit_response, require_clean
 from cellixir.data.splits import SPLIT_MEANING, split_groups, split_off
-from cellixir.estimator import Arrays, OnEpoch, under
+from cellixir.estimator import Arrays, OnEpoch
 from cellixir.exceptions import ConfigurationError
 from cellixir.metrics.conformal import Conformal
 from cellixir.response.models.features import require_features
@@ -26,6 +26,7 @@ from cellixir.response.network.inputs import Inputs
 from cellixir.response.network.pair_task import PairTask
 from cellixir.response.network.wide import Wide
 from cellixir.training import Epoch, TrainingConfig, derived_seed, pick_device, train
+from cellixir.training.weights import load_weights, weights_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -73,8 +74,8 @@ class ResponsePredictor(ResponseModel):
 
     Examples
     --------
-    >>> from cellixir.data.simulate import simulate_responses
-    >>> data, truth = simulate_responses(n_samples=30, n_drugs=6, seed=0)
+    >>> from cellixir.data.simulate import simulate_cohort
+    >>> data = simulate_cohort(n_samples=30, n_drugs=6, n_genes=20, n_mutations=8, n_targets=2).response_data()
     >>> model = ResponsePredictor("LCO", members=1, training=TrainingConfig(max_epochs=2)).fit(data)
     >>> model.predict(data).shape == (len(data),)
     True
@@ -329,7 +330,7 @@ class ResponsePredictor(ResponseModel):
         self.check_is_fitted()
         arrays, facts = super().state()
         for i, network in enumerate(self._networks):
-            arrays |= {f"member{i}/{name}": tensor.cpu().numpy() for name, tensor in network.state_dict().items()}
+            arrays |= weights_of(network, f"member{i}")
         return arrays, facts
 
     def restore(self, arrays: Arrays, facts: dict[str, Any]) -> None:
@@ -340,8 +341,8 @@ class ResponsePredictor(ResponseModel):
         self._networks = []
         for i in range(self.preset_.members):
             network = self.inputs_.network(self.preset_.architecture, 0)
-            network.load_state_dict({n: torch.from_numpy(a) for n, a in under(f"member{i}", arrays).items()})
-            self._networks.append(network.to(pick_device(self.device)).eval())
+            load_weights(network, arrays, f"member{i}")
+            self._networks.append(network.to(pick_device(self.device)))
 
     def describe(self) -> list[str]:
         """Sentences for the card."""

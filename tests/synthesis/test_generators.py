@@ -1,4 +1,4 @@
-"""What every generator must do, whatever it is. A new one is one line in ``QUICK``."""
+"""What every generator must do beyond what every estimator must (``tests/test_conformance.py``)."""
 
 from __future__ import annotations
 
@@ -124,22 +124,11 @@ def test_other_scales_keep_their_limits(name, scale, count_data):
 
 
 @names
-def test_a_seed_gives_the_same_bytes_and_another_others(name, fitted, count_data):
+def test_a_seed_of_a_draw_gives_the_same_bytes_and_another_others(name, fitted):
     model = fitted[name]
     assert same(model.sample(20, seed=3), model.sample(20, seed=3))
     assert not same(model.sample(20, seed=3), model.sample(20, seed=4))
     assert same(model.sample(20), model.sample(20, seed=0))
-    assert same(quick(name).fit(small(count_data)).sample(20), model.sample(20))
-
-
-@names
-def test_fit_and_sample_leave_data_and_global_generators_alone(name, fitted, count_data):
-    given = small(count_data)
-    state = np.random.get_state()[1].copy()  # noqa: NPY002
-    quick(name).fit(given).sample(5)
-    assert same(given, small(count_data))
-    assert list(given.obs.columns) == list(count_data.obs.columns)
-    assert np.array_equal(state, np.random.get_state()[1])  # noqa: NPY002
 
 
 @names
