@@ -23,7 +23,7 @@ from cellixir.embedding.vae import VAE
 from cellixir.exceptions import ConfigurationError, UnknownIds
 from cellixir.metrics.clustering import silhouette
 from cellixir.metrics.intervals import Interval
-from cellixir.runs import read_manifest
+from cellixir.runs import RunFolder, read_manifest
 
 SMALL = {"latent": 3, "hidden": 8, "max_epochs": 6}
 
@@ -289,10 +289,12 @@ def test_the_headline_counts_the_other_metrics() -> None:
     assert headline(table, {"latent": 10}, 0).endswith("Of 2 other metrics the VAE is better by 0, PCA by 1.")
 
 
-def test_a_number_that_there_is_not_is_null() -> None:
+def test_missing_values_are_written_as_null(tmp_path: Path) -> None:
     nothing = Interval(float("nan"), float("nan"), float("nan"))
-    found = scores_as_json({"ari": Beside(nothing, nothing, nothing)})
-    assert json.loads(json.dumps(found, allow_nan=False))["vae"]["ari"] == {"value": None, "low": None, "high": None}
+    with RunFolder(tmp_path, "embed fit", {}) as folder:
+        file = folder.json("metrics.json", scores_as_json({"ari": Beside(nothing, nothing, nothing)}))
+    found = json.loads(file.read_text(), parse_constant=pytest.fail)
+    assert found["vae"]["ari"] == {"value": None, "low": None, "high": None}
 
 
 def test_a_sample_keeps_every_type() -> None:

@@ -14,12 +14,9 @@ from cellixir.exceptions import ConfigurationError, WriteError
 from cellixir.files import whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from anndata import AnnData
 
     from cellixir.data.simulate.cohort import Cohort
-    from cellixir.runs import RunFolder
 
 #: In the attributes of a .h5ad file. Whoever reads the file and writes it again loses them: then it is theirs.
 MARK, OURS = "written-by", "cellixir simulate"
@@ -80,43 +77,44 @@ def simulate(kind: str, out: Path, seed: int, n_datasets: int, *, force: bool, *
         If a file cannot be written.
     """
     import cellixir.data.simulate
-    from cellixir.runs import Progress
+    from cellixir.runs import Progress, RunFolder
 
     function = getattr(cellixir.data.simulate, f"simulate_{kind.replace('-', '_')}")
     settings = {n: _numbers(v, n) if n.endswith("_shares") else v for n, v in settings.items()}
-    places = _places(kind, out, seed, n_datasets)
-    foreign = [] if force else [str(place) for place in places if not _may_write(place)]
+    places, asked = _places(kind, out, seed, n_datasets), settings | {"seed": seed}
+    # no run in a folder is another one: later data of the kind may stand beside these, or in their place
+    run = RunFolder(out, f"simulate {kind}", {}, settings=asked, command=command_line(), force=force)
+    in_folder = out.suffix != ".h5ad"
+    if not force:
+        _refuse_foreign(places)
+        if in_folder:
+            run.refuse_other_work()
+    made = function(seed=seed, **settings)  # first, so that settings that are refused leave nothing behind
+    with run if in_folder else nullcontext(), Progress("simulate", n_datasets) as progress:
+        for number, place in enumerate(places):
+            made = function(seed=seed + number, **settings) if number else made
+            files = _write(made, place)
+            progress.done()
+            if in_folder:
+                run.wrote("tables", *files)
+        planted = f"planted: {_planted(kind, made)}"
+        run.says(headline=f"{_size(kind, made)}; {planted}")
+    named = f"{places[0]} to {places[-1].name}: {n_datasets} data sets, each" if n_datasets > 1 else f"{out}:"
+    typer.echo(f"{named} {_size(kind, made)}\n{planted}")
+    others = sorted(set(out.glob("seed*")) - set(places)) if n_datasets > 1 else []
+    if others:
+        say(f"{out} also holds what was there before, such as {others[0].name}")
+
+
+def _refuse_foreign(places: list[Path]) -> None:
+    """Refuse files that this command has not written."""
+    foreign = [place for place in places if not _may_write(place)]
     if foreign:
         message = (
             f"{foreign[0]} exists and 'cellixir simulate' did not write it; choose another --out, or give --force to "
             "write over it"
         )
         raise ConfigurationError(message)
-    run = None if out.suffix == ".h5ad" else _run(kind, out, settings | {"seed": seed}, force=force)
-    made = function(seed=seed, **settings)  # first, so that settings that are refused leave nothing behind
-    with run or nullcontext(), Progress("simulate", n_datasets) as progress:
-        for number, place in enumerate(places):
-            made = function(seed=seed + number, **settings) if number else made
-            files = _write(made, place)
-            progress.done()
-            if run is not None:
-                run.wrote("tables", *files)
-                run.says(headline=f"{_size(kind, made)}; planted: {_planted(kind, made)}")
-    named = f"{places[0]} to {places[-1].name}: {n_datasets} data sets, each" if n_datasets > 1 else f"{out}:"
-    typer.echo(f"{named} {_size(kind, made)}")
-    typer.echo(f"planted: {_planted(kind, made)}")
-    others = sorted(set(out.glob("seed*")) - set(places)) if n_datasets > 1 else []
-    if others:
-        say(f"{out} also holds what was there before, such as {others[0].name}")
-
-
-def _run(kind: str, out: Path, settings: Mapping[str, object], *, force: bool) -> RunFolder:
-    """Run whose folder holds the data; later data of the kind may stand in it, beside or in the place of these."""
-    from cellixir.runs import RunFolder
-
-    run = RunFolder(out, f"simulate {kind}", {}, settings=settings, command=command_line(), force=force)
-    run.refuse_other_work()
-    return run
 
 
 def _numbers(text: object, name: str) -> tuple[float, ...] | None:

@@ -186,9 +186,8 @@ class Done:
             table=pd.DataFrame(facts["table"], columns=COLUMNS), verdicts=verdicts, genes=pd.DataFrame(),
             facts=facts["facts"], notes=tuple(facts["notes"]), **found.tables,
         )  # fmt: skip
-        labels: dict[str, Any] = dict(piece.labels)
-        seconds = {name: float(facts[name]) for name in SECONDS}
-        return cls(**labels, **seconds, evaluation=evaluation, history=pd.DataFrame(facts["history"]))
+        known: dict[str, Any] = {**piece.labels, **{name: float(facts[name]) for name in SECONDS}}
+        return cls(**known, evaluation=evaluation, history=pd.DataFrame(facts["history"]))
 
 
 def settings_of(generator: Any) -> dict[str, Any]:

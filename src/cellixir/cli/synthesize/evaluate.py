@@ -45,9 +45,9 @@ def evaluate(
 
     from cellixir.synthesis.evaluation_job import run_evaluation
 
-    files = ((real, layer), (holdout, layer), (synthetic, None))
+    read = shared.cells_of
     found = run_evaluation(
-        *(partial(shared.cells_of, *file) for file in files), out,
+        partial(read, real, layer), partial(read, holdout, layer), partial(read, synthetic), out,
         contrast_key=contrast_key, batch_key=batch_key, label_key=label_key, seed=seed, maps=not no_maps,
         name=f"Synthetic data: {synthetic.stem}", command=shared.command_line(),
     )  # fmt: skip
