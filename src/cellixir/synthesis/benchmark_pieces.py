@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 
+from cellixir.data.dealing import hold_out
 from cellixir.data.expression.matrix import profile
 from cellixir.runs import Found, Piece
 from cellixir.runs.own import accepted, source_digest
@@ -71,11 +72,8 @@ def held_out(
     """Rows to learn from and rows that are held out, of each combination of the columns in proportion."""
     n = samples.n_obs
     codes = Conditions.of(samples, columns).codes(samples)
-    order = np.random.default_rng([seed, 0]).permutation(n)
-    order = order[np.argsort(codes[order], kind="stable")]
     wanted = min(max(round(share * n), 1), n - 1)
-    chosen = np.zeros(n, dtype=bool)
-    chosen[order[((np.arange(wanted) + 0.5) * n / wanted).astype(np.int64)]] = True  # one of each stretch
+    chosen = hold_out(n, wanted, np.random.default_rng([seed, 0]), strata=codes)
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)
 
 

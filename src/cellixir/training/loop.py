@@ -27,6 +27,7 @@ from cellixir.training.checkpoint import (
     unnested,
     write_checkpoint,
 )
+from cellixir.training.threads import threads_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -213,7 +214,7 @@ def train(
     if checkpoint is not None:
         run.restore(checkpoint)
     # dropout draws from torch's global generator: what it was is put back at the end
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), threads_for(task.network, config.batch_size):
         for number in range(len(run.history), config.max_epochs):
             if run.stale >= config.patience:
                 break
