@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import anndata as ad
@@ -22,6 +23,7 @@ from cellixir.embedding.vae import VAE
 from cellixir.exceptions import ConfigurationError, UnknownIds
 from cellixir.metrics.clustering import silhouette
 from cellixir.metrics.intervals import Interval
+from cellixir.runs import RunFolder, read_manifest
 
 SMALL = {"latent": 3, "hidden": 8, "max_epochs": 6}
 
@@ -54,9 +56,14 @@ def test_writes_everything_and_clears_its_checkpoint(tmp_path: Path) -> None:
     found = run_embedding(cells, tmp_path / "out", maps=False, folds=2, label_key="type", **SMALL)
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {
-        "model", "embedding.json", "cells.h5ad", "metrics.json", "report.html", "history.csv", "loadings.csv",
+        "model", "pieces", "run.json", "cells.h5ad", "metrics.json", "report.html", "history.csv", "loadings.csv",
         "called.csv",
     }  # fmt: skip
+    assert not list((tmp_path / "out").rglob("checkpoint"))
+    manifest = read_manifest(tmp_path / "out")
+    assert (manifest["job"], manifest["state"], manifest["headline"]) == ("embed fit", "done", found.headline)
+    assert manifest["tables"] == ["cells.h5ad", "history.csv", "loadings.csv", "called.csv"]
+    assert set(manifest["data"]) == {"cells", "label_key"}
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     for embedding in ("vae", "pca", "difference"):
         assert set(metrics[embedding]) >= {
@@ -120,6 +127,59 @@ def test_a_run_that_was_stopped_goes_on_and_another_is_refused(tmp_path: Path, m
         run(seed=1)
 
 
+def counted_fits(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+    """Label column of each model that is fitted from now on."""
+    fits: list[str | None] = []
+    fit = VAE.fit
+    monkeypatch.setattr(VAE, "fit", lambda self, *a, **k: fits.append(self.label_key) or fit(self, *a, **k))
+    return fits
+
+
+def test_what_is_finished_is_read_and_another_version_does_every_piece_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in ("openTSNE", "umap"):
+        pytest.importorskip(package)
+    fits, drawn = counted_fits(monkeypatch), []
+    for name in ("tsne", "umap", "leiden"):
+        draw = getattr(job, name)
+        monkeypatch.setattr(job, name, lambda *a, draw=draw, **k: drawn.append(draw) or draw(*a, **k))
+
+    def run() -> pd.DataFrame:
+        return run_embedding(cells_of_types(), tmp_path / "out", folds=2, label_key="type", **SMALL).scores
+
+    first = run()
+    pd.testing.assert_frame_equal(first, run(), check_exact=True)
+    assert (len(fits), len(drawn)) == (6, 5)
+    monkeypatch.setattr("cellixir.runs.piece.__version__", "99.0")
+    pd.testing.assert_frame_equal(first, run(), check_exact=True)
+    assert (len(fits), len(drawn)) == (12, 10)
+    shutil.rmtree(tmp_path / "out" / "pieces" / "without labels" / "model")
+    run()
+    assert len(fits) == 13  # a bundle that is gone is fitted again
+
+
+def test_two_processes_give_the_same(tmp_path: Path) -> None:
+    found = [
+        run_embedding(cells_of_types(), tmp_path / str(jobs), maps=False, folds=2, label_key="type", jobs=jobs, **SMALL)
+        for jobs in (1, 2)
+    ]
+    pd.testing.assert_frame_equal(found[0].calls.found.predictions, found[1].calls.found.predictions)
+    np.testing.assert_array_equal(found[0].cells.obsm["X_blind"], found[1].cells.obsm["X_blind"])
+
+
+def test_the_cells_that_are_given_stay_as_they_are(tmp_path: Path) -> None:
+    for package in ("openTSNE", "umap"):
+        pytest.importorskip(package)
+    cells = cells_of_types()
+    before = cells.copy()
+    run_embedding(cells, tmp_path / "out", folds=2, label_key="type", **SMALL)
+    np.testing.assert_array_equal(cells.X, before.X)
+    pd.testing.assert_frame_equal(cells.obs, before.obs)
+    pd.testing.assert_frame_equal(cells.var, before.var)
+    assert (dict(cells.obsm), dict(cells.uns)) == (dict(before.obsm), dict(before.uns)) == ({}, {})
+
+
 def test_other_files_are_not_written_over(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ConfigurationError, match="holds other things"):
@@ -132,7 +192,7 @@ def test_refuses_before_anything_is_written(tmp_path: Path) -> None:
         run_embedding(cells, out, label_key="celltype", **SMALL)
     with pytest.raises(ConfigurationError, match="--folds 1"):
         run_embedding(cells, out, folds=1, label_key="type", **SMALL)
-    with pytest.raises(ConfigurationError, match="6 groups cannot be parted into 9"):
+    with pytest.raises(ConfigurationError, match=r"9 folds need as many values of 'patient'.*there are 6"):
         run_embedding(cells, out, folds=9, label_key="type", group_key="patient", **SMALL)
     assert not out.exists()
 
@@ -229,10 +289,12 @@ def test_the_headline_counts_the_other_metrics() -> None:
     assert headline(table, {"latent": 10}, 0).endswith("Of 2 other metrics the VAE is better by 0, PCA by 1.")
 
 
-def test_a_number_that_there_is_not_is_null() -> None:
+def test_missing_values_are_written_as_null(tmp_path: Path) -> None:
     nothing = Interval(float("nan"), float("nan"), float("nan"))
-    found = scores_as_json({"ari": Beside(nothing, nothing, nothing)})
-    assert json.loads(json.dumps(found, allow_nan=False))["vae"]["ari"] == {"value": None, "low": None, "high": None}
+    with RunFolder(tmp_path, "embed fit", {}) as folder:
+        file = folder.json("metrics.json", scores_as_json({"ari": Beside(nothing, nothing, nothing)}))
+    found = json.loads(file.read_text(), parse_constant=pytest.fail)
+    assert found["vae"]["ari"] == {"value": None, "low": None, "high": None}
 
 
 def test_a_sample_keeps_every_type() -> None:

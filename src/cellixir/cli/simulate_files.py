@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from cellixir.cli.shared import command_line, say
 from cellixir.exceptions import ConfigurationError, WriteError
 from cellixir.files import whole
 
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
 
 #: In the attributes of a .h5ad file. Whoever reads the file and writes it again loses them: then it is theirs.
 MARK, OURS = "written-by", "cellixir simulate"
-#: What only a folder of ours has.
-SETTINGS = "truth/settings.json"
 #: Where a cohort is written first, in its own folder; one that was killed leaves it behind.
 WORK = ".cellixir-simulate"
 
@@ -76,30 +76,54 @@ def simulate(kind: str, out: Path, seed: int, n_datasets: int, *, force: bool, *
     WriteError
         If a file cannot be written.
     """
-    from rich.console import Console
-
     import cellixir.data.simulate
+    from cellixir.runs import Progress, RunFolder
 
     function = getattr(cellixir.data.simulate, f"simulate_{kind.replace('-', '_')}")
-    places = _places(kind, out, seed, n_datasets)
-    foreign = [] if force else [str(place) for place in places if not _may_write(place)]
+    settings = {n: _numbers(v, n) if n.endswith("_shares") else v for n, v in settings.items()}
+    places, asked = _places(kind, out, seed, n_datasets), settings | {"seed": seed}
+    # no run in a folder is another one: later data of the kind may stand beside these, or in their place
+    run = RunFolder(out, f"simulate {kind}", {}, settings=asked, command=command_line(), force=force)
+    in_folder = out.suffix != ".h5ad"
+    if not force:
+        _refuse_foreign(places)
+        if in_folder:
+            run.refuse_other_work()
+    made = function(seed=seed, **settings)  # first, so that settings that are refused leave nothing behind
+    with run if in_folder else nullcontext(), Progress("simulate", n_datasets) as progress:
+        for number, place in enumerate(places):
+            made = function(seed=seed + number, **settings) if number else made
+            files = _write(made, place)
+            progress.done()
+            if in_folder:
+                run.wrote("tables", *files)
+        planted = f"planted: {_planted(kind, made)}"
+        run.says(headline=f"{_size(kind, made)}; {planted}")
+    named = f"{places[0]} to {places[-1].name}: {n_datasets} data sets, each" if n_datasets > 1 else f"{out}:"
+    typer.echo(f"{named} {_size(kind, made)}\n{planted}")
+    others = sorted(set(out.glob("seed*")) - set(places)) if n_datasets > 1 else []
+    if others:
+        say(f"{out} also holds what was there before, such as {others[0].name}")
+
+
+def _refuse_foreign(places: list[Path]) -> None:
+    """Refuse files that this command has not written."""
+    foreign = [place for place in places if not _may_write(place)]
     if foreign:
         message = (
             f"{foreign[0]} exists and 'cellixir simulate' did not write it; choose another --out, or give --force to "
             "write over it"
         )
         raise ConfigurationError(message)
-    with Console(stderr=True).status("simulating") as status:  # seen in a terminal only
-        for number, place in enumerate(places):
-            status.update(f"simulating data set {number + 1} of {n_datasets}")
-            made = function(seed=seed + number, **settings)
-            _write(made, place)
-    named = f"{places[0]} to {places[-1].name}: {n_datasets} data sets, each" if n_datasets > 1 else f"{out}:"
-    typer.echo(f"{named} {_size(kind, made)}")
-    typer.echo(f"planted: {_planted(kind, made)}")
-    others = sorted(set(out.glob("seed*")) - set(places)) if n_datasets > 1 else []
-    if others:
-        typer.echo(f"note: {out} also holds what was there before, such as {others[0].name}", err=True)
+
+
+def _numbers(text: object, name: str) -> tuple[float, ...] | None:
+    """Numbers of a list such as ``2,1,1``."""
+    try:
+        return None if text is None else tuple(float(part) for part in str(text).split(","))
+    except ValueError:
+        message = f"--{name.replace('_', '-')} {text!r} is no list of numbers; give one such as 2,1,1"
+        raise ConfigurationError(message) from None
 
 
 def _places(kind: str, out: Path, seed: int, n_datasets: int) -> list[Path]:
@@ -118,13 +142,11 @@ def _places(kind: str, out: Path, seed: int, n_datasets: int) -> list[Path]:
 
 
 def _may_write(place: Path) -> bool:
-    """Whether nothing is there, or only what this command wrote."""
-    if place.is_dir():
-        return place.suffix == ".h5ad" or (place / SETTINGS).is_file() or not {*place.iterdir()} - {place / WORK}
-    if not place.exists():
-        return True
+    """Whether no file is there, or one that this command wrote; a folder is that of a run, which looks itself."""
     import h5py
 
+    if not place.is_file():
+        return True
     try:
         with h5py.File(place) as file:
             return bool(file.attrs.get(MARK) == OURS)
@@ -132,28 +154,30 @@ def _may_write(place: Path) -> bool:
         return False
 
 
-def _write(made: AnnData | Cohort, place: Path) -> None:
+def _write(made: AnnData | Cohort, place: Path) -> list[Path]:
+    """Write a data set, and return its files."""
     if not hasattr(made, "write_h5ad"):
-        _write_tables(made, place)
-        return
+        return _write_tables(made, place)
     import h5py
 
     with whole(place) as partial:
         made.write_h5ad(partial)
         with h5py.File(partial, "r+") as file:
             file.attrs[MARK] = OURS
+    return [place]
 
 
-def _write_tables(cohort: Cohort, folder: Path) -> None:
+def _write_tables(cohort: Cohort, folder: Path) -> list[Path]:
     """Write all tables of a cohort to a place beside their own first: seeds do not mix if one cannot be written."""
     work = folder / WORK
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # The settings, written last, go first: they mark the folder as ours if the rest is cut off.
-        for file in reversed(cohort.write(work)):
-            target = folder / file.relative_to(work)
+        files = [(file, folder / file.relative_to(work)) for file in reversed(cohort.write(work))]
+        for file, target in files:
             target.parent.mkdir(exist_ok=True)
             file.replace(target)
+        return [target for _, target in files]
     except OSError as error:
         message = f"cannot write to {folder} ({error.strerror or error}); choose another --out"
         raise WriteError(message) from error
