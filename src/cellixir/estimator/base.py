@@ -48,6 +48,13 @@ HOMES = {
 }
 
 
+# What a constructor or `restore` raises over values that do not belong together.
+_DAMAGED = (
+    LookupError, TypeError, RuntimeError, ValueError, AttributeError, ArithmeticError, MemoryError, ImportError,
+    AssertionError,
+)  # fmt: skip
+
+
 class OnEpoch(Protocol):
     """Progress of a fit."""
 
@@ -231,11 +238,12 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
                 f"{FORMAT}"
             )
             raise BundleError(message)
-        arrays = read_arrays(folder)
+        odd = facts.get("not_finite")
+        arrays = read_arrays(folder, [str(name) for name in odd] if isinstance(odd, list) else [])
         try:
             model = home.from_parameters(facts["parameters"])
             model.restore(arrays, facts)
-        except (KeyError, TypeError, RuntimeError, ValueError, AttributeError, IndexError) as error:
+        except _DAMAGED as error:
             message = f"{folder}: weights and model.json do not belong together ({error}); save the model again"
             raise BundleError(message) from error
         return model
