@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from cellixir.data.audit.response import audit_response, check_allowed, require_clean
+from cellixir.data.audit.findings import check_allowed, require_clean
+from cellixir.data.audit.response import audit_response
 from cellixir.data.splits import make_folds
 from cellixir.exceptions import ConfigurationError
 from cellixir.files import claim

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 import cellixir
-from cellixir.data.audit.response import counted
+from cellixir.data.audit.findings import counted
 from cellixir.exceptions import examples
 from cellixir.figures.leaderboard import forest, score_histogram
 from cellixir.figures.regression import observed_vs_predicted

@@ -18,7 +18,8 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from cellixir import metrics
-from cellixir.data.audit.response import audit_response, require_clean
+from cellixir.data.audit.findings import require_clean
+from cellixir.data.audit.response import audit_response
 from cellixir.data.matching import Matches, match_drugs, match_samples, shared_views
 from cellixir.data.response_data import ResponseData
 from cellixir.data.splits import Fold, split_off
