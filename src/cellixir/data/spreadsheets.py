@@ -14,7 +14,7 @@ from xml.etree.ElementTree import ParseError
 import numpy as np
 import pandas as pd
 
-from cellixir.exceptions import ReadError
+from cellixir.exceptions import ReadError, reason
 from cellixir.limits import require_growth, require_memory
 
 #: Rows that Excel itself can hold: beyond them nothing is a sheet.
@@ -49,7 +49,7 @@ def first_sheet(raw: bytes, source: str) -> pd.DataFrame:
     except ReadError:
         raise
     except _DAMAGED as error:
-        message = f"{source} is not an Excel workbook, or is damaged ({error}); save it again as .xlsx"
+        message = f"{source} is not an Excel workbook, or is damaged ({reason(error)}); save it again as .xlsx"
         raise ReadError(message) from error
     width = max((len(row) for row in rows.values()), default=0)
     require_memory(

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from cellixir.data.opening import content
 from cellixir.data.spreadsheets import first_sheet
-from cellixir.exceptions import DuplicateIds, InvalidValues, ReadError, examples
+from cellixir.exceptions import DuplicateIds, InvalidValues, ReadError, examples, reason
 from cellixir.limits import require_growth, require_memory
 
 MISSING = ("", "NA", "NaN", "nan", "N/A", "null")
@@ -219,7 +219,7 @@ def _read_delimited(raw: bytes, source: str, text: TextColumns) -> pd.DataFrame:
             float_precision="round_trip",
         )
     except (pd.errors.ParserError, csv.Error) as error:
-        message = f"{source} is not a table of rows of equal length ({error}); look for an open quote"
+        message = f"{source} is not a table of rows of equal length ({reason(error)}); look for an open quote"
         raise ReadError(message) from error
 
 
@@ -285,7 +285,7 @@ def _read_parquet(raw: bytes, source: str, text: TextColumns) -> pd.DataFrame:
     except ReadError:
         raise
     except _DAMAGED as error:
-        message = f"{source} is not a Parquet file, or is damaged ({error}); write it again"
+        message = f"{source} is not a Parquet file, or is damaged ({reason(error)}); write it again"
         raise ReadError(message) from error
     first = pd.DataFrame(levels).set_axis(range(len(levels)), axis=1)
     return pd.concat([first, frame.reset_index(drop=True)], axis=1).set_axis(names, axis=1)

@@ -277,6 +277,12 @@ class VAE(Estimator):
         self.network_ = network_of(lambda: VAENetwork(VAEShape(**facts["shape"])), arrays).to(device)
         mean, sd = (torch.from_numpy(arrays[f"scaling/{name}"].copy()) for name in ("mean", "sd"))
         self.scaling_ = Scaling(float(facts["library_size"]), mean, sd).to(device)
+        if not 0 < self.scaling_.library_size < float("inf"):
+            message = f"the library size {self.scaling_.library_size} is not possible"
+            raise ValueError(message)
+        if not len(self.genes_) == len(mean) == len(sd) == self.network_.shape.n_genes:
+            message = f"{len(self.genes_):,} genes for a network of {self.network_.shape.n_genes:,}"
+            raise ValueError(message)
         self.axes_ = Axes(*(arrays[f"axes/{name}"] for name in AXES))
 
     def describe(self) -> list[str]:

@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator
 from cellixir.estimator.bundle import FORMAT, Arrays, check_target, read_arrays, read_facts, write_bundle
 from cellixir.estimator.card import written_card
 from cellixir.estimator.values import packed, plain, restored, unpacked
-from cellixir.exceptions import BundleError, ConfigurationError, NotFitted
+from cellixir.exceptions import BundleError, ConfigurationError, NotFitted, reason
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -238,13 +238,13 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
                 f"{FORMAT}"
             )
             raise BundleError(message)
-        odd = facts.get("not_finite")
-        arrays = read_arrays(folder, [str(name) for name in odd] if isinstance(odd, list) else [])
+        arrays = read_arrays(folder, facts)
         try:
             model = home.from_parameters(facts["parameters"])
             model.restore(arrays, facts)
+            model.describe()
         except _DAMAGED as error:
-            message = f"{folder}: weights and model.json do not belong together ({error}); save the model again"
+            message = f"{folder}: weights and model.json do not belong together ({reason(error)}); save the model again"
             raise BundleError(message) from error
         return model
 

@@ -16,11 +16,11 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from cellixir.exceptions import BundleError
-from cellixir.files import beside, cannot_write, read_json, remove, require_ordinary, require_writable
+from cellixir.exceptions import BundleError, reason
+from cellixir.files import beside, cannot_write, digest_of, read_json, remove, require_ordinary, require_writable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -58,7 +58,8 @@ def write_bundle(target: Path, kind: str, arrays: Arrays, facts: dict[str, Any],
         held = {n: np.asarray(a, order="C") for n, a in arrays.items()}
         save_file(held, partial / "weights.safetensors")
         odd = [name for name, array in held.items() if not _finite(array)]
-        text = json.dumps(_header(kind) | {"not_finite": odd} | facts, indent=1, ensure_ascii=False)
+        about = {"weights": digest_of(partial / "weights.safetensors"), "not_finite": odd}
+        text = json.dumps(_header(kind) | about | facts, indent=1, ensure_ascii=False)
         (partial / "model.json").write_text(text, encoding="utf-8")
         (partial / "card.md").write_text(card(), encoding="utf-8")
         (partial / "weights.safetensors").chmod((partial / "model.json").stat().st_mode)  # colleagues read it too
@@ -90,13 +91,8 @@ def read_facts(folder: Path) -> dict[str, Any]:
     return facts
 
 
-def read_arrays(folder: Path, odd: Collection[str] = ()) -> Arrays:
-    """All arrays of a bundle.
-
-    Parameters
-    ----------
-    odd
-        Those that held NaN or infinity when they were saved, and may.
+def read_arrays(folder: Path, facts: Mapping[str, Any]) -> Arrays:
+    """All arrays of a bundle, whose facts say which of them held NaN or infinity when they were saved, and may.
 
     Raises
     ------
@@ -105,9 +101,15 @@ def read_arrays(folder: Path, odd: Collection[str] = ()) -> Arrays:
     """
     try:
         require_ordinary(folder / "weights.safetensors")
+        if facts.get("weights", "") not in ("", digest_of(folder / "weights.safetensors")):
+            raise _not_whole(folder, "weights.safetensors is not the file that was saved with model.json")
         found: Arrays = load_file(folder / "weights.safetensors")
+    except BundleError:
+        raise
     except (OSError, SafetensorError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise _not_whole(folder, error) from error
+    stored = facts.get("not_finite")
+    odd = {str(name) for name in stored} if isinstance(stored, list) else set()
     bad = [name for name, array in found.items() if name not in odd and not _finite(array)]
     if bad:
         raise _not_whole(folder, f"{bad[0]} holds a number that is not finite")
@@ -118,7 +120,8 @@ def _finite(array: NDArray[Any]) -> bool:
     return array.dtype.kind != "f" or bool(np.isfinite(array).all())
 
 
-def _not_whole(folder: Path, why: object) -> BundleError:
+def _not_whole(folder: Path, why: Exception | str) -> BundleError:
+    why = reason(why) if isinstance(why, Exception) else why
     return BundleError(f"{folder} is not a whole bundle of cellixir ({why}); save the model again")
 
 

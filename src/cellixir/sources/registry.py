@@ -327,12 +327,19 @@ class ResumableDownload:
                 if have > self.source.bytes:
                     target.close()
                     part.unlink()
-                    reason = f"the server sends more than the {self.source.bytes:,} bytes that the file has"
-                    raise _failed(self.source, f"{reason}, and nothing was kept")
+                    raise self._too_long(response.url)
                 target.write(chunk)
                 advance(len(chunk))
-        if have < self.source.bytes:
+        announced = {"Content-Length", "Transfer-Encoding"} & set(response.headers)
+        if not announced and have < self.source.bytes:  # else urllib3 has noticed
             raise self._cut_off(part)
+
+    def _too_long(self, url: str) -> HashMismatch:
+        return HashMismatch(
+            f"{url} sends more than the {self.source.bytes:,} bytes of {self.source.key} with SHA-256 "
+            f"{self.source.sha256}; nothing was kept: try again, or set CELLIXIR_DATA_DIR to a folder that holds "
+            f"{self.source.file}"
+        )
 
     def _arriving(self, response: requests.Response) -> Iterator[bytes]:
         """Bytes as they arrive; a server that sends next to nothing for a minute is given up.

@@ -11,7 +11,7 @@ import h5py
 from anndata.abc import CSCDataset
 
 from cellixir.data.hdf5 import require_own
-from cellixir.exceptions import ConfigurationError, MissingExtra, ReadError, UnknownIds, examples
+from cellixir.exceptions import ConfigurationError, MissingExtra, ReadError, UnknownIds, examples, reason
 
 RAW = "raw"
 
@@ -145,4 +145,4 @@ def _no_layer(layer: str, there: list[str], path: Path) -> UnknownIds:
 
 def _not_readable(path: Path, kind: str, error: Exception) -> ReadError:
     name = {"h5ad": "an .h5ad file", "zarr": "a zarr group of AnnData", "loom": "a loom file"}[kind]
-    return ReadError(f"{path} is not {name}, or is cut off ({error}); write or download it again")
+    return ReadError(f"{path} is not {name}, or is cut off ({reason(error)}); write or download it again")

@@ -15,7 +15,7 @@ import scipy.sparse as sp
 
 from cellixir.data.hdf5 import require_own
 from cellixir.data.opening import GZIP, content, require_file
-from cellixir.exceptions import ReadError, examples
+from cellixir.exceptions import ReadError, examples, reason
 from cellixir.limits import limit, require_memory
 
 EXPRESSION = "Gene Expression"
@@ -46,7 +46,7 @@ def read_10x_h5(path: Path) -> ad.AnnData:
     except ReadError:
         raise
     except _DAMAGED as error:
-        message = f"{path} is not a 10x .h5 file, or is cut off ({error}); write or download it again"
+        message = f"{path} is not a 10x .h5 file, or is cut off ({reason(error)}); write or download it again"
         raise ReadError(message) from error
     return _cells(counts, barcodes, features, str(path))
 
@@ -185,7 +185,7 @@ def _matrix_market(path: Path) -> sp.coo_matrix:
 
 
 def _no_market(path: Path, error: Exception) -> ReadError:
-    return ReadError(f"{path} is not a Matrix Market file, or is cut off ({error}); write or download it again")
+    return ReadError(f"{path} is not a Matrix Market file, or is cut off ({reason(error)}); write or download it again")
 
 
 def _cells(counts: Any, barcodes: list[str], features: pd.DataFrame, source: str) -> ad.AnnData:
