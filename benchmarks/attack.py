@@ -103,7 +103,8 @@ def make_sound(folder: Path) -> dict[str, tuple[str, str]]:
         "h5ad sparse": ("cells", "sparse.h5ad"), "h5ad dense": ("cells", "dense.h5ad"),
         "h5ad backed": ("backed", "backed.h5ad"), "cells csv": ("cells", "cells.csv"),
         "cells tsv.gz": ("cells", "cells.tsv.gz"), "10x h5": ("cells", "tenx.h5"),
-        "mtx": ("cells", "mtx/matrix.mtx"), "mtx names": ("cells", "mtx/genes.tsv"), "run.json": ("run", "run/run.json"),
+        "mtx": ("cells", "mtx/matrix.mtx"), "mtx names": ("cells", "mtx/genes.tsv"),
+        "run.json": ("run", "run/run.json"),
         **{f"{name} model.json": ("bundle", f"{name}/model.json") for name in bundles},
         **{f"{name} weights": ("bundle", f"{name}/weights.safetensors") for name in bundles},
     }  # fmt: skip
@@ -136,7 +137,7 @@ def _drugs(path: Path) -> str:
             bits,
             tokenize_smiles(drugs["smiles"]).tokens.tobytes(),
             molecule_graphs(drugs["smiles"]).n_graphs,
-        )  # noqa: E501
+        )
     return _digest(drugs.to_csv())
 
 
@@ -270,7 +271,7 @@ def _text(raw: bytes, rng: np.random.Generator) -> bytes:
         b"C" * 100_000,
         b"100000000000",
         b"\x1b[2J",
-    )  # noqa: E501
+    )
     cells = raw.split(b"\n")
     row = int(rng.integers(len(cells)))
     mark = b"\t" if b"\t" in cells[row] else b"," if b"," in cells[row] else b" "
@@ -315,7 +316,7 @@ def _hdf5(raw: bytes, rng: np.random.Generator) -> bytes | None:
             if old.shape:
                 values.flat[int(rng.integers(values.size))] = (
                     [2**30, -5, 127][int(rng.integers(3))] if old.dtype.itemsize > 2 else 77
-                )  # noqa: E501
+                )
                 old[...] = values
         else:
             file[f"{name}_again"] = h5py.SoftLink("/")
