@@ -235,7 +235,8 @@ COMMANDS = {
     ),
     "embed-fit": Commands(
         (
-            f"embed fit cells.h5ad --label-key cell_type --enrich sets.gmt --folds 2 --latent 3 {SMALL_VAE} --out {{out}}/run",
+            "embed fit cells.h5ad --label-key cell_type --enrich sets.gmt --folds 2 --latent 3 "
+            f"{SMALL_VAE} --out {{out}}/run",
             "embed apply {out}/run cells.h5ad --out {out}/applied.h5ad",
         ),
         ("run/metrics.json", "run/cells.h5ad", "run/history.csv", "run/loadings.csv", "run/called.csv",

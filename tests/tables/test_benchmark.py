@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer, load_wine
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
+from cellixir.data.dealing import deal
 from cellixir.exceptions import ConfigurationError, DataError, InvalidValues, Leakage
 from cellixir.runs.piece import Piece
 from cellixir.tables import benchmark as table_job
 from cellixir.tables.baselines import TableGroupMean
 from cellixir.tables.benchmark import benchmark_table
 from cellixir.tables.features import TableFeatures
-from cellixir.tables.folds import deal
 from cellixir.tables.goal import Goal
 from cellixir.tables.models import chosen_models
 from cellixir.tables.network import TableNetwork
@@ -148,7 +148,7 @@ def test_words_among_numbers_are_said() -> None:
 def test_folds_are_even_and_keep_groups_together(k: int, seed: int, n: int, grouped: bool, classes: bool) -> None:
     groups = np.arange(n) % 12 if grouped else None
     strata = (np.arange(n) * 7 % 3).astype(np.int64) if classes else None
-    fold = deal(n, k, seed, strata, groups)
+    fold = deal(n, k, seed, strata=strata, groups=groups, even=True)
     sizes = np.bincount(fold, minlength=k)
     assert sizes.max() - sizes.min() <= (1 if groups is None else 2 * (-(-n // 12)))
     if groups is not None:

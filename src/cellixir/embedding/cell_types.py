@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from cellixir.data.dealing import deal
 from cellixir.embedding.classification import Classified, Embedders, cross_validate
 from cellixir.embedding.judging import some_cells
 from cellixir.embedding.pca import PCA
@@ -98,19 +99,14 @@ def parts_of(
     ConfigurationError
         If there are fewer patients, or cells of the most frequent type, than folds.
     """
-    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-
     _, code = np.unique(labels.astype(str), return_inverse=True)
     most = int(np.bincount(code).max()) if groups is None else len(pd.unique(groups))
     if most < folds:
         what = "cells of the most frequent type" if groups is None else "groups"
         message = f"{most} {what} cannot be parted into {folds} folds; use --folds {max(most, 2)} or fewer"
         raise ConfigurationError(message)
-    code = _rare_together(code, folds)
-    if groups is None:
-        yield from StratifiedKFold(folds, shuffle=True, random_state=seed).split(code, code)
-    else:
-        yield from StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(code, code, groups.astype(str))
+    dealt = deal(len(code), folds, seed, strata=_rare_together(code, folds), groups=groups)
+    yield from ((np.flatnonzero(dealt != fold), np.flatnonzero(dealt == fold)) for fold in range(folds))
 
 
 def _rare_together(code: NDArray[np.int64], folds: int) -> NDArray[np.int64]:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import anndata as ad
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
+from cellixir.data.dealing import deal
 from cellixir.data.expression.matrix import take
 from cellixir.embedding.classifiers import Embedding, calls_from
 from cellixir.embedding.columns import column_of, refuse_without_group
@@ -192,11 +192,10 @@ def _check(label: pd.Series, groups: pd.Series | None, n_folds: int, label_key: 
 
 def _folds(label: Names, groups: Names | None, n_folds: int, seed: int) -> list[Rows]:
     """Labelled cells that each fold tests; types are spread as evenly as whole patients allow."""
-    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The least populated class", category=UserWarning)  # goes into the notes
-        parts = kind(n_folds, shuffle=True, random_state=seed).split(label, label.astype(str), groups)
-        return [np.asarray(test, dtype=np.int64) for _, test in parts if len(test)]
+        dealt = deal(len(label), n_folds, seed, strata=label.astype(str), groups=groups)
+    return [np.flatnonzero(dealt == fold) for fold in range(n_folds) if (dealt == fold).any()]
 
 
 def _training(groups: pd.Series | None, test: Rows, n: int) -> Rows:

@@ -10,7 +10,6 @@ import pandas as pd
 
 from cellixir.embedding.maps import LEAST_CELLS, kmeans, leiden_of_graph, neighbour_graph
 from cellixir.exceptions import ConfigurationError, DataError, InvalidValues
-from cellixir.metrics import Interval
 from cellixir.metrics.class_intervals import interval_of
 from cellixir.metrics.clustering import LATENT_METRICS, MIN_GROUPS, cell_draws, enough_groups, stratified_rows
 from cellixir.metrics.intervals import N_BOOTSTRAP
@@ -96,31 +95,6 @@ def evaluate(
         draws[f"{model} - {reference}"] = {m: draws[model][m] - draws[reference][m] for m in TITLES}
     table = [(model, metric, *interval_of(of[metric])) for model, of in draws.items() for metric in TITLES]
     return pd.DataFrame(table, columns=COLUMNS)
-
-
-def compared(title: str, model: str, one: Interval, reference: str, other: Interval, difference: Interval) -> str:
-    """Two values of a metric that is better when higher, and whether they differ beyond the interval.
-
-    >>> print(compared("ARI", "vae", Interval(0.71, 0.66, 0.75), "pca", Interval(0.68, 0.63, 0.72),
-    ...                Interval(0.03, -0.01, 0.07)))
-    ARI: VAE 0.71 [0.66, 0.75], PCA 0.68 [0.63, 0.72]: no difference beyond the interval (+0.03 [-0.01, +0.07])
-    """
-    a, b = _SHOWN.get(model, model), _SHOWN.get(reference, reference)
-    both = f"{title}: {a} {_shown(one)}, {b} {_shown(other)}"
-    if not np.isfinite(difference).all():
-        return f"{both}: not defined for both"
-    verdict = "no difference beyond the interval"
-    if difference.low > 0:
-        verdict = f"{a} is better"
-    elif difference.high < 0:
-        verdict = f"{a} is worse"
-    return f"{both}: {verdict} ({_shown(difference, sign='+')})"
-
-
-def _shown(found: Interval, *, sign: str = "") -> str:
-    if np.isnan(found.value):
-        return "undefined"
-    return f"{found.value:{sign}.2f} [{found.low:{sign}.2f}, {found.high:{sign}.2f}]"
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ import pandas as pd
 import scipy.sparse as sp
 import torch
 
+from cellixir.data.dealing import hold_out
 from cellixir.data.expression.alignment import align, refuse_repeated_genes
 from cellixir.data.expression.checks import require_scale
 from cellixir.data.expression.matrix import profile
@@ -164,37 +165,18 @@ def split_validation(rows: NDArray[np.int64], groups: pd.Series | None, seed: in
         raise DataError(message)
     rng = np.random.default_rng(seed)
     wanted = min(max(round(VALIDATION * len(rows)), 2), MOST_VALIDATION)
-    if groups is None:
-        chosen = rng.permutation(rows)[:wanted]
-    else:
-        chosen = _whole_groups(rows, groups, wanted, rng)
-    held = np.isin(rows, chosen)
+    named = None if groups is None else groups.iloc[rows].fillna("unknown").to_numpy().astype(str)
+    if named is not None and len(np.unique(named)) < 3:
+        message = (
+            f"cells of {len(np.unique(named))} groups cannot be parted by group into training and validation; "
+            "give 3 or more"
+        )
+        raise ConfigurationError(message)
+    held = hold_out(len(rows), wanted, rng, groups=named)
     validation = rows[held]
     if len(validation) > MOST_VALIDATION:  # of large groups some: the others must not train either
         validation = np.sort(rng.permutation(validation)[:MOST_VALIDATION])
     return rows[~held], validation
-
-
-def _whole_groups(
-    rows: NDArray[np.int64], groups: pd.Series, wanted: int, rng: np.random.Generator
-) -> NDArray[np.int64]:
-    """Cells of whole groups, about as many as wanted, and never more than a third where groups are small enough."""
-    named = groups.iloc[rows].fillna("unknown").to_numpy()
-    names = rng.permutation(np.unique(named.astype(str)))
-    if len(names) < 3:
-        message = f"cells of {len(names)} groups cannot be parted by group into training and validation; give 3 or more"
-        raise ConfigurationError(message)
-    chosen: list[NDArray[np.int64]] = []
-    size = 0
-    for name in names:
-        members = rows[named == name]
-        if size < wanted and size + len(members) <= len(rows) / 3:
-            chosen.append(members)
-            size += len(members)
-    if not chosen:  # every group is large: the smallest serves
-        sizes = pd.Series(named).value_counts()
-        chosen = [rows[named == sizes.index[-1]]]
-    return np.concatenate(chosen)
 
 
 def learn_scaling(matrix: Aligned, rows: NDArray[np.int64], profile: Profile, likelihood: str) -> Scaling:

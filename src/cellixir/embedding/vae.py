@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Self
@@ -176,9 +175,10 @@ class VAE(Estimator):
         signature = f"{self.parameters()} {self.fingerprint_} {data.columns}"
         signature += "" if stop is None else f" {stop.tolist()}"
         self.history_ = self._trained(task, checkpoint, signature, on_epoch)
-        if self.classes_:
-            refit_head(objective, task.train, WIDE)
-        self.axes_ = learn_axes(objective, task.train, derived_seed(self.seed, 4))
+        with threads_for(self.network_, WIDE):
+            if self.classes_:
+                refit_head(objective, task.train, WIDE)
+            self.axes_ = learn_axes(objective, task.train, derived_seed(self.seed, 4))
         return self
 
     # -- use -----------------------------------------------------------------------------------------------------------
@@ -336,16 +336,14 @@ class VAE(Estimator):
     ) -> pd.DataFrame:
         """Train, and return one row an epoch."""
         epochs = self.max_epochs or default_epochs(len(task.train), self.training.batch_size)
-        work = self.training.batch_size * len(self.genes_) * (self.hidden + len(self.latent_names_))
-        with threads_for(work if task.train.sparse else math.inf):
-            history = train(
-                task,
-                replace(self.training, max_epochs=epochs),
-                seed=derived_seed(self.seed, 2),
-                checkpoint=checkpoint,
-                signature=signature,
-                on_epoch=None if on_epoch is None else lambda epoch: on_epoch(0, epoch, epochs),
-            )
+        history = train(
+            task,
+            replace(self.training, max_epochs=epochs),
+            seed=derived_seed(self.seed, 2),
+            checkpoint=checkpoint,
+            signature=signature,
+            on_epoch=None if on_epoch is None else lambda epoch: on_epoch(0, epoch, epochs),
+        )
         return pd.DataFrame([asdict(epoch) for epoch in history])
 
     def _pass(self, X: Samples, missing: Missing) -> Iterator[tuple[Objective, Batch]]:
@@ -365,7 +363,7 @@ class VAE(Estimator):
         self.network_.eval()
         for batch in Cells(matrix, rows, is_backed(cells.X), sparse=self._sparse(matrix)).in_order(WIDE, device):
             require_values(self.likelihood_, batch, cells, self.genes_)
-            with torch.no_grad():
+            with torch.no_grad(), threads_for(self.network_, len(batch.cells)):
                 yield objective, batch
 
     def _sparse(self, matrix: Aligned) -> bool:

@@ -9,11 +9,12 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from itertools import product
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
 
+from cellixir.data.dealing import hold_out
 from cellixir.data.expression.matrix import profile
 from cellixir.runs import Found, Piece
 from cellixir.runs.own import accepted, source_digest
@@ -36,18 +37,9 @@ TABLES = ("fold_changes", "points")
 SECONDS = ("fit_seconds", "sample_seconds")
 
 
-class AnyGenerator(Protocol):
-    """What a generator must be able to do here, ours or not."""
-
-    def fit(self, samples: ad.AnnData, /) -> object:
-        """Learn from samples."""
-
-    def sample(self, n: int, /) -> ad.AnnData:
-        """New samples of the same genes and scale, with the condition columns."""
-
-
 Source = Callable[[], "ad.AnnData"]
-Makers = Mapping[str, Callable[[int], AnyGenerator]]
+#: What makes each generator, ours or not, for a seed: it has ``fit(samples)`` and ``sample(n)``.
+Makers = Mapping[str, Callable[[int], Any]]
 
 
 @dataclass(frozen=True)
@@ -80,11 +72,8 @@ def held_out(
     """Rows to learn from and rows that are held out, of each combination of the columns in proportion."""
     n = samples.n_obs
     codes = Conditions.of(samples, columns).codes(samples)
-    order = np.random.default_rng([seed, 0]).permutation(n)
-    order = order[np.argsort(codes[order], kind="stable")]
     wanted = min(max(round(share * n), 1), n - 1)
-    chosen = np.zeros(n, dtype=bool)
-    chosen[order[((np.arange(wanted) + 0.5) * n / wanted).astype(np.int64)]] = True  # one of each stretch
+    chosen = hold_out(n, wanted, np.random.default_rng([seed, 0]), strata=codes)
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)
 
 
@@ -117,7 +106,7 @@ class Trial:
     dataset: str
     source: ad.AnnData | Source
     seed: int
-    make: Callable[[int], AnyGenerator]
+    make: Callable[[int], Any]
 
     def samples(self) -> ad.AnnData:
         """All samples of the data set."""
@@ -195,12 +184,11 @@ class Done:
             table=pd.DataFrame(facts["table"], columns=COLUMNS), verdicts=verdicts, genes=pd.DataFrame(),
             facts=facts["facts"], notes=tuple(facts["notes"]), **found.tables,
         )  # fmt: skip
-        labels: dict[str, Any] = dict(piece.labels)
-        seconds = {name: float(facts[name]) for name in SECONDS}
-        return cls(**labels, **seconds, evaluation=evaluation, history=pd.DataFrame(facts["history"]))
+        known: dict[str, Any] = {**piece.labels, **{name: float(facts[name]) for name in SECONDS}}
+        return cls(**known, evaluation=evaluation, history=pd.DataFrame(facts["history"]))
 
 
-def settings_of(generator: AnyGenerator) -> dict[str, Any]:
+def settings_of(generator: Any) -> dict[str, Any]:
     """Parameters of a generator of ours; of another its source, and what it calls its settings."""
     if isinstance(generator, Generator):
         return generator.parameters() | {"class": type(generator).__name__}

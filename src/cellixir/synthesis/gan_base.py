@@ -46,9 +46,9 @@ class AdversarialGenerator(Generator):
     """A generator that learns against a critic.
 
     An epoch is 25 steps of the generator, however many samples there are. After each, generated rows are compared with
-    a tenth of the samples that neither player sees (`cellixir.synthesis.gan_task.Nearness`), and the weights of the best
-    epoch are kept. ``history_`` has one row an epoch: losses of both players, the distance (``validation_loss``) and
-    the diversity, which falls to 0 when the generator collapses; a note tells when it did.
+    a tenth of the samples that neither player sees (`cellixir.synthesis.gan_task.Nearness`), and the weights of the
+    best epoch are kept. ``history_`` has one row an epoch: losses of both players, the distance
+    (``validation_loss``) and the diversity, which falls to 0 when the generator collapses; a note tells when it did.
     """
 
     noise: int
@@ -87,15 +87,14 @@ class AdversarialGenerator(Generator):
         train_rows, held_rows = fit.parts(len(codes)) or hold_out(codes, derived_seed(self.seed, 2))
         learned, held = (self._rows(values, codes, rows, device) for rows in (train_rows, held_rows))
         task = GANTask(players, self._rules(), learned, Nearness(held, project))
-        with threads_for(min(config.batch_size, len(train_rows)) * max(shape.row, shape.hidden) * shape.hidden):
-            history = train(
-                task,
-                config,
-                seed=derived_seed(self.seed, 3),
-                checkpoint=fit.checkpoint,
-                signature=fit.signature,
-                on_epoch=fit.heard(config.max_epochs),
-            )
+        history = train(
+            task,
+            config,
+            seed=derived_seed(self.seed, 3),
+            checkpoint=fit.checkpoint,
+            signature=fit.signature,
+            on_epoch=fit.heard(config.max_epochs),
+        )
         self.network_ = players.average.eval()
         self._tell(history, players.curves.rows)
 
@@ -131,7 +130,7 @@ class AdversarialGenerator(Generator):
         device = next(self.network_.parameters()).device
         noise = rng.standard_normal((len(condition), self.noise), dtype=np.float32)
         found = []
-        with torch.no_grad(), torch.random.fork_rng():
+        with torch.no_grad(), torch.random.fork_rng(), threads_for(self.network_, min(len(noise), DRAWN)):
             torch.manual_seed(int(rng.integers(2**63)))  # labels are drawn by torch
             for i in range(0, len(noise), DRAWN):
                 given = (torch.from_numpy(part[i : i + DRAWN]).to(device) for part in (noise, condition))

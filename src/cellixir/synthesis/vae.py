@@ -25,6 +25,7 @@ from cellixir.training import (
     load_weights,
     pick_device,
     require_within,
+    threads_for,
     train,
     weights_of,
 )
@@ -176,10 +177,11 @@ class ConditionalVAEGenerator(Generator):
         """One draw of each sample's posterior, in `_units`, and for counts its log library size, standardised."""
         self.network_.eval()
         parts = np.array_split(np.arange(len(samples.table)), -(-len(samples.table) // WIDE))
-        found = [
-            self.network_.encode(torch.from_numpy(samples.table[rows]), samples.given(rows, self.network_))
-            for rows in parts
-        ]
+        with threads_for(self.network_, len(parts[0])):
+            found = [
+                self.network_.encode(torch.from_numpy(samples.table[rows]), samples.given(rows, self.network_))
+                for rows in parts
+            ]
         mean, log_variance = (torch.cat(tensors).numpy() for tensors in zip(*found, strict=True))
         noise = np.random.default_rng(derived_seed(self.seed, 5)).standard_normal(mean.shape)
         points = (mean + noise * np.exp(0.5 * log_variance)) * self._units()
@@ -204,7 +206,8 @@ class ConditionalVAEGenerator(Generator):
         """Counts of the genes that vary, or standardised values, with their noise."""
         latent = self.network_.shape.latent
         z = torch.from_numpy((points[:, :latent] / self._units()).astype(np.float32))
-        out = self.network_.decode(z, given)
+        with threads_for(self.network_, len(z)):
+            out = self.network_.decode(z, given)
         scale = self.network_.log_scale.numpy().astype(np.float64)
         if self.scale_ != "counts":
             return np.asarray(out.numpy() + np.exp(scale) * rng.standard_normal(out.shape), dtype=np.float32)

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from cellixir.data.audit.response import Audit, check_allowed, require_clean
+from cellixir.data.audit.findings import Audit, check_allowed, require_clean
 from cellixir.data.audit.table import audit_table
+from cellixir.data.dealing import deal
 from cellixir.exceptions import ConfigurationError
 from cellixir.metrics.conformal import units_needed
 from cellixir.runs import Found, Leaderboard, Outcomes, Piece, RunFolder, earlier
 from cellixir.tables import report
 from cellixir.tables.features import TableFeatures, chain_of
-from cellixir.tables.folds import deal
 from cellixir.tables.goal import TaskName
 from cellixir.tables.models import MODELS, chosen_models
 from cellixir.tables.prepare import Prepared, fingerprint, prepare
@@ -122,7 +122,8 @@ def benchmark_table(
         audit.write(run.path / "audit.json")
         require_clean(audit, allow)
         strata = data.y.astype(int) if data.goal.classes else None
-        fold_of = deal(len(data.y), n_folds, seed, strata, None if group is None else data.units)
+        groups = None if group is None else data.units
+        fold_of = deal(len(data.y), n_folds, seed, strata=strata, groups=groups, even=True)
         judging = Judging(data, fold_of, seed, interval)
         there = [name for name in earlier(run.path, "model") if name in MODELS and data.goal.task in MODELS[name].tasks]
         wanted = [name for name in MODELS if name in names]

@@ -17,7 +17,7 @@ from cellixir.estimator import Arrays
 from cellixir.nn import DenseEncoder, Dropout
 from cellixir.tables.folds import inner_part
 from cellixir.tables.model import Stopping, TableModel
-from cellixir.training import Epoch, Task, TrainingConfig, derived_seed, pick_device, train
+from cellixir.training import Epoch, Task, TrainingConfig, derived_seed, pick_device, threads_for, train
 from cellixir.training.weights import load_weights, weights_of
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class TableNetwork(TableModel):
     """
 
     def _learn(self, goal: Goal, rows: Rows, y: Floats, stopping: Stopping) -> None:
+        # a target of thousands would take Adam many epochs to reach: it is learned standardised
         self.shift_, self.scale_ = (0.0, 1.0) if goal.classes else (float(y.mean()), float(y.std()) or 1.0)
         device = pick_device()
         x = torch.from_numpy(rows.x).to(device)
@@ -72,7 +73,7 @@ class TableNetwork(TableModel):
     def _predicted(self, rows: Rows) -> Floats:
         """Mean of the members' numbers or probabilities."""
         x = torch.from_numpy(rows.x).to(next(self._networks[0].parameters()).device)
-        with torch.inference_mode():
+        with torch.inference_mode(), threads_for(self._networks[0], min(len(x), FORWARD_ROWS)):
             told = torch.stack([torch.cat([m(b) for b in torch.split(x, FORWARD_ROWS)]) for m in self._networks])
             told = told.double()
             mean = (told.softmax(dim=2) if self.goal_.classes else told * self.scale_ + self.shift_).mean(dim=0)

@@ -27,6 +27,7 @@ from cellixir.training.checkpoint import (
     unnested,
     write_checkpoint,
 )
+from cellixir.training.threads import threads_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -73,6 +74,10 @@ class Task(ABC):
     @abstractmethod
     def validation_loss(self) -> float:
         """Loss on the inner validation rows; the network is in evaluation mode."""
+
+    def rows(self, config: TrainingConfig) -> int:
+        """Rows of a step, at most: with the network's size they say how many threads it is worth."""
+        return config.batch_size
 
     def begins(self, epoch: int, config: TrainingConfig) -> None:  # noqa: B027
         """Take what depends on the epoch's number, such as the weight of a term; nothing for most models."""
@@ -213,7 +218,7 @@ def train(
     if checkpoint is not None:
         run.restore(checkpoint)
     # dropout draws from torch's global generator: what it was is put back at the end
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), threads_for(task.network, task.rows(config)):
         for number in range(len(run.history), config.max_epochs):
             if run.stale >= config.patience:
                 break

@@ -182,21 +182,6 @@ def test_the_seed_decides_everything(fitted, screen, split):
     assert (other.history_["train_loss"] != fitted[split].history_["train_loss"]).all()
 
 
-def test_threads_do_not_change_the_result(make_screen):
-    """Large enough for torch to share a batch among threads: gradients must still add up in one order."""
-    screen = make_screen(n_samples=300, n_drugs=80, n_genes=40, n_tissues=5, seed=3)
-    settings = TrainingConfig(max_epochs=2, batch_size=4096)
-    before = torch.get_num_threads()
-    torch.set_num_threads(max(2, before))
-    try:
-        fits = [ResponsePredictor("LPO", training=settings, members=1).fit(screen) for _ in range(3)]
-    finally:
-        torch.set_num_threads(before)
-    states = [torch.cat([t.flatten() for t in f.members_[0].state_dict().values()]) for f in fits]
-    assert torch.equal(states[0], states[1])
-    assert torch.equal(states[0], states[2])
-
-
 def test_fit_and_predict_leave_the_global_generators_alone(screen):
     def state() -> tuple[bytes, bytes]:
         return torch.get_rng_state().numpy().tobytes(), np.random.get_state()[1].tobytes()  # noqa: NPY002

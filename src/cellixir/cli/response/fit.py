@@ -57,7 +57,8 @@ def fit(
     """Fit, with a checkpoint after each epoch beside the bundle, and save."""
     import shutil
 
-    from cellixir.data.audit.response import audit_response, check_allowed, require_clean
+    from cellixir.data.audit.findings import check_allowed, require_clean
+    from cellixir.data.audit.response import audit_response
     from cellixir.data.gene_sets import read_gene_sets
     from cellixir.response.benchmark.option_checks import check_architecture, check_gene_sets, check_structures
     from cellixir.response.network.architecture import preset_of

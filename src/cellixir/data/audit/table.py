@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from cellixir.data.audit.findings import SHOWN, Audit, Finding, sorted_audit
 from cellixir.data.audit.rebuild_fits import MIN_ROWS, NEARLY, ranks_of
 from cellixir.data.audit.rebuild_search import Goal, RebuildSearch
-from cellixir.data.audit.response import SHOWN, Audit, Finding, sorted_audit
 from cellixir.exceptions import ConfigurationError, DuplicateIds, InvalidValues, examples
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from cellixir.nn import TargetGraphEncoder
+from cellixir.training import threads_for
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,7 +57,7 @@ def confirmed(
 def forward(network: TwoTower, pairs: Pairs) -> NDArray[np.float64]:
     """Output for all pairs, in blocks."""
     network.eval()
-    with torch.inference_mode():
+    with torch.inference_mode(), threads_for(network, min(len(pairs), PREDICT_ROWS)):
         rows = torch.arange(len(pairs), device=pairs.target.device)
         blocks = [network(*pairs.block(part)) for part in torch.split(rows, PREDICT_ROWS)]
         return torch.cat(blocks).cpu().numpy().astype(np.float64)
