@@ -98,9 +98,8 @@ def test_other_work_other_files_and_another_process_are_refused(tmp_path: Path) 
 
 
 def test_work_that_left_nothing_holds_no_folder_and_force_takes_any(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="nothing"), toy.RunFolder(tmp_path / "a", "toy", {"seed": 1}):
-        message = "nothing was done"
-        raise ValueError(message)
+    with pytest.raises(KeyboardInterrupt), toy.RunFolder(tmp_path / "a", "toy", {"seed": 1}):
+        raise KeyboardInterrupt
     with toy.RunFolder(tmp_path / "a", "toy", {"seed": 2}) as run:
         run.json("found.json", {})
     with pytest.raises(ConfigurationError, match="holds a toy of another seed"):
