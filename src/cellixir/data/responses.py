@@ -147,14 +147,14 @@ def _text_columns(ids: Iterable[str]) -> set[str]:
     return plain | {name.replace("_", " ") for name in plain}
 
 
-def _plain(name: object) -> str:
+def _bare_name(name: object) -> str:
     return re.sub(r"[^a-z0-9]+", "_", str(name).casefold()).strip("_")
 
 
 def _first_match(columns: Iterable[object], wanted: Iterable[str]) -> str | None:
     by_name = {str(column): str(column) for column in columns}
-    by_plain_name = {_plain(column): column for column in reversed(by_name.values())}
-    found = (by_name.get(name) or by_plain_name.get(_plain(name)) for name in wanted)
+    by_plain_name = {_bare_name(column): column for column in reversed(by_name.values())}
+    found = (by_name.get(name) or by_plain_name.get(_bare_name(name)) for name in wanted)
     return next((column for column in found if column is not None), None)
 
 
@@ -167,7 +167,7 @@ def _unit(measure: str) -> str:
 
 
 def _recognised(ask: _Request) -> str:
-    names = {_plain(column) for column in ask.frame.columns}
+    names = {_bare_name(column) for column in ask.frame.columns}
     if any(_GDSC_DRUG.fullmatch(str(column)) for column in ask.frame.columns):
         return "gdsc-wide"
     if {"cosmic_id", "drug_id"} <= names and names & {"ln_ic50", "auc"} and names & _CURVE_MARKS:
@@ -204,8 +204,8 @@ def _read_gdsc_wide(ask: _Request) -> ResponseTable:
     unknown = [
         str(column)
         for column in ask.frame.columns
-        if column not in drugs and column != sample and _plain(column) not in notes
-        if not _GDSC_FEATURE.fullmatch(_plain(column))
+        if column not in drugs and column != sample and _bare_name(column) not in notes
+        if not _GDSC_FEATURE.fullmatch(_bare_name(column))
     ]
     if unknown or not drugs:
         message = (
@@ -224,7 +224,7 @@ def _read_wide(ask: _Request) -> ResponseTable:
 
 def _drug_columns(frame: pd.DataFrame, sample: str) -> pd.DataFrame:
     notes = {alias for names in _SAMPLE_NOTES.values() for alias in names}
-    return frame[[column for column in frame.columns if column != sample and _plain(column) not in notes]]
+    return frame[[column for column in frame.columns if column != sample and _bare_name(column) not in notes]]
 
 
 def _melted(ask: _Request, sample: str, drugs: Mapping[str, str], measure: str, layout: str) -> ResponseTable:
@@ -291,7 +291,7 @@ def _stacked(ask: _Request, sample: str, drug: str, response: str, layout: str) 
     column = ask.frame[[response]].set_axis(range(1, len(ask.frame) + 1))
     values = numeric_block(column, source=ask.source)[response].to_numpy()
     pairs = pd.DataFrame({"sample": samples, "drug": drugs, "response": values}).dropna(subset="response")
-    inferred = {"ln_ic50": "LN_IC50", "auc": "AUC"}.get(_plain(response), "response")
+    inferred = {"ln_ic50": "LN_IC50", "auc": "AUC"}.get(_bare_name(response), "response")
     measure = ask.measure or inferred
     return ResponseTable(
         pairs=pairs,

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from cellixir.data.audit.response import audit_response, require_clean
+from cellixir.data.audit.findings import require_clean
+from cellixir.data.audit.response import audit_response
 from cellixir.data.splits import SPLIT_MEANING, split_groups, split_off
 from cellixir.estimator import Arrays, OnEpoch
 from cellixir.exceptions import ConfigurationError
