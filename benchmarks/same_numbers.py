@@ -192,7 +192,7 @@ COMMANDS = {
     "intervals": of_response("--split LCO --models network --interval .8", "coverage.csv"),
     "cross-study": Commands(
         (
-            f"response benchmark {OPTIONS['first']} {OPTIONS['second']} --overlap samples --models ridge,network "
+            f"response cross-study {OPTIONS['first']} {OPTIONS['second']} --overlap samples --models ridge,network "
             "--interval .8 --out {out}",
         ),
         STUDY,
