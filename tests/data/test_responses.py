@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from cellixir.data.omics import read_view
 from cellixir.data.responses import read_responses
+from cellixir.data.responses.values import MARKS
 from cellixir.exceptions import ConfigurationError, DuplicateIds, InvalidValues, ReadError
 
 FITTED = pd.DataFrame(
@@ -71,11 +72,11 @@ def test_generic_wide(tmp_path):
     assert table.samples["tissue"].to_dict() == {"A": "skin", "B": "lung"}
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(data=st.data())
 def test_wide_and_long_hold_the_same(data, tmp_path_factory):
     shape = data.draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
-    cell = st.one_of(st.none(), st.floats(-1e6, 1e6))
+    cell = st.one_of(st.none(), st.floats(-1e6, 1e6).filter(lambda x: x not in MARKS))
     values = data.draw(st.lists(cell, min_size=shape[0] * shape[1], max_size=shape[0] * shape[1]))
     matrix = np.array(values, dtype=float).reshape(shape)
     if np.isnan(matrix).all():
@@ -141,7 +142,6 @@ def test_fitted_repeats_within_a_screen_are_numbered(tmp_path):
         ("Cell_Line,Compound,AUC", "AUC", ""),
         ("COSMIC ID,Drug Name,LN_IC50", "LN_IC50", "ln µM"),
         ("cell_line_name,drug_id,value", "response", ""),
-        ("sample_id,drug_name,ic50", "response", ""),
     ],
 )
 def test_long_names_of_columns(tmp_path, header, measure, unit):

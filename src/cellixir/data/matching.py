@@ -24,6 +24,7 @@ from rdkit.Chem import rdinchi
 
 from cellixir.data.crosswalk import plain_name
 from cellixir.data.omics import align_features
+from cellixir.data.spellings import TWINS
 from cellixir.data.tables import as_text
 from cellixir.exceptions import ConfigurationError, GeneMismatch, examples
 
@@ -50,9 +51,6 @@ _SAMPLE_NAMES = (
 _SAMPLE_IDS = ("cosmicid", "depmapid", "modelid", "sangermodelid", "cellosaurusid", "rrid")
 _IDENTIFIER = re.compile(r"\d+|ACH-\d+|SIDM\d+|CVCL_\w+", re.IGNORECASE)
 _FLAT = "UHFFFAOYSA"  # the stereo block of an InChIKey without stereo
-#: Names that two different lines share once punctuation is gone: TT (thyroid) and T-T (oesophagus), KM-H2 (Hodgkin
-#: lymphoma) and KMH-2 (thyroid).
-TWINS = frozenset({"tt", "kmh2"})
 
 _TO_GET = {
     "counts": "take the table of raw counts",
