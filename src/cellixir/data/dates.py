@@ -11,7 +11,7 @@ from cellixir.exceptions import ReadError
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAY_FIRST = re.compile(r"(\d{1,2})[-./ ]([a-z]{3})(?:[-./ ]\d{2,4})?", re.IGNORECASE)
 _MONTH_FIRST = re.compile(r"([a-z]{3})[-./ ](\d{1,2})", re.IGNORECASE)
-_CELL = re.compile(r"\d{4}-(\d{2})-(\d{2})(?:[ T]00:00:00(?:\.0+)?)")
+_CELL = re.compile(r"\d{4}-(\d{2})-(\d{2})(?:[ T]00:00:00(?:\.0+)?)?")
 #: Genes by month, and the days that each has.
 _GENES: dict[str, tuple[tuple[str, range], ...]] = {
     "mar": (("MARCH", range(1, 12)), ("MARC", range(1, 3))),
@@ -33,6 +33,15 @@ def is_date(name: object) -> bool:
     return isinstance(name, datetime.date) or _day(str(name)) is not None
 
 
+def spelled_date(cell: datetime.date) -> str:
+    """Day and month, as a spreadsheet shows them.
+
+    >>> spelled_date(datetime.date(2026, 9, 2))
+    '2-Sep'
+    """
+    return f"{cell.day}-{_MONTHS[cell.month - 1].capitalize()}"
+
+
 def genes_of(name: object) -> list[str]:
     """Genes that a date may have been.
 
@@ -40,7 +49,7 @@ def genes_of(name: object) -> list[str]:
     (['SEPT2'], ['MARCH1', 'MARC1'], [])
     """
     if isinstance(name, datetime.date):
-        name = f"{name.day}-{_MONTHS[name.month - 1]}"
+        name = spelled_date(name)
     day, month = _day(str(name)) or (0, "")
     return [f"{gene}{day}" for gene, days in _GENES.get(month, ()) if day in days]
 

@@ -13,7 +13,7 @@ from cellixir.exceptions import InvalidValues, examples
 
 _LIMIT = re.compile(r"([<>])\s*=?\s*([-+]?\d*\.?\d+(?:e[-+]?\d+)?)(?:\s*[munpµμ]?M)?", re.IGNORECASE)
 #: What programs write where a value is missing.
-MARKS = (-999.0, -9999.0, -99999.0, -99.0, 999.0, 9999.0, 99999.0, -999999.0)
+MARKS = (-99.0, -999.0, -9999.0, -99999.0, -999999.0)
 #: A mark stands this many times farther out than all other values.
 _FAR = 5.0
 #: ln µM of what no dose reaches: e^20 µM is 485 M.
@@ -59,9 +59,9 @@ def refuse_marks(values: pd.DataFrame, *, source: str) -> None:
         With the first place, and how many there are.
     """
     table = values.to_numpy()
-    found = np.isin(table, MARKS)
-    if not found.any():
+    if not (table <= MARKS[0]).any():
         return
+    found = np.isin(table, MARKS)
     others = table[~found & np.isfinite(table)]
     reach = _FAR * float(np.abs(others).max()) if others.size else 0.0
     found &= np.abs(table) > max(reach, 1.0)
