@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cellixir.data.missing_marks import MARKS
 from cellixir.data.omics import read_view
 from cellixir.data.responses import read_responses
-from cellixir.data.responses.values import MARKS
 from cellixir.exceptions import ConfigurationError, DuplicateIds, InvalidValues, ReadError
 
 FITTED = pd.DataFrame(
