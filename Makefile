@@ -15,9 +15,10 @@ export MPLBACKEND := Agg
 
 .PHONY: test lint demo install clean
 
-# The tests are small: one thread each is fastest, and does not stumble over a busy neighbour.
+# The tests are small: one thread a worker is fastest. A file stays with one worker, so that its fixtures are made once.
+WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --durations=10
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations=10
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

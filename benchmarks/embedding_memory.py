@@ -22,7 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cells", type=int, default=200_000)
     parser.add_argument("--genes", type=int, default=2000)
-    parser.add_argument("--density", type=float, default=0.07)
+    parser.add_argument("--library-size", type=float, default=175, help="Counts of a cell; 175 fill 7 % of the values.")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--file", type=Path, help="An h5ad to use; written where it is not there.")
     parser.add_argument("--part", choices=("write", "fit"), help=argparse.SUPPRESS)
@@ -37,16 +37,18 @@ def main() -> None:
         for part in ("write", "fit"):
             if part == "fit" or not file.exists():
                 command = [sys.executable, __file__, "--part", part, "--file", str(file)]
-                command += [f"--{name}={getattr(options, name)}" for name in ("cells", "genes", "density", "epochs")]
+                command += [f"--{name}={getattr(options, name)}" for name in ("cells", "genes", "epochs")]
+                command += [f"--library-size={options.library_size}"]
                 out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
                 print(part, out.strip().splitlines()[-1], flush=True)
 
 
 def write(options: argparse.Namespace) -> dict[str, float]:
-    from cellixir.data.simulate.large import write_large_h5ad
+    from cellixir.data.simulate import simulate_single_cell
 
     start = time.perf_counter()
-    write_large_h5ad(options.file, options.cells, options.genes, density=options.density)
+    size = (options.library_size, 0.4)
+    simulate_single_cell(options.cells, options.genes, library_size=size, dropout=0).write_h5ad(options.file)
     return {"seconds": time.perf_counter() - start, "file_gb": options.file.stat().st_size / 2**30}
 
 

@@ -80,9 +80,9 @@ def run(data: ResponseData, split: str, job: str, fold: Fold, file: Path) -> Non
     validation, start = np.searchsorted(rows, fold.validation), time.perf_counter()
     found: dict[str, np.ndarray] = {}
     if job in MODELS and job != "network":
-        found["network"] = MODELS[job].make(split, 0).fit(known, validation).predict(asked)
+        found["network"] = MODELS[job].make(split, 0).fit(known, validation=validation).predict(asked)
     else:
-        model = predictor(job, split).fit(known, validation)
+        model = predictor(job, split).fit(known, validation=validation)
         found["network"], found["share"] = model.predict(asked), np.array(model.share_)
         found["half_width"] = model.half_width(asked, 0.9)
         model.share_ = 1.0

@@ -21,7 +21,8 @@ import numpy as np
 
 from cellixir import load_gdsc_v17, metrics
 from cellixir.data.splits import make_folds
-from cellixir.response.network.predictor import PRESETS, ResponsePredictor
+from cellixir.response.network.architecture import PRESETS
+from cellixir.response.network.predictor import ResponsePredictor
 
 
 def main() -> None:
@@ -38,7 +39,7 @@ def main() -> None:
     print(f"{'repeat':>6} {'s/epoch':>8} {'pairs/s':>10} {'fit s':>7} {'test RMSE':>9} {'peak GB':>8}")
     for repeat in range(arguments.repeats):
         start = time.perf_counter()
-        model = ResponsePredictor("LPO", training=training, members=1).fit(known, validation)
+        model = ResponsePredictor("LPO", training=training, members=1).fit(known, validation=validation)
         seconds = time.perf_counter() - start
         epoch = float(model.history_["seconds"].median())
         error = metrics.rmse(test.response, model.predict(test.as_question()))

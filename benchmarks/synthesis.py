@@ -34,13 +34,14 @@ from cellixir.data.expression.normalise import log_normalise
 from cellixir.data.simulate import simulate_bulk
 from cellixir.exceptions import ConfigurationError
 from cellixir.synthesis import GENERATORS
-from cellixir.synthesis.benchmark import Benchmark, held_out, run_benchmark
+from cellixir.synthesis.benchmark import Benchmark, run_benchmark
+from cellixir.synthesis.benchmark_pieces import held_out
 from cellixir.synthesis.benchmark_summary import number, paired
 
 PARTS = ("bulk", "mouse", "small")
 DATASETS = [*(f"bulk{seed}" for seed in range(10)), "mouse"]
 MOUSE = "mouse_10x_counts_10000x1000.h5ad"
-KEYS = {"group_key": "group", "batch_key": "batch"}
+KEYS = {"contrast_key": "group", "batch_key": "batch"}
 CONDITION = ("batch", "group")
 HOLDOUT = {"bulk": 0.25, "mouse": 0.1}
 SEEDS = {"bulk": 1, "mouse": 3}  # ten data sets, or one held out anew

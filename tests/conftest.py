@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
+
+T = TypeVar("T")
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +22,41 @@ def data_dir() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("set CELLIXIR_DATA_DIR to the folder with the published files")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def simulate_screen() -> Callable[..., Any]:
+    """Simulated screens with one binary view, ``genomic``, and the expected response by sample and drug."""
+    from cellixir.data.simulate import simulate_cohort
+
+    def simulated(*, n_features: int = 120, n_drugs: int = 40, n_targets: int = 8, **asked: Any) -> tuple[Any, Any]:
+        cohort = simulate_cohort(
+            n_drugs=n_drugs,
+            n_genes=n_features,
+            n_mutations=n_features,
+            n_targets=min(n_targets, n_drugs),
+            untargeted=0.0,
+            expression_effect=(0.0, 0.0),
+            **asked,
+        )
+        data = cohort.response_data()
+        return data.with_views({"genomic": data.views["mutations"]}).only_views(["genomic"]), cohort.expected.stack()
+
+    return simulated
+
+
+@pytest.fixture(scope="session")
+def through_a_bundle() -> Callable[[T], T]:
+    """A learned value as it comes back from a bundle."""
+    from cellixir.estimator.values import packed, unpacked
+
+    def reloaded(value: T) -> T:
+        arrays: dict[str, Any] = {}
+        facts = json.loads(json.dumps(packed(value, "value", arrays)))
+        found: T = unpacked(facts, {name: array.copy() for name, array in arrays.items()})
+        return found
+
+    return reloaded
 
 
 @pytest.fixture(scope="module")

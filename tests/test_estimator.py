@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 import pytest
+from pandas.testing import assert_frame_equal, assert_index_equal, assert_series_equal
 from safetensors.numpy import load_file
+from sklearn.base import clone
 
-from cellixir.estimator import Arrays, Estimator
-from cellixir.exceptions import BundleError
+from cellixir.estimator import Arrays, Estimator, load
+from cellixir.exceptions import BundleError, ConfigurationError, NotFitted
+from cellixir.training import TrainingConfig
 
 FILES = ["card.md", "model.json", "weights.safetensors"]
 
@@ -20,19 +26,24 @@ FILES = ["card.md", "model.json", "weights.safetensors"]
 class Line(Estimator):
     """The smallest model: a slope for each name."""
 
-    def __init__(self, slopes: dict[str, float], name: str = "α") -> None:
-        self.slopes = slopes
+    def __init__(self, name: str = "α") -> None:
         self.name = name
 
-    def state(self) -> tuple[Arrays, dict[str, Any]]:
-        return {"slope": np.array(list(self.slopes.values()))}, {"names": list(self.slopes), "name": self.name}
+    def fit(self, X: dict[str, float], y: object = None, **_: object) -> Self:
+        self.slopes_ = X
+        return self
 
-    @classmethod
-    def from_state(cls, arrays: Arrays, facts: dict[str, Any]) -> Self:
+    def features(self, data: Any) -> tuple[Any, list[str]]:
+        return np.zeros((len(data), 0)), []
+
+    def state(self) -> tuple[Arrays, dict[str, Any]]:
+        return {"slope": np.array(list(self.slopes_.values()))}, {"names": list(self.slopes_)}
+
+    def restore(self, arrays: Arrays, facts: dict[str, Any]) -> None:
         if len(arrays["slope"]) != len(facts["names"]):
             message = "size mismatch"
             raise RuntimeError(message)
-        return cls(dict(zip(facts["names"], arrays["slope"].tolist(), strict=True)), facts["name"])
+        self.slopes_ = dict(zip(facts["names"], arrays["slope"].tolist(), strict=True))
 
     def card(self) -> str:
         return f"# Line {self.name}\n"
@@ -50,14 +61,14 @@ class Cardless(Line):
         raise RuntimeError(message)
 
 
-MODEL = Line({"TP53": 0.1 + 0.2, "β-catenin": -1e-300})
+MODEL = Line().fit({"TP53": 0.1 + 0.2, "β-catenin": -1e-300})
 
 
 def test_a_model_comes_back(tmp_path):
     folder = MODEL.save(tmp_path / "deep" / "line")
     assert folder == tmp_path / "deep" / "line"
     loaded = Line.load(str(folder))
-    assert loaded.slopes == MODEL.slopes
+    assert loaded.slopes_ == MODEL.slopes_
     assert loaded.name == "α"
 
 
@@ -76,22 +87,22 @@ def test_a_bundle_is_three_files_without_pickle(tmp_path):
 
 def test_an_older_bundle_is_replaced_as_a_whole(tmp_path):
     folder = MODEL.save(tmp_path / "line")
-    Line({"KRAS": 1.0}).save(folder)
-    assert Line.load(folder).slopes == {"KRAS": 1.0}
+    Line().fit({"KRAS": 1.0}).save(folder)
+    assert Line.load(folder).slopes_ == {"KRAS": 1.0}
     assert [p.name for p in tmp_path.iterdir()] == ["line"]
 
 
 def test_a_save_that_fails_leaves_the_old_bundle_and_nothing_else(tmp_path):
     folder = MODEL.save(tmp_path / "line")
     with pytest.raises(RuntimeError, match="no words"):
-        Cardless({"KRAS": 1.0}).save(folder)
-    assert Line.load(folder).slopes == MODEL.slopes
+        Cardless().fit({"KRAS": 1.0}).save(folder)
+    assert Line.load(folder).slopes_ == MODEL.slopes_
     assert [p.name for p in tmp_path.iterdir()] == ["line"]
 
 
 def test_an_empty_folder_may_be_used(tmp_path):
     (tmp_path / "line").mkdir()
-    assert Line.load(MODEL.save(tmp_path / "line")).slopes == MODEL.slopes
+    assert Line.load(MODEL.save(tmp_path / "line")).slopes_ == MODEL.slopes_
 
 
 def test_what_is_no_bundle_is_left_alone(tmp_path):
@@ -160,7 +171,7 @@ def test_no_bundle_at_all(tmp_path):
 
 
 def test_a_bundle_of_another_class_is_refused(tmp_path):
-    folder = Curve({"TP53": 1.0}).save(tmp_path / "line")
+    folder = Curve().fit({"TP53": 1.0}).save(tmp_path / "line")
     with pytest.raises(BundleError, match="holds a 'Curve' in format 1; this version reads a 'Line'"):
         Line.load(folder)
 
@@ -175,12 +186,11 @@ def test_facts_that_are_no_object_are_refused(tmp_path):
 @pytest.mark.parametrize("error", [ValueError, AttributeError, IndexError])
 def test_state_that_does_not_fit_is_refused_whatever_the_model_says(tmp_path, error):
     class Picky(Line):
-        @classmethod
-        def from_state(cls, arrays: Arrays, facts: dict[str, Any]) -> Self:
+        def restore(self, arrays: Arrays, facts: dict[str, Any]) -> None:
             raise error
 
     with pytest.raises(BundleError, match="do not belong together"):
-        Picky.load(Picky({"TP53": 1.0}).save(tmp_path / "line"))
+        Picky.load(Picky().fit({"TP53": 1.0}).save(tmp_path / "line"))
 
 
 class Tensors(Line):
@@ -196,15 +206,12 @@ class Tensors(Line):
     def state(self) -> tuple[Arrays, dict[str, Any]]:
         return self.ARRAYS, {}
 
-    @classmethod
-    def from_state(cls, arrays: Arrays, facts: dict[str, Any]) -> Self:
-        model = cls({})
-        model.loaded = arrays  # type: ignore[attr-defined]
-        return model
+    def restore(self, arrays: Arrays, facts: dict[str, Any]) -> None:
+        self.loaded_ = arrays
 
 
 def test_arrays_keep_shape_and_kind(tmp_path):
-    loaded = Tensors.load(Tensors({}).save(tmp_path / "t")).loaded  # type: ignore[attr-defined]
+    loaded = Tensors.load(Tensors().fit({}).save(tmp_path / "t")).loaded_
     assert loaded.keys() == Tensors.ARRAYS.keys()
     for name, array in Tensors.ARRAYS.items():
         np.testing.assert_array_equal(loaded[name], array)
@@ -214,4 +221,104 @@ def test_arrays_keep_shape_and_kind(tmp_path):
 
 def test_a_number_keeps_its_shape(tmp_path, monkeypatch):
     monkeypatch.setattr(Tensors, "ARRAYS", {"step": np.array(3.0)})
-    assert Tensors.load(Tensors({}).save(tmp_path / "t")).loaded["step"].shape == ()  # type: ignore[attr-defined]
+    assert Tensors.load(Tensors().fit({}).save(tmp_path / "t")).loaded_["step"].shape == ()
+
+
+# -- parameters --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """A parameter of several fields."""
+
+    width: int = 3
+    layers: tuple[int, ...] = (2, 1)
+
+
+class Sized(Line):
+    """Keeps what it learned by itself."""
+
+    state, restore, card = Estimator.state, Estimator.restore, Estimator.card
+    limits = "Lines only."
+
+    def __init__(self, name: str = "α", sizes: Sizes | None = None, columns: Sequence[str] = ()) -> None:
+        self.name, self.sizes, self.columns = name, sizes, columns
+        self.check_parameters()
+
+    def check_parameters(self) -> None:
+        if self.sizes is not None and self.sizes.width < 1:
+            message = f"width={self.sizes.width} is not possible"
+            raise ConfigurationError(message)
+
+    def fit(self, X: Any, y: object = None, **_: object) -> Self:
+        self.learned_, self.notes_ = X, ["a note"]
+        return self
+
+
+def test_parameters_are_those_of_the_constructor_also_within_dataclasses():
+    model = Sized(sizes=Sizes(4), columns=["a"])
+    copy = clone(model)
+    assert (copy.sizes, copy.columns) == (Sizes(4), ["a"])
+    assert copy.get_params()["sizes__width"] == 4
+    assert copy.set_params(sizes__width=5, name="β").sizes == Sizes(5)
+    assert repr(copy) == "Sized(columns=['a'], name='β', sizes=Sizes(width=5, layers=(2, 1)))"
+    with pytest.raises(ConfigurationError, match="width=0"):
+        copy.set_params(sizes__width=0)
+    with pytest.raises(ValueError, match="depth"):
+        Sized().set_params(depth=3)
+
+
+def test_parameters_come_back_from_json():
+    model = Sized(sizes=Sizes(np.int64(4)), columns=("a", "b"))
+    stored = json.loads(json.dumps(model.parameters()))
+    assert stored == {"name": "α", "sizes": {"width": 4, "layers": [2, 1]}, "columns": ["a", "b"]}
+    assert Sized.from_parameters(stored).sizes == Sizes(4, [2, 1])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None, 0.1 + 0.2, [1, "a", [True]], {"a": 1, 2: {"b": (1, 2)}}, {("a", 1): 2.5},
+        np.float32(0.1), np.arange(6.0).reshape(2, 3), np.array(["TP53", None], dtype=object), np.array(["a", "bc"]),
+        pd.Index(["a", "b"], name="gene"), pd.Series([1.5, np.nan], index=["a", "b"], name="mean"),
+        pd.MultiIndex.from_tuples([("a", 1), ("b", 2)], names=["drug", "dose"]),
+        pd.DataFrame({"a": [1, 2], "b": ["x", None]}, index=["r", "s"]), pd.DataFrame(),
+    ],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_what_was_learned_comes_back_bit_by_bit(tmp_path, value):
+    found = load(Sized().fit(value).save(tmp_path / "m")).learned_  # type: ignore[attr-defined]
+    assert type(found) is type(value)
+    if isinstance(value, pd.DataFrame | pd.Series | pd.Index):
+        same = {pd.DataFrame: assert_frame_equal, pd.Series: assert_series_equal}.get(type(value), assert_index_equal)
+        same(found, value)
+    elif isinstance(value, np.ndarray | np.generic):
+        assert found.dtype == value.dtype
+        np.testing.assert_array_equal(found, value)
+    else:
+        assert found == value
+
+
+def test_objects_of_the_package_come_back_and_no_others(tmp_path):
+    found = load(Sized().fit({"loop": TrainingConfig(patience=3)}).save(tmp_path / "m"))
+    assert found.learned_ == {"loop": TrainingConfig(patience=3)}  # type: ignore[attr-defined]
+    with pytest.raises(BundleError, match="Fraction cannot be kept in a bundle"):
+        Sized().fit(Fraction(1, 2)).save(tmp_path / "other")
+    path = tmp_path / "m" / "model.json"
+    path.write_text(path.read_text().replace("cellixir.training.config:TrainingConfig", "subprocess:Popen"))
+    with pytest.raises(BundleError, match="'subprocess:Popen' is no class of this package"):
+        load(tmp_path / "m")
+
+
+def test_the_card_says_what_the_class_and_the_notes_say():
+    card = Sized().fit({}).card()
+    assert card.startswith("# Sized\n\nKeeps what it learned by itself.\n\n* a note\n\n## Limits\n\nLines only.\n")
+    with pytest.raises(NotFitted, match="this Sized has not been fitted"):
+        Sized().card()
+
+
+def test_a_bundle_of_any_class_is_loaded_and_an_unknown_one_refused(tmp_path):
+    assert type(load(MODEL.save(tmp_path / "line"))) is Line
+    changed(**{"class": "Unheard"})(tmp_path / "line")
+    with pytest.raises(BundleError, match="holds a 'Unheard' in format 1; this version reads models"):
+        load(tmp_path / "line")

@@ -18,6 +18,7 @@ PUBLIC = [
     "audit_table",
     "benchmark_table",
     "cross_study",
+    "load",
     "load_gdsc_v17",
     "run_benchmark",
 ]

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from cellixir.data.audit.table import audit_table
     from cellixir.data.response_data import ResponseData
     from cellixir.embedding.vae import VAE
+    from cellixir.estimator import load
     from cellixir.response.anova import anova
     from cellixir.response.benchmark.run import run_benchmark
     from cellixir.response.cross_study.run import cross_study
@@ -28,6 +29,7 @@ __all__ = [
     "audit_table",
     "benchmark_table",
     "cross_study",
+    "load",
     "load_gdsc_v17",
     "run_benchmark",
 ]
@@ -41,6 +43,7 @@ _HOMES = {
     "audit_table": "cellixir.data.audit.table",
     "benchmark_table": "cellixir.tables.benchmark",
     "cross_study": "cellixir.response.cross_study.run",
+    "load": "cellixir.estimator",
     "load_gdsc_v17": "cellixir.sources.gdsc",
     "run_benchmark": "cellixir.response.benchmark.run",
 }

@@ -3,7 +3,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +15,6 @@ from typer.testing import CliRunner
 
 from cellixir.cli.app import app
 from cellixir.data.response_data import ResponseData
-from cellixir.data.simulate import simulate_responses
 from cellixir.data.splits import Fold, folds_table
 from cellixir.exceptions import CellixirError, ConfigurationError, DataError, InvalidValues, ReadError, WriteError
 from cellixir.runs import read_manifest
@@ -111,8 +112,8 @@ def test_what_cannot_work_is_one_sentence(
 
 
 @pytest.fixture
-def data() -> ResponseData:
-    return simulate_responses(n_samples=60, n_drugs=10, n_features=25, seed=4)[0]
+def data(simulate_screen: Callable[..., Any]) -> ResponseData:
+    return simulate_screen(n_samples=60, n_drugs=10, n_features=25, seed=4)[0]
 
 
 @pytest.fixture

@@ -13,9 +13,11 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from cellixir.cli.app import app
+from cellixir.embedding.pieces import fit
 from cellixir.exceptions import CellixirError
 
-FAST = ("--latent", "3", "--hidden", "8", "--epochs", "4", "--no-maps", "--folds", "2")
+BASE = ("--hidden", "8", "--epochs", "4", "--no-maps")
+FAST = ("--latent", "3", *BASE)
 
 
 pytest.importorskip("igraph")  # metrics on labels cluster
@@ -61,7 +63,7 @@ def refused(*given: object) -> str:
 
 
 def test_fit_apply_round_trip(files: Path) -> None:
-    done = run("fit", "cells.h5ad", "--label-key", "type", "--out", "run", *FAST)
+    done = run("fit", "cells.h5ad", "--label-key", "type", "--folds", "2", "--out", "run", *FAST)
     assert done.exit_code == 0, done.output
     assert "VAE beside PCA" in done.output
     assert "Cell types are called with an accuracy of" in done.output
@@ -76,7 +78,7 @@ def test_fit_apply_round_trip(files: Path) -> None:
 
 
 def test_gene_sets_give_latents_their_names(files: Path) -> None:
-    done = run("fit", "cells.h5ad", "--gene-sets", "sets.gmt", "--out", "run", *FAST)
+    done = run("fit", "cells.h5ad", "--gene-sets", "sets.gmt", "--out", "run", *BASE)
     assert done.exit_code == 0, done.output
     assert list(pd.read_csv("run/loadings.csv").columns[1:4]) == ["SET 0", "SET 1", "SET 2"]
     table = pd.read_csv("run/enrichment.csv")
@@ -95,7 +97,7 @@ def test_latents_are_tested_for_gene_sets_where_asked(files: Path) -> None:
     assert set(table["latent"]) == {"z1", "z2", "z3"}
     assert {"SET 0", "SET 1", "SET 2"} <= set(table["pathway"])
     assert "Enrichment" in Path("run/report.html").read_text()
-    done = run("fit", "cells.h5ad", "--enrich", "sets.gmt", "--gene-sets", "sets.gmt", "--out", "both", *FAST)
+    done = run("fit", "cells.h5ad", "--enrich", "sets.gmt", "--gene-sets", "sets.gmt", "--out", "both", *BASE)
     assert done.exit_code != 0
     assert "not both" in str(done.exception)
 
@@ -114,6 +116,23 @@ def test_compare_prints_and_writes(files: Path) -> None:
     assert table["experiment"].tolist() == ["wide", "narrow"]
     assert {"held_out_elbo", "ari", "pca_ari", "accuracy", "pca_accuracy", "seconds", "converged"} <= set(table)
     assert "wide" in done.output
+    assert "held-out evidence lower bound" in done.output
+
+
+def test_an_experiment_that_raises_is_listed_and_the_exit_code_says_so(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(settings: dict[str, object], *given: object) -> object:
+        if settings["hidden"] == 16:
+            message = "out of luck"
+            raise RuntimeError(message)
+        return fit(settings, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("cellixir.embedding.compare.fit", broken)
+    done = run("compare", "three.toml", "cells.h5ad", "--no-maps", "--out", "run")
+    assert done.exit_code == 1
+    assert "failed: wide: RuntimeError: out of luck" in done.output
+    assert pd.read_csv("run/experiments.csv")["experiment"].tolist() == ["narrow"]
 
 
 @pytest.mark.parametrize(
@@ -126,6 +145,9 @@ def test_compare_prints_and_writes(files: Path) -> None:
         (("cells.h5ad", "--layer", "spliced"), "no layer 'spliced'"),
         (("cells.h5ad", "--gene-sets", "none.gmt"), "none.gmt"),
         (("cells.h5ad", "--label-key", "type", "--folds", "1"), "--folds 1"),
+        (("cells.h5ad", "--folds", "3"), "--folds is of the cross-validation of cell types"),
+        (("cells.h5ad", "--latent", "3", "--gene-sets", "sets.gmt"), "--latent is for a decoder without --gene-sets"),
+        (("cells.h5ad", "--backed", "--jobs", "2"), "--jobs 2 cannot give cells on disk to other processes"),
     ],
 )
 def test_fit_says_what_is_wrong_and_writes_nothing(files: Path, given: tuple[str, ...], words: str) -> None:
@@ -138,7 +160,9 @@ def test_apply_says_what_is_wrong(files: Path) -> None:
     assert "no bundle at nothing" in refused("apply", "nothing", "cells.h5ad", "--out", "a.h5ad")
     assert "must end in .h5ad" in refused("apply", "nothing", "cells.h5ad", "--out", "a.csv")
     assert "over the data" in refused("apply", "nothing", "cells.h5ad", "--out", "cells.h5ad")
-    assert "--missing 'skip'" in refused("apply", "x", "cells.h5ad", "--out", "a.h5ad", "--missing", "skip")
+    assert "--missing must be one of refuse, zero, mean, not 'skip'" in refused(
+        "apply", "x", "cells.h5ad", "--out", "a.h5ad", "--missing", "skip"
+    )
     run("fit", "cells.h5ad", "--out", "fitted", *FAST)
     ad.read_h5ad("cells.h5ad")[:, :12].copy().write_h5ad("half.h5ad")
     assert "12 of the model's 24 genes (50%)" in refused("apply", "fitted", "half.h5ad", "--out", "a.h5ad")

@@ -6,9 +6,10 @@ import contextlib
 import io
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,6 @@ from cellixir.cli.response.options import names_of
 from cellixir.data.audit.response import audit_response
 from cellixir.data.inputs import read_inputs, read_known_views
 from cellixir.data.response_data import ResponseData
-from cellixir.data.simulate import simulate_responses
 from cellixir.data.splits import make_folds
 from cellixir.exceptions import ConfigurationError, UnknownIds
 from cellixir.report.page import Report
@@ -53,8 +53,8 @@ def cellixir(*arguments: object) -> Done:
 
 
 @pytest.fixture(scope="module")
-def data() -> ResponseData:
-    return simulate_responses(n_samples=60, n_drugs=6, n_features=25, seed=4)[0]
+def data(simulate_screen: Callable[..., Any]) -> ResponseData:
+    return simulate_screen(n_samples=60, n_drugs=6, n_features=25, seed=4)[0]
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,6 @@ import pytest
 
 from cellixir.cli.app import main
 from cellixir.data.response_data import ResponseData
-from cellixir.data.simulate import simulate_responses
 
 
 class Done(NamedTuple):
@@ -41,8 +41,8 @@ def cellixir(*arguments: object, cwd: Path) -> Done:
 
 
 @pytest.fixture(scope="module")
-def data() -> ResponseData:
-    return simulate_responses(n_samples=60, n_drugs=10, n_features=25, seed=4)[0]
+def data(simulate_screen: Callable[..., Any]) -> ResponseData:
+    return simulate_screen(n_samples=60, n_drugs=10, n_features=25, seed=4)[0]
 
 
 @pytest.fixture

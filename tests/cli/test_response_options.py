@@ -6,9 +6,10 @@ import contextlib
 import io
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,8 +17,8 @@ import pytest
 
 from cellixir.cli.app import main
 from cellixir.data.response_data import ResponseData
-from cellixir.data.simulate import simulate_responses
 from cellixir.response.network import architecture
+from cellixir.response.network.predictor import ResponsePredictor
 from cellixir.training import TrainingConfig
 
 
@@ -47,8 +48,8 @@ def cellixir(*arguments: object, cwd: Path) -> Done:
 
 
 @pytest.fixture(scope="module")
-def data() -> ResponseData:
-    return simulate_responses(n_samples=40, n_drugs=8, n_features=20, n_targets=4, seed=4)[0]
+def data(simulate_screen: Callable[..., Any]) -> ResponseData:
+    return simulate_screen(n_samples=40, n_drugs=8, n_features=20, n_targets=4, seed=4)[0]
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +74,7 @@ def files(data: ResponseData, tmp_path_factory: pytest.TempPathFactory) -> Path:
     profiles = pd.DataFrame(rng.normal(5, 1, (30, 15)), index=names[:30], columns=[f"P{i}" for i in range(15)])
     profiles.rename_axis("cell_line").to_csv(folder / "expression.csv")
     pd.DataFrame({"id": data.samples.index, "name": names}).to_csv(folder / "ids.csv", index=False)
-    (folder / "sets.gmt").write_text("one\t-\t" + "\t".join(f"GENE{i:03d}" for i in range(1, 9)) + "\n")
+    (folder / "sets.gmt").write_text("one\t-\t" + "\t".join(f"GENE{i:04d}" for i in range(1, 9)) + "\n")
     return folder
 
 
@@ -81,19 +82,19 @@ PLAIN = ("--response", "ic50.csv", "--omics", "genomic=genomic.csv", "--drugs", 
 BOTH = (*PLAIN, "--omics", "expression=expression.csv", "--ids", "ids.csv")
 
 
-def bundle(files: Path, name: str, *arguments: object) -> tuple[dict[str, object], Done]:
+def bundle(files: Path, name: str, *arguments: object) -> tuple[ResponsePredictor, Done]:
     done = cellixir("response", "fit", *arguments, "--members", 1, "--out", name, cwd=files)
     assert done.code == 0, done.err
-    return json.loads((files / name / "model.json").read_text()), done
+    return ResponsePredictor.load(files / name), done
 
 
 # --- views -------------------------------------------------------------------------------------------------------
 
 
 def test_two_views_of_which_one_names_its_samples_otherwise(files: Path) -> None:
-    facts, done = bundle(files, "both", *BOTH, "--encoder", "expression=conv1d", "--drug-encoder", "smiles-conv")
+    model, done = bundle(files, "both", *BOTH, "--encoder", "expression=conv1d", "--drug-encoder", "smiles-conv")
     assert "10 of 40 samples lack view 'expression'; they are masked there" in done.notes
-    assert facts["sample_encoding"]["encoders"] == {  # type: ignore[index]
+    assert model.inputs_.sample_encoding.encoders == {
         "genomic": "dense",
         "expression": "conv1d",
         "annotation": "dense",
@@ -127,19 +128,19 @@ def test_two_views_of_which_one_names_its_samples_otherwise(files: Path) -> None
 def test_views_may_be_required_or_chosen(
     files: Path, options: tuple[str, ...], n_samples: int, views: list[str], tmp_path: Path
 ) -> None:
-    facts, done = bundle(files, tmp_path / "model", *BOTH, *options)  # type: ignore[arg-type]
-    assert facts["data"]["n_samples"] == n_samples  # type: ignore[index]
-    assert list(facts["sample_features"]["views"]) == views  # type: ignore[index]
+    model, done = bundle(files, tmp_path / "model", *BOTH, *options)  # type: ignore[arg-type]
+    assert model.n_samples_ == n_samples
+    assert list(model.inputs_.samples.views) == views
     if n_samples == 30:
         assert "10 samples" in done.notes
 
 
 def test_preprocessing_and_tokens(files: Path, tmp_path: Path) -> None:
     chain = ("--preprocess", "expression:pca=3;genomic:variance=12", "--gene-sets", "sets.gmt")
-    facts, _ = bundle(files, tmp_path / "model", *BOTH, *chain, "--encoder", "genomic=transformer")  # type: ignore[arg-type]
-    assert facts["parameters"]["preprocess"] == chain[1]  # type: ignore[index]
-    assert facts["sample_encoding"]["widths"]["expression"] == 3  # type: ignore[index]
-    assert facts["sample_encoding"]["widths"]["genomic"] == 12  # type: ignore[index]
+    model, _ = bundle(files, tmp_path / "model", *BOTH, *chain, "--encoder", "genomic=transformer")  # type: ignore[arg-type]
+    assert model.preprocess == chain[1]
+    assert model.inputs_.sample_encoding.widths["expression"] == 3
+    assert model.inputs_.sample_encoding.widths["genomic"] == 12
 
 
 # --- tasks -------------------------------------------------------------------------------------------------------
@@ -152,6 +153,40 @@ def test_classes_are_told_apart(files: Path) -> None:
     assert "AUROC" in done.out
     assert "ridge" in done.out
     one_line(cellixir("response", "benchmark", *arguments, "--label", "median", cwd=files), "classes", "labels")
+
+
+def test_a_model_of_ones_own_joins_by_the_name_of_its_class(files: Path) -> None:
+    (files / "my_response_models.py").write_text(OWN)
+    name = "my_response_models:Half"
+    given = ("response", "benchmark", *PLAIN, "--folds", 2, "--models", "ridge")
+    done = cellixir(*given, "--model", name, "--out", "own", cwd=files)
+    assert done.code == 0, done.err
+    overall = pd.read_csv(files / "own" / "overall.csv").set_index("model")
+    assert overall.loc[name, "kind"] == "own"
+    assert overall.loc["ridge", "kind"] == "linear"
+    for wrong, words in (
+        ("my_response_models:Other", ("'my_response_models:Other'", "cannot be imported")),
+        ("my_response_models:Empty", ("has no method predict",)),
+        ("Half", ("no model 'Half'", "module:Class")),
+    ):
+        one_line(cellixir(*given, "--model", wrong, "--out", "wrong", cwd=files), *words)
+    assert not (files / "wrong").exists()
+
+
+OWN = """
+class Empty:
+    def fit(self, data):
+        return self
+
+
+class Half(Empty):
+    def fit(self, data):
+        self.half = data.response.mean() / 2
+        return self
+
+    def predict(self, data):
+        return data.sample_index * 0 + self.half
+"""
 
 
 def test_intervals_and_encoders_of_a_benchmark(files: Path) -> None:

@@ -18,6 +18,7 @@ import cellixir.data.simulate as functions
 from cellixir.cli.app import app
 from cellixir.data.simulate.truth import NAMES
 from cellixir.exceptions import CellixirError, ConfigurationError, WriteError
+from cellixir.runs import RunFolder, read_manifest
 
 SMALL: dict[str, tuple[object, ...]] = {
     "bulk": ("--n-samples", 12, "--n-genes", 50, "--n-modules", 0),
@@ -82,7 +83,13 @@ def test_the_last_line_says_what_is_planted() -> None:
 def test_several_data_sets_count_up_and_are_those_of_their_seeds() -> None:
     output = said("bulk", "--n-datasets", 3, "--seed", 8, "--out", "sims")
     assert "sims/seed8.h5ad to seed10.h5ad: 3 data sets, each 12 samples x 50 genes" in output
-    assert sorted(file.name for file in Path("sims").iterdir()) == ["seed10.h5ad", "seed8.h5ad", "seed9.h5ad"]
+    assert sorted(file.name for file in Path("sims").iterdir()) == [
+        "run.json", "seed10.h5ad", "seed8.h5ad", "seed9.h5ad",
+    ]  # fmt: skip
+    manifest = read_manifest("sims")
+    assert (manifest["job"], manifest["state"], manifest["settings"]["seed"]) == ("simulate bulk", "done", 8)
+    assert manifest["tables"] == ["seed8.h5ad", "seed9.h5ad", "seed10.h5ad"]
+    assert manifest["headline"].startswith("12 samples x 50 genes; planted: 10 genes differ")
     said("bulk", "--seed", 9, "--out", "one.h5ad")
     assert Path("one.h5ad").read_bytes() == Path("sims/seed9.h5ad").read_bytes()
     assert Path("one.h5ad").read_bytes() != Path("sims/seed8.h5ad").read_bytes()
@@ -94,6 +101,8 @@ def test_cohorts_are_folders() -> None:
     assert "two/seed0 to seed1: 2 data sets, each 24 samples, 10 drugs" in output
     names = sorted(str(file.relative_to("one")) for file in Path("one").rglob("*") if file.is_file())
     assert {"responses.csv", "drugs.csv", "truth/biomarkers.csv"} <= set(names)
+    assert set(read_manifest("one")["tables"]) == set(names) - {"run.json"}
+    names.remove("run.json")
     for name in names:
         first = Path("two/seed0", name).read_bytes()
         assert first == Path("one", name).read_bytes()
@@ -140,7 +149,9 @@ def test_one_foreign_file_among_several_stops_all() -> None:
 
 
 def test_a_cohort_that_was_cut_off_is_written_again() -> None:
-    """A run that is killed leaves its work behind; it is ours."""
+    """A run that is killed leaves its work and its manifest behind; they are ours."""
+    with pytest.raises(KeyboardInterrupt), RunFolder("cohort", "simulate cohort", {}):
+        raise KeyboardInterrupt
     Path("cohort/.cellixir-simulate").mkdir(parents=True)
     Path("cohort/.cellixir-simulate/.7.expression.csv").write_text("half")
     said("cohort", "--out", "cohort")
@@ -153,6 +164,15 @@ def test_data_sets_of_an_earlier_run_are_pointed_out() -> None:
     assert "note: sims also holds what was there before, such as seed2.h5ad" in said(
         "bulk", "--n-datasets", 2, "--out", "sims"
     )
+
+
+def test_a_folder_with_other_things_is_filled_only_if_forced() -> None:
+    Path("work").mkdir()
+    Path("work/mine.txt").write_text("precious")
+    assert "holds other things" in refused("bulk", "--n-datasets", 2, "--out", "work")
+    said("bulk", "--n-datasets", 2, "--force", "--out", "work")
+    assert {file.name for file in Path("work").iterdir()} == {"mine.txt", "run.json", "seed0.h5ad", "seed1.h5ad"}
+    assert "holds other work" in refused("aging", "--n-datasets", 4, "--seed", 5, "--out", "work")
 
 
 def test_a_folder_with_other_things_stays_as_it_is() -> None:

@@ -17,11 +17,11 @@ from typer.testing import CliRunner
 from cellixir.cli.app import app
 from cellixir.data.simulate import simulate_bulk
 from cellixir.exceptions import CellixirError
+from cellixir.runs import Progress, RunFolder, read_manifest
 from cellixir.synthesis import load_generator
-from cellixir.training import Bars
 
 pytestmark = pytest.mark.usefixtures("small_numbers")
-KEYS = ("--group-key", "group", "--batch-key", "batch")
+KEYS = ("--contrast-key", "group", "--batch-key", "batch")
 BUNDLE = {"weights.safetensors", "model.json", "card.md"}
 
 
@@ -92,12 +92,15 @@ def test_fit_sample_evaluate() -> None:
     assert "report: judged/report.html" in output
     metrics = json.loads(Path("judged/metrics.json").read_text(encoding="utf-8"))
     assert metrics["facts"]["truth"] == "planted"
+    manifest = read_manifest("judged")
+    assert (manifest["job"], manifest["state"], manifest["pages"]) == ("synthesize evaluate", "done", ["report.html"])
+    assert set(manifest["data"]) == {"train", "holdout", "synthetic"}
     assert metrics["metrics"]["lfc_slope"]["ceiling"] > metrics["metrics"]["lfc_slope"]["floor"]
 
 
 def test_conditions_that_are_asked_for_are_met() -> None:
     fit()
-    given = ("--condition", "group=group2", "--condition", "batch=batch1")
+    given = ("--given", "group=group2", "--given", "batch=batch1")
     assert "(batch: batch1 7; group: group2 7)" in said("sample", "b", "-n", 7, *given, "--out", "a.h5ad")
     obs = ad.read_h5ad("a.h5ad").obs
     assert set(obs["group"]) == {"group2"}
@@ -117,19 +120,19 @@ def test_a_fit_that_was_stopped_goes_on_and_ends_the_same(monkeypatch: pytest.Mo
     whole = load_generator("b").state()[0]
     shown: list[int] = []
 
-    def stop(self: Bars, member: int, epoch: object, n: int) -> None:
+    def stop(self: Progress, member: int, epoch: object, n: int) -> None:
         shown.append(n)
         if len(shown) == 2:
             raise KeyboardInterrupt
 
     given = ("fit", "train.h5ad", "--model", "cvae", "--condition", "batch,group", "--epochs", 3, "--out", "again")
     with monkeypatch.context() as patch:
-        patch.setattr(Bars, "epoch", stop)
+        patch.setattr(Progress, "epoch", stop)
         assert run(*given).exit_code != 0
     assert Path("again.checkpoint.safetensors").is_file()
     assert not Path("again").exists()
     with monkeypatch.context() as patch:
-        patch.setattr(Bars, "epoch", lambda *_: shown.append(0))
+        patch.setattr(Progress, "epoch", lambda *_: shown.append(0))
         said(*given)
     assert len(shown) == 3  # two epochs before the stop, one after it
     assert not Path("again.checkpoint.safetensors").exists()
@@ -152,7 +155,7 @@ def test_benchmark_prints_writes_and_goes_on(monkeypatch: pytest.MonkeyPatch) ->
     assert "planted" in Path("runs/report.html").read_text(encoding="utf-8")
     pieces = {file: file.stat().st_mtime_ns for file in Path("runs").rglob("piece.json")}
     assert len(pieces) == 4
-    monkeypatch.setattr("cellixir.synthesis.benchmark.write_pages", lambda *_: None)  # they take longest
+    monkeypatch.setattr("cellixir.synthesis.benchmark.pages", lambda *_: iter(()))  # they take longest
     said(*given)
     assert {file: file.stat().st_mtime_ns for file in Path("runs").rglob("piece.json")} == pieces
 
@@ -162,8 +165,21 @@ def test_a_failed_piece_is_reported_and_the_exit_code_says_so() -> None:
     few.write_h5ad("few.h5ad")
     done = run("benchmark", "train.h5ad", "few.h5ad", "--models", "gaussian", "--holdout", "0.4", *KEYS, "--out", "r")
     assert done.exit_code == 1
-    assert "failed: gaussian on few, seed 0: " in done.output
+    assert "failed: few, gaussian, seed 0: " in done.output
     assert set(pd.read_csv("r/results.csv")["dataset"]) == {"train"}
+
+
+def test_a_generator_of_ones_own_joins_by_its_name() -> None:
+    Path("my_generators.py").write_text(
+        "class Mine:\n"
+        "    def fit(self, samples):\n        self.samples = samples\n        return self\n"
+        "    def sample(self, n):\n        return self.samples[:n].copy()\n"
+    )
+    given = ("benchmark", "train.h5ad", "--models", "gaussian", "--holdout", 0.4, *KEYS, "--out", "runs", "--model")
+    assert "my_generators:Mine" in said(*given, "my_generators:Mine")
+    results = pd.read_csv("runs/results.csv").set_index(["model", "metric"])["value"]
+    assert results["my_generators:Mine", "copies"] == 1.0
+    assert "has no method sample" in refused(*given, "sklearn.linear_model:Ridge")
 
 
 # -- what is refused ---------------------------------------------------------------------------------------------------
@@ -242,10 +258,10 @@ def test_a_history_is_written_over_by_the_next_fit() -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (("--condition", "group=group9"), "no sample of the fit had group=group9; seen were 'group1', 'group2'"),
-        (("--condition", "sex=male"), "'sex' is not a condition of this generator; it knows 'batch', 'group'"),
-        (("--condition", "group"), "--condition 'group' names no value; write COLUMN=VALUE"),
-        (("--condition", "group=group1", "--condition", "group=group2"), "once for each of its values"),
+        (("--given", "group=group9"), "no sample of the fit had group=group9; seen were 'group1', 'group2'"),
+        (("--given", "sex=male"), "'sex' is not a condition of this generator; it knows 'batch', 'group'"),
+        (("--given", "group"), "--given 'group' names no value; write COLUMN=VALUE"),
+        (("--given", "group=group1", "--given", "group=group2"), "once for each of its values"),
         (("-n", 0), "n=0 samples cannot be drawn"),
         (("--out", "made.csv"), "--out made.csv must end in .h5ad"),
         (("--out", "b/made.h5ad"), "would stand in the bundle"),
@@ -259,7 +275,7 @@ def test_sample_says_what_is_wrong_and_writes_nothing(given: tuple[object, ...],
 
 def test_two_conditions_in_one_option_are_told_apart() -> None:
     fit()
-    done = run("sample", "b", "-n", 5, "--condition", "batch=batch1,group=group1", "--out", "made.h5ad")
+    done = run("sample", "b", "-n", 5, "--given", "batch=batch1,group=group1", "--out", "made.h5ad")
     assert "give it once for each column" in done.exception.__notes__[0]  # type: ignore[union-attr]
 
 
@@ -298,11 +314,13 @@ def test_evaluate_says_what_is_wrong_and_writes_nothing() -> None:
     assert "10 of 50 genes of the real training data are missing" in said_of_genes
     assert "12 samples, too few" in refused(*given, "held.h5ad", "--synthetic", "few.h5ad")
     ad.read_h5ad("held.h5ad").write_h5ad("copy.h5ad")
-    assert "no column 'grp'" in refused(*given, "held.h5ad", "--synthetic", "copy.h5ad", "--group-key", "grp")
+    assert "no column 'grp'" in refused(*given, "held.h5ad", "--synthetic", "copy.h5ad", "--contrast-key", "grp")
     Path("judged").mkdir()
     Path("judged/report.html").write_text("precious")
-    assert "is or holds other things than an evaluation" in refused(*given, "held.h5ad", "--synthetic", "copy.h5ad")
-    Path("judged/metrics.json").write_text('{"verdicts": {}}')  # that of an evaluation, so its folder may be used
+    assert "judged exists and holds other things" in refused(*given, "held.h5ad", "--synthetic", "copy.h5ad")
+    Path("judged/report.html").unlink()
+    with RunFolder("judged", "synthesize evaluate", {}) as earlier:  # the folder of an evaluation may be used
+        earlier.json("metrics.json", {"verdicts": {}})
     assert "genes" in refused(*given, "held.h5ad", "--synthetic", "other.h5ad")
 
 
@@ -329,8 +347,9 @@ def test_held_out_samples_that_are_known_are_refused() -> None:
         (("train.h5ad", "--models", "copla"), r"no generator 'copla' \(did you mean 'copula'"),
         (("none.h5ad",), "none.h5ad cannot be read: there is no such file"),
         (("train.h5ad", "./train.h5ad"), "two data sets are called 'train'"),
-        (("train.h5ad", "--condition", "batch", "--group-key", "group"), "'group' is not among the conditions"),
+        (("train.h5ad", "--condition", "batch", "--contrast-key", "group"), "'group' is not among the conditions"),
         (("train.h5ad", "--holdout", "1.5"), "holdout=1.5 is no share"),
+        (("train.h5ad", "--models", "gaussian,copula", "--epochs", 3), "'gaussian' and 'copula' trains none"),
     ],
 )
 def test_benchmark_says_what_is_wrong_and_writes_nothing(given: tuple[object, ...], words: str) -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -120,18 +120,19 @@ def test_mutations_of_other_frequencies_are_outside() -> None:
     ),
     st.integers(0, 99),
 )
-def test_scores_are_never_nan_and_the_state_comes_back_to_the_bit(x: Floats, seed: int) -> None:
+def test_scores_are_never_nan_and_the_state_comes_back_to_the_bit(
+    through_a_bundle: Callable[[FeatureDomain], FeatureDomain], x: Floats, seed: int
+) -> None:
     domain = FeatureDomain.fit(x)
     new = np.vstack([x, np.random.default_rng(seed).normal(size=(3, x.shape[1])), np.full((1, x.shape[1]), 1e300)])
     scores = domain.score(new)
     assert np.isfinite(scores).all()
     assert (scores >= 0).all()
-    arrays, facts = domain.state()
-    again = FeatureDomain.from_state(arrays, json.loads(json.dumps(facts)))
+    again = through_a_bundle(domain)
     np.testing.assert_array_equal(again.score(new), scores)
     np.testing.assert_array_equal(again.outside(new), domain.outside(new))
     np.testing.assert_array_equal(FeatureDomain.fit(x).score(new), scores)
-    assert all(a.dtype == np.float32 for a in arrays.values())
+    assert all(a.dtype == np.float32 for a in (again.mean, again.components, again.rows))
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e6 + 0.1])
@@ -141,10 +142,10 @@ def test_equal_rows_have_themselves_inside_and_all_else_outside(value: float) ->
     assert domain.outside(np.full((1, 3), 2 * value + 1)).all()
 
 
-def test_one_row_says_nothing() -> None:
+def test_one_row_says_nothing(through_a_bundle: Callable[[FeatureDomain], FeatureDomain]) -> None:
     domain = FeatureDomain.fit([[1.0, 2.0]])
     assert not domain.outside([[1e9, 0.0]]).any()
-    assert FeatureDomain.from_state(*domain.state()).limit == np.inf
+    assert through_a_bundle(domain).limit == np.inf
 
 
 def test_three_rows_tell_another_scale() -> None:
@@ -239,10 +240,9 @@ def test_training_drugs_that_have_nothing_in_common_leave_the_floor() -> None:
     assert MoleculeDomain.fit([[1, 0]]).limit == LEAST_SIMILARITY
 
 
-def test_drug_state_comes_back() -> None:
+def test_drug_state_comes_back(through_a_bundle: Callable[[MoleculeDomain], MoleculeDomain]) -> None:
     domain = MoleculeDomain.fit(families(np.random.default_rng(1), 10, 5))
-    arrays, facts = domain.state()
-    again = MoleculeDomain.from_state(arrays, json.loads(json.dumps(facts)))
+    again = through_a_bundle(domain)
     new = families(np.random.default_rng(2), 10, 2)
     np.testing.assert_array_equal(again.similarity(new), domain.similarity(new))
     assert again.limit == domain.limit

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from dataclasses import replace
 
 import anndata as ad
+import cloudpickle
 import numpy as np
 import pandas as pd
 import pytest
@@ -378,3 +380,10 @@ def test_tissue_is_known_or_said_to_be_unknown():
     gaps = pd.DataFrame({"tissue": pd.Categorical(["skin", None, "lung"])}, index=SAMPLES)
     assert build(samples=gaps).tissue.tolist() == ["skin", "unknown", "lung"]
     assert not build(samples=gaps.assign(tissue=None)).has_tissue
+
+
+def test_another_process_gets_the_same_data() -> None:
+    data = joined()
+    again = pickle.loads(cloudpickle.dumps(data))
+    assert again.fingerprint == data.fingerprint
+    assert list(again.views) == list(data.views)

@@ -6,14 +6,17 @@ import anndata as ad
 import numpy as np
 import pytest
 
-from cellixir.data.simulate.cells import simulate_cells
+from cellixir.data.simulate import simulate_single_cell
 from cellixir.embedding.vae import VAE
 
 
 @pytest.fixture(scope="session")
 def cells() -> ad.AnnData:
-    """800 cells x 200 genes, sparse counts: strong types, weak batches."""
-    found, _ = simulate_cells(800, 200, n_types=4, type_strength=1.5, density=0.3, n_pathways=10, n_active=2)
+    """800 cells x 200 genes, sparse counts: strong types, weak batches of three patients each."""
+    found = simulate_single_cell(
+        800, 200, n_types=4, n_groups=1, library_size=(140, 0.4), type_strength=1.5, n_modules=2, dropout=0
+    )
+    found.obs["patient"] = [f"{batch} patient{i % 3}" for i, batch in enumerate(found.obs["batch"])]
     return found
 
 

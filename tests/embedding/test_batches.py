@@ -13,9 +13,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cellixir.data.expression.alignment import Aligned
 from cellixir.embedding import batches
 from cellixir.embedding.batches import Cells
-from cellixir.embedding.genes import Aligned
 
 CPU = torch.device("cpu")
 GENES = 5

@@ -47,7 +47,7 @@ class Killed(Exception):
 def test_a_killed_run_goes_on_to_the_same_bits(cells, tmp_path, settings):
     asked = SMALL | {"max_epochs": 4} | settings
 
-    def kill(epoch, n_epochs) -> None:
+    def kill(member, epoch, n_epochs) -> None:
         assert n_epochs == 4
         if epoch.epoch == 1:
             raise Killed
@@ -55,7 +55,9 @@ def test_a_killed_run_goes_on_to_the_same_bits(cells, tmp_path, settings):
     with pytest.raises(Killed):
         VAE(**asked).fit(cells, checkpoint=tmp_path / "run", on_epoch=kill)
     seen = []
-    resumed = VAE(**asked).fit(cells, checkpoint=tmp_path / "run", on_epoch=lambda epoch, _: seen.append(epoch.epoch))
+    resumed = VAE(**asked).fit(
+        cells, checkpoint=tmp_path / "run", on_epoch=lambda _, epoch, n: seen.append(epoch.epoch)
+    )
     whole = VAE(**asked).fit(cells)
     assert seen == [2, 3]
     arrays = whole.state()[0]

@@ -9,10 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cellixir.embedding.compare import headline, held_out, run_comparison, stability
+from cellixir.embedding.compare import run_comparison
+from cellixir.embedding.comparison import headline
 from cellixir.embedding.experiments import EXAMPLE, read_experiments
+from cellixir.embedding.held_out import held_out, stability
+from cellixir.embedding.maps import tsne
 from cellixir.embedding.vae import VAE
 from cellixir.exceptions import ConfigurationError, ReadError, UnknownIds
+from cellixir.runs import read_manifest
 
 
 def cells_of_types(n: int = 90, n_genes: int = 24, seed: int = 0) -> ad.AnnData:
@@ -128,10 +132,67 @@ def test_only_what_changed_is_fitted_again(tmp_path: Path, monkeypatch: pytest.M
         run_comparison(wanted, cells_of_types(seed=1), tmp_path / "out", maps=False)
 
 
+def test_another_version_does_every_experiment_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fits: list[int] = []
+    fit = VAE.fit
+    monkeypatch.setattr(VAE, "fit", lambda self, *a, **k: fits.append(self.hidden) or fit(self, *a, **k))
+    wanted = {name: {"latent": 2, "hidden": hidden, "max_epochs": 2} for name, hidden in (("a", 8), ("b", 9))}
+    tables = []
+    for version in ("1", "1", "2"):
+        monkeypatch.setattr("cellixir.runs.piece.__version__", version)
+        tables.append(run_comparison(wanted, cells_of_types(), tmp_path / "out", maps=False).table)
+    assert fits == [8, 9, 8, 9]
+    pd.testing.assert_frame_equal(tables[0], tables[1], check_exact=True)
+
+
+def test_maps_are_drawn_once_and_one_that_fails_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openTSNE")
+    drawn: list[int] = []
+
+    def draw(latent: np.ndarray, *, seed: int) -> np.ndarray:
+        drawn.append(latent.shape[1])
+        if latent.shape[1] == 3:
+            message = "no place for three"
+            raise ValueError(message)
+        return tsne(latent, seed=seed)
+
+    monkeypatch.setattr("cellixir.embedding.compare.tsne", draw)
+    wanted = {name: {"latent": n, "hidden": 8, "max_epochs": 2} for name, n in (("a", 2), ("b", 3))}
+    for times in (1, 2):
+        found = run_comparison(wanted, cells_of_types(), tmp_path / "out", label_key="type")
+        assert set(found.maps) == {"a"}
+        assert drawn == [2, 3, 3][: 1 + times]
+    assert found.failures.to_dict("records") == [
+        {"experiment": "b", "map": "t-SNE", "error": "ValueError: no place for three"}
+    ]
+    assert list(found.table["experiment"]) == ["a", "b"]
+
+
+def test_an_experiment_that_raises_loses_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fit = VAE.fit
+
+    def broken(self: VAE, *given: object, **named: object) -> VAE:
+        if self.hidden == 9:
+            message = "out of luck"
+            raise RuntimeError(message)
+        return fit(self, *given, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(VAE, "fit", broken)
+    wanted = {name: {"latent": 2, "hidden": hidden, "max_epochs": 2} for name, hidden in (("a", 9), ("b", 8))}
+    found = run_comparison(wanted, cells_of_types(), tmp_path / "out", maps=False)
+    assert list(found.table["experiment"]) == ["b"]
+    assert found.headline.startswith("b has the highest")
+    assert pd.read_csv(tmp_path / "out" / "failures.csv").to_dict("records") == [
+        {"experiment": "a", "error": "RuntimeError: out of luck"}
+    ]
+    assert read_manifest(tmp_path / "out")["failures"] == 1
+    assert "out of luck" in (tmp_path / "out" / "report.html").read_text()
+
+
 def test_labels_reach_no_model(tmp_path: Path) -> None:
     cells, wanted = cells_of_types(), {"a": {"latent": 3, "hidden": 8, "max_epochs": 3}}
     run_comparison(wanted, cells, tmp_path / "one", label_key="type", maps=False)
-    model = VAE.load(tmp_path / "one" / "experiments" / "a" / "model")
+    model = VAE.load(tmp_path / "one" / "pieces" / "a" / "model")
     assert model.classes_ == []
     assert model.n_cells_["train"] + model.n_cells_["validation"] == 72  # a fifth of 90 was held out
 

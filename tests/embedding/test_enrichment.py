@@ -16,19 +16,19 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, fisher_exact, kstest
 
 from cellixir.data.gene_sets import GeneSets, read_gene_sets
-from cellixir.embedding.enrichment import (
-    COLUMNS,
-    enrich_latents,
-    over_representation,
-    ranked_enrichment,
-    top_genes,
-)
+from cellixir.embedding.enrichment import COLUMNS, enrich_latents, over_representation, top_genes
 from cellixir.embedding.running_sum import Draws, Ranking
 from cellixir.exceptions import ConfigurationError, DuplicateIds, GeneMismatch, InvalidValues
 from cellixir.metrics.fdr import benjamini_hochberg, storey
 
 GENES = [f"g{i}" for i in range(300)]
 NUMBERS = ["es", "nes", "p", "fdr"]
+
+
+def ranked_enrichment(scores, sets, **options):
+    """Ranked test of one column of scores."""
+    table = enrich_latents(scores.to_frame(), sets, **options)
+    return table[table["test"] == "ranked"].reset_index(drop=True)
 
 
 def random_sets(rng, n_sets, genes=GENES, sizes=(5, 40)):
@@ -300,7 +300,7 @@ def test_a_set_of_all_genes_and_a_single_draw_are_survived():
         ([1, np.nan, 2, np.nan], {}, InvalidValues, r"gene 'g1' has no score in 't' \(2 scores are missing in all\)"),
         ([1, np.inf, 2, 3], {}, InvalidValues, "column 't', row 'g1': inf is not finite"),
         ([1, "high", 2, 3], {}, InvalidValues, "'high' is not a number"),
-        ([], {}, ConfigurationError, "0 genes of the data"),
+        ([], {}, ConfigurationError, "0 genes x 1 columns"),
         ([1, 2, 3, 4], {"n_permutations": 0}, ConfigurationError, "n_permutations=0 leaves no draws"),
         ([1, 2, 3, 4], {"method": "none"}, ConfigurationError, "'none' is not known"),
         ([1, 2, 3, 4], {"min_genes": 4}, GeneMismatch, "none holds 4 to 500"),

@@ -10,11 +10,10 @@ import pytest
 from numpy.typing import NDArray
 
 from cellixir.embedding import evaluation
-from cellixir.embedding.evaluation import TITLES, compared, evaluate, in_words
+from cellixir.embedding.evaluation import TITLES, evaluate
 from cellixir.embedding.maps import by_size, kmeans, leiden
 from cellixir.embedding.pca import PCA
-from cellixir.exceptions import ConfigurationError, DataError, InvalidValues, UnknownIds
-from cellixir.metrics import Interval
+from cellixir.exceptions import ConfigurationError, DataError, InvalidValues
 from cellixir.metrics.clustering import ari, knn_purity, silhouette
 
 pytest.importorskip("igraph", reason="needs the extra 'singlecell'")
@@ -50,7 +49,6 @@ def test_planted_types_score_one_and_noise_nothing() -> None:
     differences = table[table["model"] == "vae - pca"]
     assert (differences["low"] > 0).all()
     for metric in TITLES:
-        assert "VAE is better" in in_words(table, metric)
         assert value(table, "vae - pca", metric) == pytest.approx(
             value(table, "vae", metric) - value(table, "pca", metric)
         )
@@ -78,7 +76,9 @@ def test_a_turned_latent_is_no_better() -> None:
     table = evaluate({"vae": latent @ turn, "pca": latent}, labels)
     for metric in ("silhouette", "knn_purity"):
         assert value(table, "vae - pca", metric) == pytest.approx(0, abs=1e-9)
-    assert "no difference beyond the interval" in in_words(table, "knn_purity")
+    difference = table[(table["model"] == "vae - pca") & (table["metric"] == "knn_purity")]
+    assert (difference["low"] <= 0).all()
+    assert (difference["high"] >= 0).all()
 
 
 def test_clusterings_that_differ_by_seed_widen_the_interval(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,8 +145,6 @@ def test_dimensions_that_do_not_vary_are_noted() -> None:
     assert "2 of 5 dimensions of 'vae' do not vary over the cells" in notes
     assert "5 of 5 dimensions of 'flat' do not vary over the cells" in notes
     assert table.loc[table["model"] == "flat", "value"].isna().all()
-    assert in_words(table, "silhouette", model="flat").endswith("not defined for both")
-    assert "undefined" in in_words(table, "silhouette", model="flat")
 
 
 def test_without_a_reference_there_is_no_difference() -> None:
@@ -155,24 +153,7 @@ def test_without_a_reference_there_is_no_difference() -> None:
     assert set(table["model"]) == {"vae", "scvi"}
     other = evaluate({"vae": latent, "scvi": latent + 1}, labels, reference="scvi")
     assert set(other["model"]) == {"vae", "scvi", "vae - scvi"}
-    assert "VAE" in in_words(other, "silhouette", reference="scvi")
-    with pytest.raises(UnknownIds, match="no 'silhouette' of 'pca'"):
-        in_words(table, "silhouette")
-
-
-@pytest.mark.parametrize(
-    ("difference", "words"),
-    [
-        (Interval(0.03, 0.01, 0.05), "VAE is better (+0.03 [+0.01, +0.05])"),
-        (Interval(-0.03, -0.05, -0.01), "VAE is worse (-0.03 [-0.05, -0.01])"),
-        (Interval(0.03, -0.01, 0.05), "no difference beyond the interval (+0.03 [-0.01, +0.05])"),
-        (Interval(0.0, 0.0, 0.0), "no difference beyond the interval (+0.00 [+0.00, +0.00])"),
-    ],
-)
-def test_the_sentence_says_what_the_interval_says(difference: Interval, words: str) -> None:
-    one, other = Interval(0.71, 0.66, 0.75), Interval(0.68, 0.63, 0.72)
-    said = compared("ARI", "vae", one, "pca", other, difference)
-    assert said == f"ARI: VAE 0.71 [0.66, 0.75], PCA 0.68 [0.63, 0.72]: {words}"
+    assert np.isfinite(value(other, "vae - scvi", "silhouette"))
 
 
 def test_what_cannot_be_judged_is_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import anndata as ad
@@ -22,6 +23,7 @@ from cellixir.embedding.vae import VAE
 from cellixir.exceptions import ConfigurationError, UnknownIds
 from cellixir.metrics.clustering import silhouette
 from cellixir.metrics.intervals import Interval
+from cellixir.runs import read_manifest
 
 SMALL = {"latent": 3, "hidden": 8, "max_epochs": 6}
 
@@ -54,9 +56,14 @@ def test_writes_everything_and_clears_its_checkpoint(tmp_path: Path) -> None:
     found = run_embedding(cells, tmp_path / "out", maps=False, folds=2, label_key="type", **SMALL)
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {
-        "model", "embedding.json", "cells.h5ad", "metrics.json", "report.html", "history.csv", "loadings.csv",
+        "model", "pieces", "run.json", "cells.h5ad", "metrics.json", "report.html", "history.csv", "loadings.csv",
         "called.csv",
     }  # fmt: skip
+    assert not list((tmp_path / "out").rglob("checkpoint"))
+    manifest = read_manifest(tmp_path / "out")
+    assert (manifest["job"], manifest["state"], manifest["headline"]) == ("embed fit", "done", found.headline)
+    assert manifest["tables"] == ["cells.h5ad", "history.csv", "loadings.csv", "called.csv"]
+    assert set(manifest["data"]) == {"cells", "label_key"}
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     for embedding in ("vae", "pca", "difference"):
         assert set(metrics[embedding]) >= {
@@ -118,6 +125,59 @@ def test_a_run_that_was_stopped_goes_on_and_another_is_refused(tmp_path: Path, m
         run(latent=4)
     with pytest.raises(ConfigurationError, match="choose another --out"):
         run(seed=1)
+
+
+def counted_fits(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+    """Label column of each model that is fitted from now on."""
+    fits: list[str | None] = []
+    fit = VAE.fit
+    monkeypatch.setattr(VAE, "fit", lambda self, *a, **k: fits.append(self.label_key) or fit(self, *a, **k))
+    return fits
+
+
+def test_what_is_finished_is_read_and_another_version_does_every_piece_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in ("openTSNE", "umap"):
+        pytest.importorskip(package)
+    fits, drawn = counted_fits(monkeypatch), []
+    for name in ("tsne", "umap", "leiden"):
+        draw = getattr(job, name)
+        monkeypatch.setattr(job, name, lambda *a, draw=draw, **k: drawn.append(draw) or draw(*a, **k))
+
+    def run() -> pd.DataFrame:
+        return run_embedding(cells_of_types(), tmp_path / "out", folds=2, label_key="type", **SMALL).scores
+
+    first = run()
+    pd.testing.assert_frame_equal(first, run(), check_exact=True)
+    assert (len(fits), len(drawn)) == (6, 5)
+    monkeypatch.setattr("cellixir.runs.piece.__version__", "99.0")
+    pd.testing.assert_frame_equal(first, run(), check_exact=True)
+    assert (len(fits), len(drawn)) == (12, 10)
+    shutil.rmtree(tmp_path / "out" / "pieces" / "without labels" / "model")
+    run()
+    assert len(fits) == 13  # a bundle that is gone is fitted again
+
+
+def test_two_processes_give_the_same(tmp_path: Path) -> None:
+    found = [
+        run_embedding(cells_of_types(), tmp_path / str(jobs), maps=False, folds=2, label_key="type", jobs=jobs, **SMALL)
+        for jobs in (1, 2)
+    ]
+    pd.testing.assert_frame_equal(found[0].calls.found.predictions, found[1].calls.found.predictions)
+    np.testing.assert_array_equal(found[0].cells.obsm["X_blind"], found[1].cells.obsm["X_blind"])
+
+
+def test_the_cells_that_are_given_stay_as_they_are(tmp_path: Path) -> None:
+    for package in ("openTSNE", "umap"):
+        pytest.importorskip(package)
+    cells = cells_of_types()
+    before = cells.copy()
+    run_embedding(cells, tmp_path / "out", folds=2, label_key="type", **SMALL)
+    np.testing.assert_array_equal(cells.X, before.X)
+    pd.testing.assert_frame_equal(cells.obs, before.obs)
+    pd.testing.assert_frame_equal(cells.var, before.var)
+    assert (dict(cells.obsm), dict(cells.uns)) == (dict(before.obsm), dict(before.uns)) == ({}, {})
 
 
 def test_other_files_are_not_written_over(tmp_path: Path) -> None:

@@ -125,16 +125,6 @@ def test_names_go_by_size_and_then_by_place() -> None:
     assert list(maps.by_size([5, 2, 2, 9, 5, 7])) == ["0", "1", "1", "2", "0", "3"]
 
 
-def test_cells_of_a_map_are_drawn_evenly() -> None:
-    assert maps.map_subsample(5).tolist() == [0, 1, 2, 3, 4]
-    rows = maps.map_subsample(1000, 100, seed=4)
-    assert len(np.unique(rows)) == 100
-    assert (np.diff(rows) > 0).all()
-    assert rows.max() < 1000
-    assert np.array_equal(rows, maps.map_subsample(1000, 100, seed=4))
-    assert not np.array_equal(rows, maps.map_subsample(1000, 100, seed=5))
-
-
 @pytest.mark.parametrize("draw", [maps.tsne, maps.umap, maps.leiden])
 def test_latents_that_cannot_be_drawn_are_refused(draw: Callable[..., object]) -> None:
     _, latent = blobs(30)

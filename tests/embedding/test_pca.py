@@ -118,7 +118,7 @@ def test_missing_genes_are_refused_or_filled_on_request() -> None:
         model.transform(cells[:, 18:].copy())
     with pytest.raises(GeneMismatch, match="3 of the model's 60 genes"):
         model.transform(cells[:, 3:].copy())
-    assert model.transform(cells[:, 3:].copy(), missing="fill").shape == (300, 3)
+    assert model.transform(cells[:, 3:].copy(), missing="zero").shape == (300, 3)
     assert "filled in" in model.query_notes_[0]
 
 

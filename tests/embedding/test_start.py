@@ -10,10 +10,10 @@ import torch
 from scipy.spatial.distance import pdist
 from sklearn.decomposition import PCA
 
+from cellixir.data.expression.alignment import Aligned
 from cellixir.data.expression.matrix import profile
 from cellixir.embedding.axes import learn_axes
 from cellixir.embedding.batches import Cells
-from cellixir.embedding.genes import Aligned
 from cellixir.embedding.preparation import learn_scaling
 from cellixir.embedding.start import linear_start, start_at_data, start_linear
 from cellixir.embedding.task import Annotation, Objective, Scaling

@@ -63,9 +63,9 @@ def test_a_query_without_a_third_of_the_genes_is_refused_and_a_tenth_is_filled_w
     with pytest.raises(GeneMismatch, match=r"60 of the model's 200 genes \(30%\)"):
         model.transform(cells[:, 60:])
     fewer = cells[:, 20:]
-    with pytest.raises(GeneMismatch, match='missing="fill"'):
+    with pytest.raises(GeneMismatch, match='missing="zero"'):
         model.transform(fewer)
-    found = model.transform(fewer, missing="fill")
+    found = model.transform(fewer, missing="zero")
     assert "20 of the model's 200 genes" in model.query_notes_[0]
     assert np.corrcoef(found[:, 0], model.transform(cells)[:, 0])[0, 1] > 0.8
 
@@ -75,7 +75,7 @@ def test_genes_that_are_filled_in_stand_at_their_mean_in_values(log_cells):
     fewer = log_cells[:, 15:]
     filled = log_cells.copy()
     filled.X[:, :15] = fitted.scaling_.mean.numpy()[:15]
-    np.testing.assert_allclose(fitted.transform(fewer, missing="fill"), fitted.transform(filled), atol=1e-6)
+    np.testing.assert_allclose(fitted.transform(fewer, missing="mean"), fitted.transform(filled), atol=1e-6)
 
 
 def test_repeated_genes_are_refused(cells, model):

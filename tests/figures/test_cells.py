@@ -15,7 +15,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from cellixir.exceptions import DataError, InvalidValues
-from cellixir.figures.cells import gene_maps, latent_map, latent_maps
+from cellixir.figures.cells import latent_map, latent_maps
 from cellixir.figures.groups import MISSING, OTHER, PALETTE
 from cellixir.figures.map_labels import at_home, label_groups
 from cellixir.figures.map_panel import AMOUNTS, WIDTH, point_alpha, point_size, range_of
@@ -294,23 +294,6 @@ def test_maps_share_one_colour_scale():
     assert len(drawn(figure.axes[1], "cells-1").get_offsets()) == 4
 
 
-def test_each_gene_has_a_map_and_a_scale_of_its_own():
-    values = pd.DataFrame(
-        {"CD3D": [0, 1, 2, 3, 4.0], "$MS4A1_x": [0, 0, 0, 10, 20.0], "none": [np.nan] * 5, "0": [0.0] * 5}
-    )
-    figure = gene_maps(XY, values, ncols=2, name="UMAP", label="log1p CPM")
-    maps = [ax for ax in figure.axes if ax.get_title(loc="left")]
-    assert [ax.get_title(loc="left") for ax in maps] == ["CD3D", "$MS4A1_x", "none", "0"]
-    assert drawn(maps[0], "cells-0").get_clim() == pytest.approx((0.04, 3.96))
-    assert drawn(maps[1], "cells-1").get_clim() == pytest.approx((0.0, 19.6))
-    assert has(maps[2], "none-2")
-    assert drawn(maps[3], "cells-3").get_clim() == (0.0, 1.0)
-    assert [drawn(ax, "axis-x").get_text() for ax in maps] == ["UMAP 1", "", "", ""]
-    assert figure.get_supxlabel() == "log1p CPM"
-    assert len(figure.axes) == 4 + 3  # no bar where there is no value
-    figure.draw_without_rendering()
-
-
 @pytest.mark.parametrize(
     ("call", "said"),
     [
@@ -325,10 +308,6 @@ def test_each_gene_has_a_map_and_a_scale_of_its_own():
         (lambda: latent_maps({}, []), "no map"),
         (lambda: latent_maps({"a": XY, "b": XY[:3]}, list("aabba")), "'b' has 3 cells, the first 5"),
         (lambda: latent_maps({"a": XY}, list("aabba"), ncols=0), "ncols must be 1 or more"),
-        (lambda: gene_maps(XY, pd.DataFrame(index=range(5))), "0 genes"),
-        (lambda: gene_maps(XY, pd.DataFrame(np.ones((5, 49)))), "49 genes"),
-        (lambda: gene_maps(XY, pd.DataFrame({"a": [np.nan] * 5})), "none of 1 genes"),
-        (lambda: gene_maps(XY, pd.DataFrame({"a": [1.0] * 4})), "4 values for 5 cells"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(call, said):
@@ -348,7 +327,7 @@ def test_text_among_numbers_is_refused_with_the_name_of_the_column():
 
 
 @pytest.mark.real_data
-def test_melanoma_cells_by_cluster_and_by_gene(data_dir):
+def test_melanoma_cells_by_cluster(data_dir):
     cells = ad.read_h5ad(data_dir / "derived" / "tirosh_mel80_480cells_91genes.h5ad")
     x = cells.to_df()
     centred = x - x.mean()
@@ -356,5 +335,3 @@ def test_melanoma_cells_by_cluster_and_by_gene(data_dir):
     ax = latent_map(u[:, :2] * s[:2], cells.obs["seurat_clusters"], name="PC")
     assert entries(ax.get_legend())[0] == "0 (158)"
     assert sum(int(text.split("(")[1][:-1]) for text in entries(ax.get_legend())) == 480
-    figure = gene_maps(u[:, :2], x.iloc[:, :3])
-    assert [ax.get_title(loc="left") for ax in figure.axes][:3] == list(x.columns[:3])

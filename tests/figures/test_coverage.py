@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.axes import Axes
-from scipy.stats import norm
 
-from cellixir.exceptions import DataError, InvalidValues
-from cellixir.figures.coverage import by_chance, coverage_by_group, error_vs_domain, width_vs_error
+from cellixir.exceptions import DataError
+from cellixir.figures.coverage import by_chance, coverage_by_group
 from cellixir.figures.style import ACCENT, WARM, new_axes
 
 
@@ -78,61 +77,6 @@ def test_table_without_coverage_is_refused(table):
         coverage_by_group(table[3:])
 
 
-def test_width_stands_over_error_with_the_line_of_normal_errors():
-    ax = width_vs_error([3.3, 6.6, np.inf], [1.0, 2.0, 1.0], unit="ln µM")
-    np.testing.assert_allclose(drawn(ax, "groups").get_offsets(), [[1, 3.3], [2, 6.6]])
-    x, y = drawn(ax, "normal").get_data()
-    np.testing.assert_allclose(y, 2 * norm.ppf(0.95) * np.asarray(x))
-    assert ax.get_title(loc="left") == "1 without a finite width: not drawn"
-    assert ax.get_ylabel() == "Width of the 90 % interval, ln µM"
-    assert ax.get_xlim()[0] == ax.get_ylim()[0] == 0
-
-
-def test_width_of_perfect_predictions_is_drawn():
-    assert width_vs_error([0.0], [0.0]).get_xlim() == (0, 1)
-
-
-def test_what_is_outside_is_marked_and_told():
-    ax = error_vs_domain([1, 2, 5, np.nan], [1.0, 2.0, 4.0, 1.0], limit=4.0)
-    np.testing.assert_allclose(drawn(ax, "inside").get_offsets(), [[1, 1], [2, 2]])
-    np.testing.assert_allclose(drawn(ax, "outside").get_offsets(), [[5, 4]])
-    assert ax.get_title(loc="left") == "2 inside, mean 1.50 · 1 outside, mean 4.00 · 1 unknown"
-    assert drawn(ax, "limit").get_xdata()[0] == 4
-    assert ax.get_xlim()[0] < 1
-    assert ax.get_xlim()[1] > 5
-
-
-def test_low_similarity_is_outside_to_the_left():
-    ax = error_vs_domain([0.1, 0.2, 0.9], [1.0, 2.0, 3.0], limit=0.2, farther="left")
-    np.testing.assert_allclose(drawn(ax, "outside").get_offsets(), [[0.1, 1]])
-
-
-def test_median_runs_only_through_many_samples():
-    rng = np.random.default_rng(1)
-    x = np.sort(rng.uniform(0, 4, 400))
-    ax = error_vs_domain(x, x + 1, limit=9.0)
-    centres, medians = drawn(ax, "median").get_data()
-    np.testing.assert_allclose(medians, np.asarray(centres) + 1)
-    assert ax.get_title(loc="left") == f"400 inside, mean {1 + x.mean():.2f} · 0 outside"
-    few = error_vs_domain(x[:10], x[:10], limit=9.0)
-    assert [a for a in few.get_children() if a.get_gid() == "median"] == []
-
-
-def test_domain_without_a_limit_has_no_line():
-    ax = error_vs_domain([1.0], [0.5], limit=np.inf)
-    assert [a for a in ax.get_children() if a.get_gid() == "limit"] == []
-    assert ax.get_xlim() == (0, 2)
-
-
-@pytest.mark.parametrize("draw", [width_vs_error, lambda a, b: error_vs_domain(a, b, limit=1.0)])
-def test_what_cannot_be_drawn_is_refused(draw):
-    with pytest.raises(InvalidValues, match="2 and 1 values"):
-        draw([1.0], [1.0, 2.0]) if draw is width_vs_error else draw([1.0, 2.0], [1.0])
-    with pytest.raises(InvalidValues, match="none of 2"):
-        draw([np.nan, 1.0], [1.0, np.nan])
-
-
 def test_given_axes_are_used(table):
     ax = new_axes()
     assert coverage_by_group(table, ax=ax) is ax
-    assert width_vs_error([1.0], [1.0], ax=new_axes()).figure is not ax.figure

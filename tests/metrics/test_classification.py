@@ -11,7 +11,7 @@ from sklearn import metrics as sk
 
 from cellixir.exceptions import InvalidValues
 from cellixir.metrics import classification as c
-from cellixir.metrics.class_intervals import class_draws, class_intervals, paired_auroc_difference
+from cellixir.metrics.class_intervals import class_draws, class_intervals
 from cellixir.metrics.intervals import bootstrap_weights
 
 Y = np.array([1, 1, 1, 0, 0, 0, 0, 0], dtype=float)
@@ -105,11 +105,11 @@ def test_one_row_is_right_or_wrong() -> None:
 
 
 def test_nothing_called_has_no_precision() -> None:
-    assert np.isnan(c.precision(Y, np.full(8, 0.1)))
-    assert c.recall(Y, np.full(8, 0.1)) == 0
-    assert c.f1(Y, np.full(8, 0.1)) == 0
+    score = c.class_score(Y, np.full(8, 0.1))
+    assert np.isnan(score["precision"])
+    assert score["recall"] == score["f1"] == c.f1(Y, np.full(8, 0.1)) == 0
     assert np.isnan(c.f1(np.zeros(3), np.zeros(3)))
-    assert c.recall(Y, P, threshold=0.2) == 1
+    assert c.confusion_matrix(Y, P, threshold=0.2)[1, 0] == 0  # every 1 is called
 
 
 def test_a_sure_mistake_costs_36_nats_and_not_infinity() -> None:
@@ -260,20 +260,6 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
         drawn = class_intervals(y, p, np.arange(120), n=200, seed=seed)["auroc"]
         inside += drawn.low <= 0.7602 <= drawn.high
     assert 87 <= inside <= 99
-
-
-def test_paired_difference_is_surer_than_the_two_intervals() -> None:
-    rng = np.random.default_rng(4)
-    y = np.tile([0.0, 1.0], 1000)
-    worse = y + 2 * rng.normal(size=2000)
-    better = worse + 0.15 * y
-    a, b = (1 / (1 + np.exp(-v)) for v in (better, worse))
-    gain = paired_auroc_difference(y, a, b, np.arange(2000), n=300)
-    assert gain.low > 0
-    assert gain.value == pytest.approx(c.auroc(y, a) - c.auroc(y, b))
-    one, other = (class_intervals(y, v, np.arange(2000), n=300)["auroc"] for v in (a, b))
-    assert one.low < other.high
-    assert paired_auroc_difference(y, a, a, np.arange(2000), n=5) == (0, 0, 0)
 
 
 def test_one_class_has_no_interval() -> None:

@@ -88,7 +88,6 @@ def test_silhouette_of_four_cells_on_a_line() -> None:
     latent = np.array([[0.0], [1.0], [10.0], [11.0]])
     assert metric.silhouette_values(latent, list("aabb"))[1] == pytest.approx(widths)
     assert metric.silhouette(latent, list("aabb")) == pytest.approx(np.mean(widths))
-    assert metric.label_silhouette(latent, list("aabb")) == pytest.approx((np.mean(widths) + 1) / 2)
 
 
 def test_purity_of_cells_on_a_line() -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from scipy.stats import binomtest, norm
 from scipy.stats import t as student
 
 from cellixir.data.splits import make_folds, split_groups, split_off
-from cellixir.exceptions import BundleError, ConfigurationError, InvalidValues
+from cellixir.exceptions import ConfigurationError, InvalidValues
 from cellixir.metrics.conformal import LEVELS, OVERALL, Conformal, coverage, interval_score, units_needed
 from cellixir.response.models.baselines import EffectsBaseline
 from cellixir.sources.gdsc import load_gdsc_v17
@@ -216,11 +216,12 @@ def test_widths_grow_with_the_level_and_scale_with_the_errors(
 
 @settings(deadline=None)
 @given(errors_strategy, st.integers(0, 100))
-def test_state_comes_back_to_the_bit(errors: NDArray[np.float64], seed: int) -> None:
+def test_state_comes_back_to_the_bit(
+    through_a_bundle: Callable[[Conformal], Conformal], errors: NDArray[np.float64], seed: int
+) -> None:
     groups = np.random.default_rng(seed).choice(["1017", "é", "a,b"], len(errors))
     widths = Conformal.fit(errors, groups)
-    arrays, facts = widths.state()
-    again = Conformal.from_state(arrays, json.loads(json.dumps(facts)))
+    again = through_a_bundle(widths)
     asked = np.array(["a,b", "1017", "other", "é"])
     for level in (0.05, 0.5, 0.9, 0.999):
         np.testing.assert_array_equal(again.half_width(asked, level), widths.half_width(asked, level))
@@ -280,10 +281,11 @@ def test_unusable_errors_are_refused(errors: object, groups: object, units: obje
         Conformal.fit(errors, groups, units=units)  # type: ignore[arg-type]
 
 
-def test_widths_of_other_levels_are_refused() -> None:
-    arrays, facts = Conformal.fit([1.0], ["a"]).state()
-    with pytest.raises(BundleError, match="2 levels"):
-        Conformal.from_state(arrays, facts | {"levels": [0.5, 0.9]})
+def test_widths_of_other_levels_serve_their_own() -> None:
+    older = Conformal(("a",), np.array([9, 9]), np.array([[1.0, 2.0], [3.0, 4.0]]), (0.5, 0.9))
+    assert [older.half_width(["a"], level)[0] for level in (0.5, 0.7, 0.9)] == [1.0, 2.0, 2.0]
+    with pytest.raises(ConfigurationError, match=r"at most 0\.9, such as 0\.9; 0\.95 is not"):
+        older.half_width(["a"], 0.95)
 
 
 # what was covered

@@ -53,17 +53,11 @@ def test_normalising_removes_a_correlation_that_is_only_between_drugs() -> None:
 def test_mean_within_equals_the_mean_of_the_groups_correlations(pair: tuple[np.ndarray, np.ndarray]) -> None:
     y, p = pair
     groups = np.random.default_rng(1).integers(0, 30, len(y))
-    table = metrics.by_group(y, p, groups)
-    assert metrics.mean_within(y, p, groups) == pytest.approx(table["pearson"].mean(), rel=1e-10)
+    each = [metrics.pearson(y[groups == g], p[groups == g]) for g in np.unique(groups) if (groups == g).sum() >= 5]
+    assert metrics.mean_within(y, p, groups) == pytest.approx(np.mean(each), rel=1e-10)
 
 
 def test_a_prediction_that_is_constant_in_each_group_has_no_correlation_within() -> None:
     groups = np.repeat(np.arange(100), 997)
     y = np.random.default_rng(0).normal(size=len(groups))
     assert np.isnan(metrics.mean_within(y, np.sqrt(groups) + 0.1, groups))
-
-
-def test_small_groups_are_left_out() -> None:
-    table = metrics.by_group([1, 2, 3, 4, 5, 6, 7.0], [1, 2, 3, 4, 5, 6, 7.0], list("aaaaabb"))
-    assert list(table.index) == ["a"]
-    assert table.loc["a", "n"] == 5

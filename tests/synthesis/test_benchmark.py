@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,14 @@ from scipy import stats
 
 from cellixir.data.simulate import simulate_bulk
 from cellixir.exceptions import ConfigurationError, DataError, UnknownIds
-from cellixir.synthesis.benchmark import Benchmark, held_out, run_benchmark
+from cellixir.runs import read_manifest
+from cellixir.synthesis.benchmark import Benchmark, run_benchmark
+from cellixir.synthesis.benchmark_pieces import held_out
 from cellixir.synthesis.benchmark_summary import (
+    METRICS,
     REAL,
     RESULTS,
     SHUFFLED,
-    heading,
     markdown,
     number,
     paired,
@@ -28,7 +31,7 @@ from cellixir.synthesis.benchmark_summary import (
 )
 
 pytestmark = pytest.mark.usefixtures("small_numbers")
-KEYS = {"group_key": "group", "batch_key": "batch"}
+KEYS = {"contrast_key": "group", "batch_key": "batch"}
 ONE = {"models": ["gaussian"], **KEYS}
 
 
@@ -65,7 +68,7 @@ def copier() -> type[Copier]:
 @pytest.fixture
 def no_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """No figures: they take longer than the pieces."""
-    monkeypatch.setattr("cellixir.synthesis.benchmark.write_pages", lambda *_: None)
+    monkeypatch.setattr("cellixir.synthesis.benchmark.pages", lambda *_: iter(()))
 
 
 # -- who is held out ---------------------------------------------------------------------------------------------------
@@ -159,7 +162,7 @@ def test_numbers_have_the_decimals_they_need() -> None:
     assert [number("mmd2", -0.00123), number("recall", 0.5), number("fit_seconds", 1234.5)] == [
         "−0.0012", "0.500", "1,234",
     ]  # fmt: skip
-    assert (heading("mmd2"), heading("composition")) == ("MMD² → 0", "Composition (JS) ↓")
+    assert (METRICS["mmd2"].heading, METRICS["composition"].heading) == ("MMD² → 0", "Composition (JS) ↓")
 
 
 # -- running -----------------------------------------------------------------------------------------------------------
@@ -200,13 +203,22 @@ def test_who_copies_is_told(two: Benchmark) -> None:
 
 
 def test_the_folder_holds_tables_and_pages(two: Benchmark) -> None:
-    names = {"results.csv", "summary.csv", "failures.csv", "table.md", "report.html", "datasets", "pieces"}
-    assert names | {"benchmark.json"} == {file.name for file in two.folder.iterdir()}
+    names = {"results.csv", "summary.csv", "table.md", "report.html", "datasets", "pieces", "run.json"}
+    assert names == {file.name for file in two.folder.iterdir()}
     assert {file.name for file in (two.folder / "datasets").iterdir()} == {"one.html", "other.html"}
     written = pd.read_csv(two.folder / "results.csv", keep_default_na=True)
     np.testing.assert_allclose(written["value"], two.results["value"])
     assert (two.folder / "table.md").read_text(encoding="utf-8") == two.markdown() + "\n"
     assert len(two.markdown().splitlines()) == 7
+    manifest = read_manifest(two.folder)
+    assert (manifest["job"], manifest["state"], manifest["failures"]) == ("synthesize benchmark", "done", 0)
+    assert manifest["tables"] == ["results.csv", "summary.csv", "table.md"]
+    assert manifest["pages"] == ["datasets/one.html", "datasets/other.html", "report.html"]
+    assert len(set(manifest["data"].values())) == 2
+    assert manifest["metrics"]["copier"]["authenticity"] == 0.0
+    assert manifest["headline"] == two.headline
+    assert two.headline.startswith("Of 3 generators, most verdicts are yes for ")
+    assert re.search(r"\(faithful \d of 2, useful \d of 2, private \d of 2\)", two.headline)
 
 
 @pytest.mark.usefixtures("no_pages")
@@ -221,6 +233,29 @@ def test_what_is_finished_is_read_and_says_the_same(tmp_path: Path, copier: type
 
 
 @pytest.mark.usefixtures("no_pages")
+def test_another_version_does_every_piece_anew(
+    tmp_path: Path, copier: type[Copier], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = partial(run_benchmark, {"one": bulk()}, tmp_path / "run", others={"copier": copier}, models=[], **KEYS)
+    before = run().results
+    monkeypatch.setattr("cellixir.runs.piece.__version__", "99.0")
+    pd.testing.assert_frame_equal(run().results.query("family != 'cost'"), before.query("family != 'cost'"))
+    assert copier.fitted == 2
+
+
+@pytest.mark.usefixtures("no_pages")
+def test_two_processes_give_the_same_numbers(tmp_path: Path) -> None:
+    given = {"one": bulk(0), "other": partial(bulk, 1)}
+    found = [
+        run_benchmark(given, tmp_path / str(jobs), models=["gaussian"], jobs=jobs, **KEYS).results for jobs in (1, 2)
+    ]
+    one, two = (table.query("family != 'cost'") for table in found)
+    patched = ["c2st", "membership", "reference_attack"]  # by small_numbers, in this process only
+    same = (table[~table["metric"].isin(patched)].reset_index(drop=True) for table in (one, two))
+    pd.testing.assert_frame_equal(*(table[["dataset", "metric", "value", "floor"]] for table in same), check_exact=True)
+
+
+@pytest.mark.usefixtures("no_pages")
 def test_other_data_settings_or_damage_are_done_again(tmp_path: Path, copier: type[Copier]) -> None:
     def run(seed: int = 0, **settings: int) -> None:
         others = {"copier": lambda seed: copier(seed, settings)}
@@ -230,7 +265,7 @@ def test_other_data_settings_or_damage_are_done_again(tmp_path: Path, copier: ty
     run(seed=1)
     run(seed=1, depth=3)
     assert copier.fitted == 3
-    place = tmp_path / "run" / "pieces" / "one" / "copier" / "seed0"
+    place = tmp_path / "run" / "pieces" / "one" / "copier" / "seed-0"
     for file, n in (("piece.json", 4), ("points.parquet", 5)):
         (place / file).write_bytes((place / file).read_bytes()[:40])
         run(seed=1, depth=3)
@@ -243,12 +278,13 @@ def test_a_failed_piece_loses_no_other_and_is_tried_again(tmp_path: Path, copier
     run = partial(run_benchmark, {"one": bulk()}, tmp_path / "run", others={"copier": copier}, **ONE)
     copier.broken = True
     found = run()
-    assert found.failures.values.tolist() == [["one", 0, "copier", "RuntimeError: out of luck"]]
+    assert found.failures.values.tolist() == [["one", "copier", 0, "RuntimeError: out of luck"]]
     assert set(found.results["model"]) == {"gaussian"}
     assert "out of luck" in (found.folder / "report.html").read_text(encoding="utf-8")
     copier.broken = False
     again = run()
     assert again.failures.empty
+    assert not (again.folder / "failures.csv").exists()
     assert set(again.results["model"]) == {"gaussian", "copier"}
 
 
@@ -269,8 +305,10 @@ def test_a_data_set_that_cannot_be_read_loses_no_other(tmp_path: Path) -> None:
 def test_where_all_fails_the_first_error_is_told(tmp_path: Path) -> None:
     lacking = bulk()
     del lacking.obs["batch"]
-    with pytest.raises(DataError, match="all 1 pieces failed; the first, gaussian on one: there is no column 'batch'"):
+    with pytest.raises(UnknownIds, match="there is no column 'batch'"):
         run_benchmark({"one": lacking}, tmp_path / "run", **ONE)
+    with pytest.raises(DataError, match="all 2 pieces failed; the first, one, gaussian: there is no column 'batch'"):
+        run_benchmark({"one": lacking}, tmp_path / "run", seeds=2, **ONE)
     with pytest.raises(UnknownIds):
         held_out(lacking, 0.25, ["batch"], 0)
 

@@ -60,7 +60,7 @@ def test_library_sizes_are_kept(drawn, count_data):
 
 
 def test_values_of_a_gaussian_come_back(gaussian_data):
-    found = CopulaGenerator(condition=["group"], rank=3).fit(gaussian_data).sample(4000, condition={"group": "young"})
+    found = CopulaGenerator(condition=["group"], rank=3).fit(gaussian_data).sample(4000, given={"group": "young"})
     truth = gaussian_data.uns["truth"]
     assert np.abs(found.X.mean(axis=0) - truth["mean"]).max() < (5 * truth["sd"] / np.sqrt(300)).max()
     assert np.abs(np.corrcoef(found.X.T) - truth["correlation"]).max() < 5 / np.sqrt(300)

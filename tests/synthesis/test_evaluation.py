@@ -22,7 +22,7 @@ from cellixir.synthesis.yardstick import Yardstick, shuffled_genes
 
 N_GENES = 80
 N_DIFFERENT = 20
-KEYS = {"group_key": "group", "batch_key": "batch"}
+KEYS = {"contrast_key": "group", "batch_key": "batch"}
 
 
 def counts(n: int, seed: int, *, effect: float = 1.0, prefix: str = "s") -> ad.AnnData:
@@ -248,7 +248,7 @@ def test_columns_must_be_there_and_full(judge: Judge, train: ad.AnnData) -> None
     with pytest.raises(InvalidValues, match="1 of 30 synthetic data have no 'group'"):
         judge.judge(holes)
     with pytest.raises(UnknownIds, match="real training data have no column 'type'"):
-        Judge(train, train, group_key="type")
+        Judge(train, train, contrast_key="type")
 
 
 def test_too_few_samples_are_refused(train: ad.AnnData) -> None:
@@ -336,7 +336,7 @@ def test_planted_effects_are_read_from_simulated_data() -> None:
     found = planted_in(cells, "group")
     assert found is not None
     assert list(found) == ["group1", "group2", "is_de"]
-    judged = Judge(cells, counts(30, 1), group_key="group").contrasts[0]
+    judged = Judge(cells, counts(30, 1), contrast_key="group").contrasts[0]
     assert judged.planted
     np.testing.assert_array_equal(judged.truth["log2_fold_change"], change)
     assert judged.truth["is_de"].sum() == 20

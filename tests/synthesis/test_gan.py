@@ -19,7 +19,7 @@ from cellixir.synthesis.axes import above_noise
 from cellixir.synthesis.gan import GANGenerator
 from cellixir.synthesis.gan_base import AdversarialGenerator, hold_out
 from cellixir.synthesis.gan_components import Components
-from cellixir.synthesis.gan_task import GANTask, Judge, NonSaturating, Rows, Wasserstein, collapse_note
+from cellixir.synthesis.gan_task import GANTask, Nearness, NonSaturating, Rows, Wasserstein, collapse_note
 from cellixir.synthesis.wgan import WGANGPGenerator
 from cellixir.training import TrainingConfig
 
@@ -73,7 +73,7 @@ def test_wgan_recovers_the_means_of_the_conditions(gaussian_data):
     model = WGANGPGenerator(condition=["group"], noise=8, max_epochs=12, **QUICK)
     model.fit(gaussian_data)
     truth = gaussian_data.uns["truth"]
-    found = {g: model.sample(600, condition={"group": g}).X for g in ("old", "young")}
+    found = {g: model.sample(600, given={"group": g}).X for g in ("old", "young")}
     shift = (found["old"].mean(axis=0) - found["young"].mean(axis=0)) / truth["sd"]
     planted = truth["shift"] / truth["sd"]
     assert shift[planted > 0].mean() == pytest.approx(2.0, abs=0.5)
@@ -97,7 +97,7 @@ def test_labels_of_the_vanilla_gan_follow_their_shares_and_belong_to_the_values(
 
 @KINDS
 def test_counts_in_counts_out(kind, fitted, count_data):
-    found = fitted[kind].sample(50, condition={"group": "old"})
+    found = fitted[kind].sample(50, given={"group": "old"})
     assert set(found.obs["group"]) == {"old"}
     assert found.uns["scale"] == "counts"
     assert found.X.data.min() >= 1
@@ -118,7 +118,7 @@ def test_a_stopped_fit_goes_on_to_the_same_bits(kind, fitted, count_data, tmp_pa
     whole = fitted[kind]
     path = tmp_path / "run.safetensors"
 
-    def stop(epoch, n_epochs):
+    def stop(member, epoch, n_epochs):
         assert n_epochs == 3
         if epoch.epoch == 1:
             raise KeyboardInterrupt
@@ -207,7 +207,7 @@ def test_a_combination_that_hardly_comes_is_a_clear_error(count_data, monkeypatc
     model = tiny(GANGenerator, condition=["group", "batch"], max_epochs=1).fit(small(count_data))
     monkeypatch.setattr(model, "_codes_of", lambda labels: np.where(np.arange(len(labels)) > 0, 1, -1))
     with pytest.raises(ConfigurationError, match=r"0 of [\d,]+ .* as group=young, batch=b1; .*wgan-gp"):
-        model.sample(3, condition={"group": "young", "batch": "b1"})
+        model.sample(3, given={"group": "young", "batch": "b1"})
 
 
 def test_a_generator_without_a_known_combination_is_fitted_and_says_so(count_data, monkeypatch):
@@ -268,7 +268,7 @@ def test_only_components_above_noise_count(n, width):
         assert above_noise(singular.astype(np.float64) ** 2, n, width) == expected
 
 
-# -- the judge ---------------------------------------------------------------------------------------------------------
+# -- nearness ----------------------------------------------------------------------------------------------------------
 
 
 class Fixed(nn.Module):
@@ -290,15 +290,15 @@ def held(n: int = 500, seed: int = 0) -> Rows:
     return Rows(torch.randn(n, 3, generator=generator) + 2 * condition[:, :1] * torch.tensor([1.0, 0, 0]), condition)
 
 
-def test_the_judge_is_pleased_by_the_same_distribution_alone():
-    judge = Judge(held(), lambda values: values)
-    good, diversity = judge(Fixed(held(seed=1).all(), 3))
+def test_nearness_is_best_for_the_same_distribution_alone():
+    nearness = Nearness(held(), lambda values: values)
+    good, diversity = nearness(Fixed(held(seed=1).all(), 3))
     assert good == pytest.approx(0, abs=0.01)
     assert diversity == pytest.approx(1, abs=0.1)
     rows = held(seed=1)
-    shifted, _ = judge(Fixed(torch.cat([rows.values + 1, rows.condition], dim=1), 3))
-    swapped, _ = judge(Fixed(torch.cat([rows.values, rows.condition.flip(1)], dim=1), 3))
-    one_point, diversity = judge(Fixed(torch.cat([torch.zeros(500, 3), rows.condition], dim=1), 3))
+    shifted, _ = nearness(Fixed(torch.cat([rows.values + 1, rows.condition], dim=1), 3))
+    swapped, _ = nearness(Fixed(torch.cat([rows.values, rows.condition.flip(1)], dim=1), 3))
+    one_point, diversity = nearness(Fixed(torch.cat([torch.zeros(500, 3), rows.condition], dim=1), 3))
     assert min(shifted, swapped, one_point) > 0.05
     assert diversity == pytest.approx(0, abs=1e-6)
 
@@ -306,17 +306,17 @@ def test_the_judge_is_pleased_by_the_same_distribution_alone():
 def test_energy_distance_and_diversity_in_closed_form():
     # real: 0 and 2; generated: 5 over and over. With the real mean distance 2 as unit: 2 (2.5 + 1.5) / 2 - 1 - 0
     real = Rows(torch.tensor([[0.0], [2.0]]), torch.zeros(2, 0))
-    energy, diversity = Judge(real, lambda values: values)(Fixed(torch.full((1, 1), 5.0), 1, conditional=False))
+    energy, diversity = Nearness(real, lambda values: values)(Fixed(torch.full((1, 1), 5.0), 1, conditional=False))
     assert energy == pytest.approx(3.0)
     assert diversity == pytest.approx(0.0, abs=1e-6)
-    _, diversity = Judge(real, lambda v: v)(Fixed(torch.tensor([[0.0], [6.0]]), 1, conditional=False))
+    _, diversity = Nearness(real, lambda v: v)(Fixed(torch.tensor([[0.0], [6.0]]), 1, conditional=False))
     assert diversity == pytest.approx(3 * 250 / 499)  # of 500 points drawn, 250 of the 499 others are elsewhere
 
 
 def test_points_within_a_condition_count_where_conditions_are_given():
     rows = torch.cat([held().condition[:, :1] * torch.tensor([2.0, 0, 0]), held().condition], dim=1)
-    assert Judge(held(), lambda v: v)(Fixed(rows, 3))[1] == pytest.approx(0, abs=1e-6)
-    assert Judge(held(), lambda v: v)(Fixed(rows, 3, conditional=False))[1] > 0.3
+    assert Nearness(held(), lambda v: v)(Fixed(rows, 3))[1] == pytest.approx(0, abs=1e-6)
+    assert Nearness(held(), lambda v: v)(Fixed(rows, 3, conditional=False))[1] > 0.3
 
 
 # -- the task ----------------------------------------------------------------------------------------------------------
@@ -345,7 +345,7 @@ def make_task(rules: NonSaturating | Wasserstein, n: int = 50, n_steps: int = 8)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         players = Players(GANShape(3, (2,), noise=2, hidden=8))
-    return GANTask(players, rules, held(n), Judge(held(20), lambda v: v), n_steps=n_steps)
+    return GANTask(players, rules, held(n), Nearness(held(20), lambda v: v), n_steps=n_steps)
 
 
 def test_all_rows_come_up_equally_often():

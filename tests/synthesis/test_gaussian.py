@@ -19,7 +19,7 @@ def model(gaussian_data: ad.AnnData) -> GaussianGenerator:
 def test_mean_spread_and_conditional_mean_are_recovered(model, gaussian_data):
     truth = gaussian_data.uns["truth"]
     for group, shift in (("young", 0), ("old", truth["shift"])):
-        found = model.sample(4000, condition={"group": group}, seed=1).X
+        found = model.sample(4000, given={"group": group}, seed=1).X
         n = int((gaussian_data.obs["group"] == group).sum())
         # five standard errors of 40 means, and as many of 40 spreads
         assert np.abs(found.mean(axis=0) - truth["mean"] - shift).max() < (5 * truth["sd"] / np.sqrt(n)).max()
@@ -28,7 +28,7 @@ def test_mean_spread_and_conditional_mean_are_recovered(model, gaussian_data):
 
 def test_the_correlation_is_recovered(model, gaussian_data):
     truth = gaussian_data.uns["truth"]["correlation"]
-    found = np.corrcoef(model.sample(4000, condition={"group": "young"}, seed=1).X.T)
+    found = np.corrcoef(model.sample(4000, given={"group": "young"}, seed=1).X.T)
     upper = np.triu_indices(len(truth), 1)
     assert np.corrcoef(found[upper], truth[upper])[0, 1] > 0.97
     assert np.abs(found - truth).max() < 5 / np.sqrt(400)

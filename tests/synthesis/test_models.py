@@ -47,7 +47,7 @@ def test_what_is_no_bundle_is_refused(tmp_path):
         load_generator(tmp_path / "nowhere")
     with pytest.raises(BundleError, match="not a whole bundle"):
         load_generator(tmp_path)
-    for text, words in (("{", "not a whole bundle"), ("[1]", "not a whole bundle"), ("{}", "holds a None")):
+    for text, words in (("{", "not a whole bundle"), ("[1]", "not a whole bundle"), ("{}", "holds a 'None'")):
         (tmp_path / "model.json").write_text(text)
         with pytest.raises(BundleError, match=words):
             load_generator(tmp_path)

@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cellixir.exceptions import DataError
 from cellixir.metrics.catalogue import GENERATIVE
+from cellixir.runs import RunFolder, read_manifest
+from cellixir.synthesis.benchmark_report import dataset_page
 from cellixir.synthesis.evaluation import COLUMNS, Evaluation
-from cellixir.synthesis.report import as_json, evaluation_page, write_benchmark_report, write_evaluation
+from cellixir.synthesis.evaluation_job import write_evaluation
+from cellixir.synthesis.report import evaluation_page
 from cellixir.synthesis.verdicts import Verdict
 
 N = 40
@@ -48,15 +50,16 @@ def evaluation(seed: int = 0, *, groups: bool = True) -> Evaluation:
         fold_changes=changes if groups else changes.iloc[:0],
         points=points,
         facts={"training_samples": 1_234, "held_out_samples": 40, "synthetic_samples": N, "compared_samples": N,
-               "genes": 30, "scale": "counts", "group_key": "<condition>", "seed": 1_000},
+               "genes": 30, "scale": "counts", "contrast_key": "<condition>", "seed": 1_000},
         notes=("40 samples of each kind were drawn", "the synthetic samples have no group 'c'"),
     )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("one") / "new" / "out"
-    return write_evaluation(folder, evaluation(), name="Of mice")
+    with RunFolder(tmp_path_factory.mktemp("one") / "new" / "out", "synthesize evaluate", {}) as run:
+        write_evaluation(run, evaluation(), name="Of mice")
+    return run.path / "report.html"
 
 
 def test_the_verdict_stands_before_the_numbers(written: Path) -> None:
@@ -90,13 +93,19 @@ def test_metrics_json_holds_verdicts_numbers_and_facts(written: Path) -> None:
     assert found["metrics"]["c2st"]["best"] == 0.5
     assert set(found["metrics"]) == set(GENERATIVE)
     assert found["facts"]["seed"] == 1_000
+    manifest = read_manifest(written.parent)
+    assert manifest["headline"] == "Faithful: partly. Useful: yes. Private: no."
+    assert manifest["metrics"]["recall"] == 0.5
+    assert manifest["pages"] == ["report.html"]
 
 
-def test_numpy_numbers_among_the_facts_are_written() -> None:
+def test_numpy_numbers_among_the_facts_are_written(tmp_path: Path) -> None:
     one = evaluation()
-    numbers = {"seed": np.int64(3), "share": np.float64(0.5)}
-    found = as_json(Evaluation(one.table, one.verdicts, one.genes, one.fold_changes, one.points, numbers))
-    assert json.dumps(found["facts"]) == '{"seed": 3, "share": 0.5}'
+    numbers = {**one.facts, "seed": np.int64(3), "share": np.float64(0.5)}
+    with RunFolder(tmp_path, "synthesize evaluate", {}) as run:
+        write_evaluation(run, Evaluation(one.table, one.verdicts, one.genes, one.fold_changes, one.points, numbers))
+    facts = json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))["facts"]
+    assert (facts["seed"], facts["share"]) == (3, 0.5)
 
 
 def test_effects_that_are_not_known_are_not_drawn() -> None:
@@ -107,34 +116,27 @@ def test_effects_that_are_not_known_are_not_drawn() -> None:
     assert "t-SNE of" not in page
 
 
-def test_generators_stand_side_by_side(tmp_path: Path) -> None:
+def test_generators_stand_side_by_side() -> None:
     history = pd.DataFrame({"epoch": [1, 2, 3], "critic_loss": [1.0, 0.5, 0.2], "diversity": [0.9, 0.1, 0.1]})
     results = {"gaussian": evaluation(1), "gan": evaluation(2)}
     histories = {"gan": history, "gaussian": pd.DataFrame()}
-    page = write_benchmark_report(tmp_path, results, histories).read_text(encoding="utf-8")
+    page = dataset_page(results, histories).render()
     assert page.index("Held back by") < page.index("Recall ↑</td>")
     assert "faithful: Recall; private: Copies" in page
     assert page.count("Training of gan") >= 1
     assert "Training of gaussian" not in page
-    found = json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))
-    assert list(found) == ["gaussian", "gan"]
-    assert found["gan"]["metrics"]["recall"]["value"] == 0.5
+    row = page[page.index("Recall ↑</td>") :]
+    assert row[: row.index("</tr>")].count("0.50") >= 2  # one number a generator
 
 
-def test_what_one_generator_lacks_is_a_dash_or_not_drawn(tmp_path: Path) -> None:
+def test_what_one_generator_lacks_is_a_dash_or_not_drawn() -> None:
     one, other = evaluation(1), evaluation(2)
     short = Evaluation(
         other.table[other.table["family"] != "utility"], other.verdicts, other.genes,
         other.fold_changes.assign(synthetic=np.nan), other.points, other.facts,
     )  # fmt: skip
-    page = write_benchmark_report(tmp_path, {"a": one, "b": short}).read_text(encoding="utf-8")
+    page = dataset_page({"a": one, "b": short}, {}).render()
     row = page[page.index("TSTR ↑</td>") :]
     assert "–" in row[: row.index("</tr>")]
     assert "Log2 fold changes of a" in page
     assert "Log2 fold changes of b" not in page
-
-
-def test_a_benchmark_of_nothing_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no generator to compare"):
-        write_benchmark_report(tmp_path, {})
-    assert list(tmp_path.iterdir()) == []

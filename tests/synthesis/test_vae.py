@@ -57,7 +57,7 @@ def test_means_spread_and_correlation_of_values_come_back(gaussian_data):
     truth = gaussian_data.uns["truth"]
     model = ConditionalVAEGenerator(condition=["group"], **SMALL).fit(gaussian_data)
     for group, shift in (("young", 0), ("old", truth["shift"])):
-        found = model.sample(4000, condition={"group": group}, seed=1).X
+        found = model.sample(4000, given={"group": group}, seed=1).X
         assert np.abs((found.mean(axis=0) - truth["mean"] - shift) / truth["sd"]).max() < 0.5
         assert np.median(found.std(axis=0) / truth["sd"]) == pytest.approx(1, abs=0.1)
     upper = np.triu_indices(len(truth["sd"]), 1)
@@ -94,7 +94,7 @@ def test_a_vae_that_is_told_nothing_draws_labels_that_fit(count_data):
     assert (found.obs["group"] == "old").mean() == pytest.approx(share, abs=0.08)
     real, drawn = fold_changes(count_data), fold_changes(found)
     assert (real @ drawn) / (real @ real) > 0.6
-    asked = model.sample(50, condition={"group": "old"}, seed=1)
+    asked = model.sample(50, given={"group": "old"}, seed=1)
     assert set(asked.obs["group"]) == {"old"}
 
 
@@ -134,11 +134,11 @@ def test_what_hardly_ever_comes_is_said(count_data):
     model = VAEGenerator(condition=["group"], **SMALL).fit(count_data)
     model.labels_.bias[list(model.conditions_.combinations["group"]).index("old")] -= 1e6
     with pytest.raises(ConfigurationError, match=r"0 of [\d,]+ samples came out as group=old; use one that is told"):
-        model.sample(5, condition={"group": "old"})
+        model.sample(5, given={"group": "old"})
 
 
 def test_a_stopped_fit_goes_on_to_the_same_bits(count_data, tmp_path):
-    def stop(epoch: Epoch, n: int) -> None:
+    def stop(member: int, epoch: Epoch, n: int) -> None:
         if epoch.epoch == 1:
             raise KeyboardInterrupt
 
@@ -148,7 +148,7 @@ def test_a_stopped_fit_goes_on_to_the_same_bits(count_data, tmp_path):
         ConditionalVAEGenerator(**settings).fit(count_data, checkpoint=tmp_path / "run", on_epoch=stop)
     heard: list[int] = []
     again = ConditionalVAEGenerator(**settings).fit(
-        count_data, checkpoint=tmp_path / "run", on_epoch=lambda epoch, _: heard.append(epoch.epoch)
+        count_data, checkpoint=tmp_path / "run", on_epoch=lambda _, epoch, n: heard.append(epoch.epoch)
     )
     assert heard[0] == 2
     assert np.array_equal(again.sample(20).X.toarray(), whole.sample(20).X.toarray())

@@ -11,11 +11,16 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer, load_wine
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
+from cellixir.data.dealing import deal
 from cellixir.exceptions import ConfigurationError, DataError, InvalidValues, Leakage
 from cellixir.runs.piece import Piece
 from cellixir.tables import benchmark as table_job
+from cellixir.tables.baselines import TableGroupMean
 from cellixir.tables.benchmark import benchmark_table
-from cellixir.tables.models import Goal, GroupMean, Network, Rows, TableFeatures, chosen_models, deal
+from cellixir.tables.features import TableFeatures
+from cellixir.tables.goal import Goal
+from cellixir.tables.models import chosen_models
+from cellixir.tables.network import TableNetwork
 from cellixir.tables.prepare import prepare, read_target_table
 from cellixir.tables.scores import class_draws, macro
 
@@ -143,7 +148,7 @@ def test_words_among_numbers_are_said() -> None:
 def test_folds_are_even_and_keep_groups_together(k: int, seed: int, n: int, grouped: bool, classes: bool) -> None:
     groups = np.arange(n) % 12 if grouped else None
     strata = (np.arange(n) * 7 % 3).astype(np.int64) if classes else None
-    fold = deal(n, k, seed, strata, groups)
+    fold = deal(n, k, seed, strata=strata, groups=groups, even=True)
     sizes = np.bincount(fold, minlength=k)
     assert sizes.max() - sizes.min() <= (1 if groups is None else 2 * (-(-n // 12)))
     if groups is not None:
@@ -175,30 +180,28 @@ def test_rare_levels_share_a_column() -> None:
 def test_group_mean_finds_the_column_and_shrinks() -> None:
     table = pd.DataFrame({"noise": ["p", "q"] * 30, "drug": np.repeat([1.0, 2.0, 3.0], 20)})
     y = np.repeat([0.0, 3.0, 6.0], 20)
-    model = GroupMean(Goal("regression"), grouped=True).fit(Rows(np.empty((60, 0), np.float32), table), y)
+    model = TableGroupMean().fit(table, y)
     assert model.column_ == "drug"
     new = pd.DataFrame({"noise": ["p", "p"], "drug": [3.0, 99.0]})
-    assert model.predict(Rows(np.empty((2, 0), np.float32), new))[:, 0] == pytest.approx([(120 + 3) / 21, 3.0])
+    assert model.predict(new) == pytest.approx([(120 + 3) / 21, 3.0])
 
 
 def test_group_mean_of_noise_is_the_mean_of_all() -> None:
     rng = np.random.default_rng(1)
     table = pd.DataFrame({"w": rng.choice(list("abcdefghij"), 60)})
     y = rng.normal(size=60)
-    model = GroupMean(Goal("regression"), grouped=True).fit(Rows(np.empty((60, 0), np.float32), table), y)
+    model = TableGroupMean().fit(table, y)
     assert model.column_ is None
-    assert model.predict(Rows(np.empty((60, 0), np.float32), table)) == pytest.approx(np.full((60, 1), y.mean()))
+    assert model.predict(table) == pytest.approx(np.full(60, y.mean()))
 
 
 def test_the_network_learns_a_planted_signal_and_repeats_itself() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(400, 4)).astype(np.float32)
     y = 5 + 3 * x[:, 0] * (x[:, 1] > 0)
-    goal, table = Goal("regression"), pd.DataFrame(x)
-    train, test = Rows(x[:300], table[:300]), Rows(x[300:], table[300:])
-    told = [Network(goal, 3).fit(train, y[:300].astype(np.float64)).predict(test) for _ in range(2)]
+    told = [TableNetwork(seed=3).fit(x[:300], y[:300].astype(np.float64)).predict(x[300:]) for _ in range(2)]
     assert (told[0] == told[1]).all()
-    assert np.mean((told[0][:, 0] - y[300:]) ** 2) < 0.35 * np.var(y[300:])
+    assert np.mean((told[0] - y[300:]) ** 2) < 0.35 * np.var(y[300:])
 
 
 def test_models_of_another_task_are_refused() -> None:

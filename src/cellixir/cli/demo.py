@@ -64,6 +64,6 @@ def _real() -> ResponseData | None:
 
 
 def _simulated() -> ResponseData:
-    from cellixir.data.simulate import simulate_responses
+    from cellixir.data.simulate import simulate_cohort
 
-    return simulate_responses()[0]
+    return simulate_cohort(n_samples=200, n_genes=120).response_data()

@@ -47,6 +47,15 @@ GroupKey = Annotated[
     str | None,
     typer.Option(metavar="COLUMN", help="Column of patients or the like: none is on both sides of a split."),
 ]
+ContrastKey = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="Column of groups that differential expression is between.")
+]
+Condition = Annotated[
+    str | None, typer.Option(metavar="A,B,...", help="Columns of obs that samples depend on: batch,group, say.")
+]
+Epochs = Annotated[int | None, typer.Option(min=1, help="Most epochs of a network. Default: its own.")]
+NoMaps = Annotated[bool, typer.Option("--no-maps", help="No t-SNE, UMAP or clusters.")]
+Samples = Annotated[Path, typer.Argument(help=f"Cells or samples x genes: {FILES}.")]
 GeneSets = Annotated[Path | None, typer.Option(metavar="GMT", help="Pathways, a GMT file.")]
 
 
@@ -114,7 +123,7 @@ def print_board(board: Leaderboard, title: str, metrics: Sequence[str], *, bande
         Columns of the leaderboard; those without any value are left out.
     """
     from cellixir.metrics.catalogue import heading_of
-    from cellixir.metrics.words import bracketed, estimate, spelled
+    from cellixir.metrics.words import bracketed, estimate
 
     table = board.ranked
     shown = [m for m in metrics if m in table and table[m].notna().any()]
@@ -125,7 +134,7 @@ def print_board(board: Leaderboard, title: str, metrics: Sequence[str], *, bande
         numbers = {str(key): value for key, value in row.items()}
         decimals = {m: _decimals(board, m) for m in shown}
         cells = [
-            bracketed(estimate(numbers, m), decimals[m]) if m in with_ends else spelled(numbers[m], decimals[m])
+            bracketed(estimate(numbers, m), decimals[m]) if m in with_ends else _text(numbers[m], decimals[m])
             for m in shown
         ]
         rows.append([str(row["model"]), *cells])
@@ -164,8 +173,18 @@ def end_of_run(headline: str, folder: Path, failures: pd.DataFrame | None = None
 
 
 def _told(row: Mapping[Any, Any]) -> str:
-    """Labels of a piece, as one says them."""
-    return ", ".join(str(v) if isinstance(v, str) else f"{k} {v}" for k, v in row.items() if k != "error")
+    """Labels of a piece, as one says them; those that it lacks are left out."""
+    labels = {k: v for k, v in row.items() if k != "error" and v == v}
+    return ", ".join(v if isinstance(v, str) else f"{k} {v:g}" for k, v in labels.items())
+
+
+def _text(value: Any, decimals: int) -> str:
+    """A number, a whole number or yes and no."""
+    from cellixir.metrics.words import spelled
+
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else spelled(value, decimals)
 
 
 def _decimals(board: Leaderboard, metric: str) -> int:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from cellixir.cli.shared import command_line, say
 from cellixir.exceptions import ConfigurationError, WriteError
 from cellixir.files import whole
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from anndata import AnnData
 
     from cellixir.data.simulate.cohort import Cohort
+    from cellixir.runs import RunFolder
 
 #: In the attributes of a .h5ad file. Whoever reads the file and writes it again loses them: then it is theirs.
 MARK, OURS = "written-by", "cellixir simulate"
@@ -76,9 +81,8 @@ def simulate(kind: str, out: Path, seed: int, n_datasets: int, *, force: bool, *
     WriteError
         If a file cannot be written.
     """
-    from rich.console import Console
-
     import cellixir.data.simulate
+    from cellixir.runs import Progress
 
     function = getattr(cellixir.data.simulate, f"simulate_{kind.replace('-', '_')}")
     places = _places(kind, out, seed, n_datasets)
@@ -89,17 +93,31 @@ def simulate(kind: str, out: Path, seed: int, n_datasets: int, *, force: bool, *
             "write over it"
         )
         raise ConfigurationError(message)
-    with Console(stderr=True).status("simulating") as status:  # seen in a terminal only
+    run = None if out.suffix == ".h5ad" else _run(kind, out, settings | {"seed": seed}, force=force)
+    made = function(seed=seed, **settings)  # first, so that settings that are refused leave nothing behind
+    with run or nullcontext(), Progress("simulate", n_datasets) as progress:
         for number, place in enumerate(places):
-            status.update(f"simulating data set {number + 1} of {n_datasets}")
-            made = function(seed=seed + number, **settings)
-            _write(made, place)
+            made = function(seed=seed + number, **settings) if number else made
+            files = _write(made, place)
+            progress.done()
+            if run is not None:
+                run.wrote("tables", *files)
+                run.says(headline=f"{_size(kind, made)}; planted: {_planted(kind, made)}")
     named = f"{places[0]} to {places[-1].name}: {n_datasets} data sets, each" if n_datasets > 1 else f"{out}:"
     typer.echo(f"{named} {_size(kind, made)}")
     typer.echo(f"planted: {_planted(kind, made)}")
     others = sorted(set(out.glob("seed*")) - set(places)) if n_datasets > 1 else []
     if others:
-        typer.echo(f"note: {out} also holds what was there before, such as {others[0].name}", err=True)
+        say(f"{out} also holds what was there before, such as {others[0].name}")
+
+
+def _run(kind: str, out: Path, settings: Mapping[str, object], *, force: bool) -> RunFolder:
+    """Run whose folder holds the data; later data of the kind may stand in it, beside or in the place of these."""
+    from cellixir.runs import RunFolder
+
+    run = RunFolder(out, f"simulate {kind}", {}, settings=settings, command=command_line(), force=force)
+    run.refuse_other_work()
+    return run
 
 
 def _places(kind: str, out: Path, seed: int, n_datasets: int) -> list[Path]:
@@ -119,8 +137,11 @@ def _places(kind: str, out: Path, seed: int, n_datasets: int) -> list[Path]:
 
 def _may_write(place: Path) -> bool:
     """Whether nothing is there, or only what this command wrote."""
+    from cellixir.runs.folder import OF_NO_WORTH
+
     if place.is_dir():
-        return place.suffix == ".h5ad" or (place / SETTINGS).is_file() or not {*place.iterdir()} - {place / WORK}
+        there = {file.name for file in place.iterdir()}
+        return place.suffix == ".h5ad" or (place / SETTINGS).is_file() or there <= OF_NO_WORTH | {WORK}
     if not place.exists():
         return True
     import h5py
@@ -132,28 +153,30 @@ def _may_write(place: Path) -> bool:
         return False
 
 
-def _write(made: AnnData | Cohort, place: Path) -> None:
+def _write(made: AnnData | Cohort, place: Path) -> list[Path]:
+    """Write a data set, and return its files."""
     if not hasattr(made, "write_h5ad"):
-        _write_tables(made, place)
-        return
+        return _write_tables(made, place)
     import h5py
 
     with whole(place) as partial:
         made.write_h5ad(partial)
         with h5py.File(partial, "r+") as file:
             file.attrs[MARK] = OURS
+    return [place]
 
 
-def _write_tables(cohort: Cohort, folder: Path) -> None:
+def _write_tables(cohort: Cohort, folder: Path) -> list[Path]:
     """Write all tables of a cohort to a place beside their own first: seeds do not mix if one cannot be written."""
     work = folder / WORK
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # The settings, written last, go first: they mark the folder as ours if the rest is cut off.
-        for file in reversed(cohort.write(work)):
-            target = folder / file.relative_to(work)
+        files = [(file, folder / file.relative_to(work)) for file in reversed(cohort.write(work))]
+        for file, target in files:
             target.parent.mkdir(exist_ok=True)
             file.replace(target)
+        return [target for _, target in files]
     except OSError as error:
         message = f"cannot write to {folder} ({error.strerror or error}); choose another --out"
         raise WriteError(message) from error

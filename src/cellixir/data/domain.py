@@ -10,7 +10,7 @@ to the nearest neighbour: Sheridan et al., J Chem Inf Comput Sci 44:1912, 2004).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from scipy.linalg import eigh
@@ -101,18 +101,6 @@ class FeatureDomain:
         """Whether each new row is farther away than 99 % of the training rows are from the others."""
         return np.asarray(self.score(x) > self.limit)
 
-    def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """Arrays and facts for a bundle."""
-        arrays = {"mean": self.mean, "components": self.components, "rows": self.rows}
-        return arrays, {"units": list(self.units), "limit": self.limit if np.isfinite(self.limit) else None}
-
-    @classmethod
-    def from_state(cls, arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> Self:
-        """Rebuild what ``state`` described."""
-        limit = np.inf if facts["limit"] is None else float(facts["limit"])
-        near, rest = facts["units"]
-        return cls(arrays["mean"], arrays["components"], arrays["rows"], (near, rest), limit)
-
 
 @dataclass(frozen=True)
 class MoleculeDomain:
@@ -165,15 +153,6 @@ class MoleculeDomain:
     def outside(self, fingerprints: ArrayLike) -> NDArray[np.bool_]:
         """Whether no training drug is similar to each new drug; False where that is unknown."""
         return np.asarray(self.similarity(fingerprints) < self.limit)
-
-    def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """Arrays and facts for a bundle."""
-        return {"fingerprints": self.fingerprints}, {"limit": self.limit}
-
-    @classmethod
-    def from_state(cls, arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> Self:
-        """Rebuild what ``state`` described."""
-        return cls(arrays["fingerprints"], float(facts["limit"]))
 
 
 def _space(x: Floats) -> Space:

@@ -139,7 +139,7 @@ def _is_standardised(values: NDArray[Any]) -> bool:
 
 
 def align_features(
-    view: ad.AnnData, names: Sequence[str], *, missing: Literal["error", "zero"] = "error", source: str = ""
+    view: ad.AnnData, names: Sequence[str], *, missing: Literal["refuse", "zero"] = "refuse", source: str = ""
 ) -> tuple[NDArray[np.float32], list[str]]:
     """Matrix (samples x `names`), features matched by name, and the names that were filled with zero.
 
@@ -157,16 +157,16 @@ def align_features(
     Raises
     ------
     GeneMismatch
-        If features are missing and `missing` is ``error``.
+        If features are missing and `missing` is ``refuse``.
     """
-    if missing not in {"error", "zero"}:
-        message = f"missing={missing!r} is not known; use 'error' or 'zero'"
+    if missing not in {"refuse", "zero"}:
+        message = f"missing={missing!r} is not known; use 'refuse' or 'zero'"
         raise ConfigurationError(message)
     place = source or str(view.uns.get("name", "the view"))
     refuse_duplicates(view.var_names, source=place, what="features stand", way_out="keep one of each")
     position = view.var_names.get_indexer(pd.Index(list(names), dtype=object))
     absent = [name for name, at in zip(names, position, strict=True) if at < 0]
-    if absent and missing == "error":
+    if absent and missing == "refuse":
         message = (
             f"{len(absent)} of {len(names)} features are missing in {place} ({examples(absent)}; it has "
             f"{examples(view.var_names)}); add them, use the same kind of names, or fill them "

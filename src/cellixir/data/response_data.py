@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -96,6 +96,13 @@ class ResponseData:
             f"{len(self.drugs):,} drugs, views: {views})"
         )
 
+    def __getstate__(self) -> dict[str, object]:
+        # a MuData cannot be unpickled (its file manager refers to nothing), its views can; other processes need them
+        return {**self.__dict__, "omics": self.views}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state | {"omics": _as_mudata(state["omics"])})
+
     @property
     def views(self) -> dict[str, AnnData]:
         """Views by name, empty when there are no omics."""
@@ -166,7 +173,7 @@ class ResponseData:
         return np.asarray(self.samples.index.isin(self._view(view).obs_names))
 
     def feature_matrix(
-        self, view: str, names: Sequence[str] | None = None, *, missing: Any = "error"
+        self, view: str, names: Sequence[str] | None = None, *, missing: Literal["refuse", "zero"] = "refuse"
     ) -> NDArray[np.float32]:
         """Features of every sample of ``samples`` in one view, shape ``(n_samples, n_features)``.
 

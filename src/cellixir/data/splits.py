@@ -1,8 +1,8 @@
-"""Which pairs a model learns from, stops on and is judged by.
+"""Folds of a screen: pairs that a model learns from, stops on and is judged by.
 
 LPO leaves pairs out, LCO cell lines, LDO drugs, LTO tissues. Replicates of a pair, and the two ids of a molecule that
 was screened twice, always stay together: the unit that is dealt out is the pair or the molecule, never the
-measurement. Dealing is scikit-learn's shuffled k-fold.
+measurement.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import KFold
 
+from cellixir.data.dealing import deal, hold_out
 from cellixir.data.response_data import ResponseData
 from cellixir.data.tables import read_table
 from cellixir.exceptions import ConfigurationError, DataError, examples
@@ -100,11 +100,11 @@ def make_folds(
             f"to learn from; use at least 2 folds, fewer folds (--folds), or another split"
         )
         raise ConfigurationError(message)
+    dealt = deal(len(groups), n_folds, seed, groups=groups)
     folds = []
-    for number, (outer, test) in enumerate(KFold(n_folds, shuffle=True, random_state=seed).split(units)):
-        train, validation = _inner(units[outer], validation_fraction, seed, number)
-        parts = (np.flatnonzero(np.isin(groups, part)) for part in (train, validation, units[test]))
-        folds.append(Fold(number, *parts))
+    for number in range(n_folds):
+        train, validation = _inner(groups, dealt != number, validation_fraction, [seed, number])
+        folds.append(Fold(number, train, validation, np.flatnonzero(dealt == number)))
     return folds
 
 
@@ -116,16 +116,17 @@ def split_off(
     if len(np.unique(groups)) < 2:
         message = f"{kind} needs at least two units to learn from one and stop on the other; the data have one"
         raise ConfigurationError(message)
-    train, validation = _inner(np.unique(groups), fraction, seed, 0)
-    return np.flatnonzero(np.isin(groups, train)), np.flatnonzero(np.isin(groups, validation))
+    return _inner(groups, np.ones(len(groups), dtype=np.bool_), fraction, [seed, 0])
 
 
 def _inner(
-    units: NDArray[np.int64], fraction: float, seed: int, number: int
+    groups: NDArray[np.int64], learn: NDArray[np.bool_], fraction: float, seed: list[int]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    shuffled = np.random.default_rng([seed, number]).permutation(units)
-    n_validation = min(max(1, round(len(units) * fraction)), len(units) - 1)
-    return shuffled[n_validation:], shuffled[:n_validation]
+    """Rows of ``learn`` to train on and to stop on: a share of the units, whatever the number of their rows."""
+    units = np.unique(groups[learn])
+    wanted = min(max(1, round(len(units) * fraction)), len(units) - 1)
+    stop = np.isin(groups, units[hold_out(len(units), wanted, np.random.default_rng(seed))])
+    return np.flatnonzero(learn & ~stop), np.flatnonzero(stop)
 
 
 def folds_table(data: ResponseData, folds: Sequence[Fold]) -> pd.DataFrame:

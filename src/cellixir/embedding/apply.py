@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any
 
 import anndata as ad
 
 from cellixir.data.expression.matrix import is_backed
-from cellixir.embedding.genes import Missing
+from cellixir.data.missing_genes import Missing, check_missing
+from cellixir.embedding.pieces import MODEL
 from cellixir.embedding.vae import VAE
 from cellixir.exceptions import ConfigurationError
 from cellixir.files import require_writable, whole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-MODEL = "model"
 
 
 @dataclass(frozen=True)
@@ -40,9 +39,7 @@ def check_apply(bundle: Path, data: Path, out: Path, missing: str) -> None:
     WriteError
         If ``out`` cannot be written.
     """
-    if missing not in get_args(Missing):
-        message = f"--missing '{missing}' is unknown; write {' or '.join(get_args(Missing))}"
-        raise ConfigurationError(message)
+    check_missing(missing, "--missing")
     if out.suffix != ".h5ad":
         message = f"--out {out} must end in .h5ad"
         raise ConfigurationError(message)
@@ -80,7 +77,7 @@ def apply_bundle(
         If the values are not what the model was fitted on.
     """
     model = load_vae(bundle, device)
-    how = cast("Missing", missing)
+    how = check_missing(missing)
     found = embedded(cells, {"X_vae": model.transform(cells, missing=how)})
     notes = list(model.query_notes_)
     called = ""

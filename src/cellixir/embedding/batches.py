@@ -15,7 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from cellixir.embedding.genes import Aligned
+from cellixir.data.expression.alignment import Aligned
 from cellixir.nn.likelihoods import Counts
 
 if TYPE_CHECKING:

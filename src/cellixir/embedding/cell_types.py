@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from cellixir.data.dealing import deal
 from cellixir.embedding.classification import Classified, Embedders, cross_validate
 from cellixir.embedding.judging import some_cells
 from cellixir.embedding.pca import PCA
 from cellixir.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import anndata as ad
     from numpy.typing import NDArray
@@ -61,10 +61,10 @@ def called_types(
     label_key: str,
     group_key: str | None,
     *,
+    blind: Sequence[VAE],
+    headed: Sequence[VAE],
     folds: int,
     seed: int,
-    fit: Callable[[ad.AnnData, bool, int], VAE],
-    done: Callable[[], None],
 ) -> Calls:
     """Call each cell's type from embeddings fitted without it.
 
@@ -72,35 +72,21 @@ def called_types(
     ----------
     cells, label_key, group_key
         Cells, and the columns of their types and of their patients: no patient is on both sides.
+    blind, headed
+        VAEs without and with a head, fitted to the training cells of each fold of `fold_rows`.
     folds, seed
         Of the parts.
-    fit
-        Fits a VAE to cells of a fold; its second argument says whether it has a head, the third is the fold.
-    done
-        Called after each fold.
     """
-    blind: list[VAE] = []
-    headed: list[VAE] = []
-
-    def without(learn: ad.AnnData) -> VAE:
-        blind.append(fit(learn, False, len(blind)))
-        return blind[-1]
-
-    def with_head(learn: ad.AnnData) -> VAE:
-        headed.append(fit(learn, True, len(headed)))
-        done()
-        return headed[-1]
+    vaes, heads = iter(blind), iter(headed)
 
     def components(learn: ad.AnnData) -> PCA:
-        return PCA(min(len(blind[-1].latent_names_), min(learn.shape) - 1), seed=seed).fit(learn)
+        return PCA(min(len(blind[0].latent_names_), min(learn.shape) - 1), seed=seed).fit(learn)
 
-    embedders: Embedders = {"vae": without, "pca": components, "head": with_head}
+    embedders: Embedders = {"vae": lambda _: next(vaes), "pca": components, "head": lambda _: next(heads)}
     found = cross_validate(cells, label_key, embedders, group_key=group_key, n_folds=folds, seed=seed)
-    rows = cells.obs_names.get_indexer(found.predictions["cell"])
-    tested = [np.sort(rows[found.predictions["fold"] == fold]) for fold in pd.unique(found.predictions["fold"])]
-    order = np.argsort([int(fold) for fold in pd.unique(found.predictions["fold"])])
-    elbo = [model.score(some_cells(cells, tested[at])) for model, at in zip(blind, order, strict=True)]
-    return Calls(found, elbo)
+    rows, fold = cells.obs_names.get_indexer(found.predictions["cell"]), found.predictions["fold"].to_numpy()
+    tested = [np.sort(rows[fold == number]) for number in range(len(blind))]
+    return Calls(found, [model.score(some_cells(cells, test)) for model, test in zip(blind, tested, strict=True)])
 
 
 def parts_of(
@@ -113,19 +99,14 @@ def parts_of(
     ConfigurationError
         If there are fewer patients, or cells of the most frequent type, than folds.
     """
-    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-
     _, code = np.unique(labels.astype(str), return_inverse=True)
     most = int(np.bincount(code).max()) if groups is None else len(pd.unique(groups))
     if most < folds:
         what = "cells of the most frequent type" if groups is None else "groups"
         message = f"{most} {what} cannot be parted into {folds} folds; use --folds {max(most, 2)} or fewer"
         raise ConfigurationError(message)
-    code = _rare_together(code, folds)
-    if groups is None:
-        yield from StratifiedKFold(folds, shuffle=True, random_state=seed).split(code, code)
-    else:
-        yield from StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(code, code, groups.astype(str))
+    dealt = deal(len(code), folds, seed, strata=_rare_together(code, folds), groups=groups)
+    yield from ((np.flatnonzero(dealt != fold), np.flatnonzero(dealt == fold)) for fold in range(folds))
 
 
 def _rare_together(code: NDArray[np.int64], folds: int) -> NDArray[np.int64]:

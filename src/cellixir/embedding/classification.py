@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import anndata as ad
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
+from cellixir.data.dealing import deal
 from cellixir.data.expression.matrix import take
 from cellixir.embedding.classifiers import Embedding, calls_from
 from cellixir.embedding.columns import column_of, refuse_without_group
@@ -114,19 +114,16 @@ def cross_validate(
     InvalidValues
         If a cell has no patient, or an embedding gives values that are not finite.
     """
-    label = column_of(cells, label_key)
-    groups = None if group_key is None else column_of(cells, group_key)
     _check_names(embedders)
-    _check(label, groups, n_folds, label_key, group_key)
+    folds = fold_rows(cells, label_key, group_key=group_key, n_folds=n_folds, seed=seed)
+    label = column_of(cells, label_key)
     labelled = np.flatnonzero(label.notna())
     names = label.to_numpy()
-    patients = None if groups is None else groups.to_numpy()[labelled]
+    patients = None if group_key is None else column_of(cells, group_key).to_numpy()[labelled]
     found = pd.DataFrame({"cell": cells.obs_names[labelled], "label": names[labelled], "fold": -1})
-    folds = _folds(names[labelled], patients, n_folds, seed)
     unseen = 0
-    for number, at in enumerate(folds):
-        test = labelled[at]
-        train = _training(groups, test, cells.n_obs)
+    for number, (train, test) in enumerate(folds):
+        at = np.searchsorted(labelled, test)
         unseen += int((~pd.Series(names[test]).isin(names[train])).sum())
         found.loc[at, "fold"] = number
         for name, embedder in embedders.items():
@@ -134,7 +131,7 @@ def cross_validate(
                 on_step(f"fold {number + 1} of {len(folds)}: {name}")
             try:
                 # parts of its own for each embedder: one that normalises in place must not change another's
-                seen, query = _part(cells, train), _part(cells, test, without=label_key)
+                seen, query = part(cells, train), part(cells, test, without=label_key)
                 called = calls_from(embedder(seen), seen, names[train], query, k)
             except Exception as error:
                 error.add_note(f"embedding '{name}', fold {number + 1} of {len(folds)}")
@@ -146,6 +143,19 @@ def cross_validate(
     notes = _notes(found["label"], patients, len(label) - len(labelled), unseen, n_folds, group_key)
     notes += [f"'{name}' is left out: not every fold had it" for name in found.columns.difference(whole.columns)]
     return Classified(whole, _table(whole, patients, seed), notes, patients, seed)
+
+
+def fold_rows(
+    cells: ad.AnnData, label_key: str, *, group_key: str | None = None, n_folds: int = 5, seed: int = 0
+) -> list[tuple[Rows, Rows]]:
+    """Training and test cells of each fold of `cross_validate`, which raises the same."""
+    label = column_of(cells, label_key)
+    groups = None if group_key is None else column_of(cells, group_key)
+    _check(label, groups, n_folds, label_key, group_key)
+    labelled = np.flatnonzero(label.notna())
+    patients = None if groups is None else groups.to_numpy()[labelled]
+    tests = [labelled[at] for at in _folds(label.to_numpy()[labelled], patients, n_folds, seed)]
+    return [(_training(groups, test, cells.n_obs), test) for test in tests]
 
 
 # -- folds -------------------------------------------------------------------------------------------------------------
@@ -182,11 +192,10 @@ def _check(label: pd.Series, groups: pd.Series | None, n_folds: int, label_key: 
 
 def _folds(label: Names, groups: Names | None, n_folds: int, seed: int) -> list[Rows]:
     """Labelled cells that each fold tests; types are spread as evenly as whole patients allow."""
-    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The least populated class", category=UserWarning)  # goes into the notes
-        parts = kind(n_folds, shuffle=True, random_state=seed).split(label, label.astype(str), groups)
-        return [np.asarray(test, dtype=np.int64) for _, test in parts if len(test)]
+        dealt = deal(len(label), n_folds, seed, strata=label.astype(str), groups=groups)
+    return [np.flatnonzero(dealt == fold) for fold in range(n_folds) if (dealt == fold).any()]
 
 
 def _training(groups: pd.Series | None, test: Rows, n: int) -> Rows:
@@ -198,7 +207,7 @@ def _training(groups: pd.Series | None, test: Rows, n: int) -> Rows:
     return np.flatnonzero(~out)
 
 
-def _part(cells: ad.AnnData, rows: Rows, *, without: str | None = None) -> ad.AnnData:
+def part(cells: ad.AnnData, rows: Rows, *, without: str | None = None) -> ad.AnnData:
     """Some cells as data of their own, that know of no other cell."""
     obs = cells.obs.iloc[rows].drop(columns=[] if without is None else [without])
     for name in obs.select_dtypes("category"):

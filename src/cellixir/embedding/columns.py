@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+#: Settings that name a column.
+KEYS = ("batch_key", "label_key", "group_key")
+
+
 def column_of(cells: ad.AnnData, key: str) -> pd.Series:
     """Column of ``obs`` as text, missing values kept.
 

@@ -4,32 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cellixir.embedding.comparison import CATALOGUE, METRICS
 from cellixir.figures.cells import latent_maps
 from cellixir.figures.curves import curves_by_run
+from cellixir.metrics.catalogue import heading_of
 from cellixir.report.page import Report
+from cellixir.report.sections import facts_section, failures_section, headline_section
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pandas as pd
 
-    from cellixir.embedding.compare import Comparison
-
-HEADERS = {
-    "experiment": "Experiment", "likelihood": "Likelihood", "latent": "Latent", "hidden": "Hidden",
-    "n_layers": "Layers", "dropout": "Dropout", "beta": "Beta", "learning_rate": "Learning rate",
-    "batch_size": "Batch", "held_out_elbo": "Held-out ELBO", "ari": "ARI", "nmi": "NMI", "silhouette": "Silhouette",
-    "knn_purity": "kNN purity", "accuracy": "Accuracy", "macro_f1": "Macro-F1", "best_epoch": "Best epoch",
-    "epochs": "Epochs", "seconds": "Seconds", "loss_spread": "Spread of last losses", "converged": "Converged",
-}  # fmt: skip
-METRICS = ("ari", "nmi", "silhouette", "knn_purity", "accuracy", "macro_f1")
+    from cellixir.embedding.comparison import Comparison
 
 
-def write_comparison_report(path: Path, found: Comparison) -> Path:
-    """Write the page of a comparison whole or not at all, and return its path."""
+def comparison_page(found: Comparison, command: str = "") -> Report:
+    """The page of a comparison."""
     table = found.table
     report = Report("Experiments side by side", f"{len(table)} variational autoencoders on the same cells.")
-    report.section("Headline").statement(found.headline).notes(found.notes)
+    headline_section(report, found.headline, notes=found.notes)
     best = [] if table["likelihood"].nunique() > 1 else [table["held_out_elbo"].idxmax()]
     formats = {"Held-out ELBO": "{:,.2f}", "Seconds": "{:,.1f}", "Learning rate": "{:g}", "Dropout": "{:g}",
                "Beta": "{:g}"}  # fmt: skip
@@ -41,7 +33,7 @@ def write_comparison_report(path: Path, found: Comparison) -> Path:
          "the last tenth of the validation losses is not better than the tenth before it by more than a thousandth."),
         (settings, "Settings."),
     ):  # fmt: skip
-        shown = table[columns].rename(columns=HEADERS)
+        shown = table[columns].rename(columns=_heading)
         own = {name: form for name, form in formats.items() if name in shown}
         report.table(shown, caption, formats=own, highlight=best)
     if "ari" in table:
@@ -59,8 +51,9 @@ def write_comparison_report(path: Path, found: Comparison) -> Path:
             ),
             "t-SNE of the latent means of each experiment, the same cells on each.",
         )
-    report.section("Data and reproducibility").facts({k: v for k, v in found.facts.items() if v != ""})
-    return report.write(path)
+    failures_section(report, found.failures)
+    facts_section(report, found.facts, command=command)
+    return report
 
 
 def _metrics(table: pd.DataFrame) -> pd.DataFrame:
@@ -68,4 +61,8 @@ def _metrics(table: pd.DataFrame) -> pd.DataFrame:
     for metric in METRICS:
         pairs = zip(table[metric], table[f"pca_{metric}"], strict=True)
         shown[metric] = [f"{vae:.3f} ({pca:.3f})".replace("-", "−") for vae, pca in pairs]
-    return shown.rename(columns=HEADERS)
+    return shown.rename(columns=_heading)
+
+
+def _heading(column: str) -> str:
+    return heading_of(column, CATALOGUE)

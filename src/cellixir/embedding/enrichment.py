@@ -82,69 +82,6 @@ def over_representation(
     return table.sort_values("p", kind="stable", ignore_index=True)
 
 
-def ranked_enrichment(
-    scores: pd.Series,
-    sets: Mapping[str, Sequence[str]],
-    *,
-    n_permutations: int = N_PERMUTATIONS,
-    seed: int = 0,
-    min_genes: int = MIN_GENES,
-    max_genes: int = MAX_GENES,
-    case: Case = "exact",
-    method: str = "bh",
-) -> pd.DataFrame:
-    """Gene sets that gather at one end of a ranking, the least false discovery rate first (preranked GSEA).
-
-    Parameters
-    ----------
-    scores
-        Score of each gene of the data, by gene: a loading, a log fold change, a t statistic.
-    sets
-        Genes of each set, as of `read_gene_sets`; only those with a score count.
-    n_permutations
-        Draws of genes at random, shared by all sets of a size. No p-value falls below one in the draws whose
-        enrichment score has the same sign, about ``2 / n_permutations``.
-    seed
-        Of the draws.
-    min_genes, max_genes, case
-        Of `pathway_mask`: sets with fewer or more genes that have a score are not tested.
-    method
-        False discovery rate over the sets: ``bh`` or ``storey``.
-
-    Returns
-    -------
-    DataFrame
-        Columns ``pathway``, ``id``, ``size``, ``es`` (from -1 to 1), ``nes``, ``p``, ``fdr``, ``genes`` (the leading
-        edge, joined by ``;``, the most extreme first).
-
-    Raises
-    ------
-    InvalidValues
-        If a score is missing, infinite or text.
-    GeneMismatch
-        If no set is of such a size.
-    DuplicateIds
-        If a gene has two scores.
-    ConfigurationError
-        If there are no sets or no scores, or an option is not possible.
-
-    Notes
-    -----
-    The running sum rises at each gene of the set by its share of the set's ``|score|`` and falls at each other gene
-    by the same step; ``es`` is its farthest point from zero. Tied genes are taken in one stride, so their order does
-    not matter, and where all scores of a set are zero its genes weigh the same. ``nes`` is ``es`` over the mean of
-    the draws of that size and sign. ``p`` is the share of these that go as far, the set itself counted among them.
-    ``fdr`` is over all sets, of p-values from the ``nes`` of the draws of every size together, which are as many
-    times finer, so it may be below ``p``. Genes are drawn as if independent; those of a pathway are not: a screen.
-
-    A ranking in which most scores are zero, as of a masked decoder, orders few genes; over-representation is then
-    the better test, as one gene of many makes the whole of a set's weight.
-    """
-    tested = _Tested.of(sets, scores.index, min_genes, max_genes, case)
-    table = _ranked(scores.to_frame(), tested, n_permutations, seed, method)
-    return _in_order(table.drop(columns=["latent", "direction"]), ["fdr"])
-
-
 def enrich_latents(
     loadings: pd.DataFrame,
     sets: Mapping[str, Sequence[str]],
@@ -165,21 +102,45 @@ def enrich_latents(
         Genes x latents; its genes are the background.
     top
         Most genes at each end that over-representation takes: those of `top_genes`.
-    sets, n_permutations, seed, min_genes, max_genes, case, method
-        Of `over_representation` and `ranked_enrichment`.
+    sets, min_genes, max_genes, case, method
+        Of `over_representation`.
+    n_permutations
+        Draws of genes at random, shared by all sets of a size. No p-value falls below one in the draws whose
+        enrichment score has the same sign, about ``2 / n_permutations``.
+    seed
+        Of the draws.
 
     Returns
     -------
     DataFrame
         Columns ``latent``, ``test`` (``over_representation`` or ``ranked``), ``direction`` (``positive`` or
-        ``negative``; of a ranked test, the end at which the set gathers), then those of the two tests, NaN where a
-        test has no such column; in the order of the latents and, for each test, the least false discovery rate first.
-        An end without a gene (all loadings of one sign) has no over-representation.
+        ``negative``; of a ranked test, the end at which the set gathers), then those of `over_representation` and
+        ``es`` (from -1 to 1) and ``nes``, NaN where a test has no such column; ``genes`` of a ranked test are the
+        leading edge, the most extreme first. In the order of the latents and, for each test, the least false
+        discovery rate first. An end without a gene (all loadings of one sign) has no over-representation.
 
     Raises
     ------
-    CellixirError
-        As the two tests do.
+    InvalidValues
+        If a loading is missing, infinite or text.
+    GeneMismatch
+        If no set is of such a size.
+    DuplicateIds
+        If a gene or a latent stands twice.
+    ConfigurationError
+        If there are no sets or no loadings, or an option is not possible.
+
+    Notes
+    -----
+    The running sum rises at each gene of the set by its share of the set's ``|loading|`` and falls at each other gene
+    by the same step; ``es`` is its farthest point from zero. Tied genes are taken in one stride, so their order does
+    not matter, and where all loadings of a set are zero its genes weigh the same. ``nes`` is ``es`` over the mean of
+    the draws of that size and sign. ``p`` is the share of these that go as far, the set itself counted among them.
+    ``fdr`` is of p-values from the ``nes`` of the draws of every size together, which are as many times finer, so it
+    may be below ``p``. Genes are drawn as if independent; those of a pathway are not: a screen.
+
+    A ranking in which most loadings are zero, as of a masked decoder, orders few genes; over-representation is then
+    the better test, as one gene of many makes the whole of a set's weight.
     """
     correct = method_named(method)
     ends: Any = top_genes(loadings, top).groupby(["latent", "direction"], sort=False)["gene"]

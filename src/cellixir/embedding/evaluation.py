@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cellixir.embedding.maps import LEAST_CELLS, kmeans, leiden_of_graph, neighbour_graph
-from cellixir.exceptions import ConfigurationError, DataError, InvalidValues, UnknownIds, examples
-from cellixir.metrics import Interval
+from cellixir.exceptions import ConfigurationError, DataError, InvalidValues
 from cellixir.metrics.class_intervals import interval_of
 from cellixir.metrics.clustering import LATENT_METRICS, MIN_GROUPS, cell_draws, enough_groups, stratified_rows
 from cellixir.metrics.intervals import N_BOOTSTRAP
@@ -90,59 +89,16 @@ def evaluate(
     patients = _patients(groups, len(np.asarray(labels, dtype=object)), rows, say)
     draws = {}
     for number, (model, latent) in enumerate(latents.items()):
-        judge = _Judge(names, patients, seed, np.random.default_rng([seed, number]), say)
-        draws[model] = judge.draws(model, latent[rows])
+        labelled = _Labelled(names, patients, seed, np.random.default_rng([seed, number]), say)
+        draws[model] = labelled.draws(model, latent[rows])
     for model in [name for name in draws if reference in draws and name != reference]:
         draws[f"{model} - {reference}"] = {m: draws[model][m] - draws[reference][m] for m in TITLES}
     table = [(model, metric, *interval_of(of[metric])) for model, of in draws.items() for metric in TITLES]
     return pd.DataFrame(table, columns=COLUMNS)
 
 
-def in_words(table: pd.DataFrame, metric: str, *, model: str = "vae", reference: str = REFERENCE) -> str:
-    """What ``evaluate`` found by one metric, in a sentence.
-
-    Raises
-    ------
-    UnknownIds
-        If the table has no such model or metric.
-    """
-    rows = table.set_index(["model", "metric"])
-    found = []
-    for name in (model, reference, f"{model} - {reference}"):
-        if (name, metric) not in rows.index:
-            message = f"there is no '{metric}' of '{name}'; there are {examples(rows.index.unique(), 12)}"
-            raise UnknownIds(message)
-        found.append(Interval(*rows.loc[(name, metric), COLUMNS[2:]].astype(float)))
-    return compared(TITLES.get(metric, metric), model, found[0], reference, found[1], found[2])
-
-
-def compared(title: str, model: str, one: Interval, reference: str, other: Interval, difference: Interval) -> str:
-    """Two values of a metric that is better when higher, and whether they differ beyond the interval.
-
-    >>> print(compared("ARI", "vae", Interval(0.71, 0.66, 0.75), "pca", Interval(0.68, 0.63, 0.72),
-    ...                Interval(0.03, -0.01, 0.07)))
-    ARI: VAE 0.71 [0.66, 0.75], PCA 0.68 [0.63, 0.72]: no difference beyond the interval (+0.03 [-0.01, +0.07])
-    """
-    a, b = _SHOWN.get(model, model), _SHOWN.get(reference, reference)
-    both = f"{title}: {a} {_shown(one)}, {b} {_shown(other)}"
-    if not np.isfinite(difference).all():
-        return f"{both}: not defined for both"
-    verdict = "no difference beyond the interval"
-    if difference.low > 0:
-        verdict = f"{a} is better"
-    elif difference.high < 0:
-        verdict = f"{a} is worse"
-    return f"{both}: {verdict} ({_shown(difference, sign='+')})"
-
-
-def _shown(found: Interval, *, sign: str = "") -> str:
-    if np.isnan(found.value):
-        return "undefined"
-    return f"{found.value:{sign}.2f} [{found.low:{sign}.2f}, {found.high:{sign}.2f}]"
-
-
 @dataclass(frozen=True, eq=False)
-class _Judge:
+class _Labelled:
     """Labels and patients of the cells; the same units are drawn for each embedding, clusterings for each anew."""
 
     names: Names

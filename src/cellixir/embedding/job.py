@@ -2,74 +2,48 @@
 
 from __future__ import annotations
 
-import shutil
-from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from cellixir.embedding.apply import MODEL, add_calls, embedded
-from cellixir.embedding.cell_types import Calls, called_types, parts_of
-from cellixir.embedding.columns import column_of, refuse_without_group
-from cellixir.embedding.folder import CHECKPOINT, KEYS, claim_folder, write_result
-from cellixir.embedding.genes import refuse_repeated_genes
-from cellixir.embedding.judging import (
-    calls_beside,
-    judged_rows,
-    latents_beside,
-    some_cells,
-    validation_elbo,
-)
+from cellixir.data.expression.alignment import refuse_repeated_genes
+from cellixir.data.expression.matrix import is_backed, profile
+from cellixir.data.gene_sets import coverage_notes, coverage_report
+from cellixir.embedding.apply import add_calls, embedded, write_cells
+from cellixir.embedding.cell_types import called_types, parts_of
+from cellixir.embedding.classification import fold_rows, part
+from cellixir.embedding.columns import KEYS, column_of, columns_fingerprint, refuse_without_group
+from cellixir.embedding.enrichment import enrich_latents
+from cellixir.embedding.judging import calls_beside, judged_rows, latents_beside, some_cells, validation_elbo
+from cellixir.embedding.maps import leiden, tsne, umap
 from cellixir.embedding.pca import PCA
+from cellixir.embedding.pieces import (
+    MODEL,
+    comparable,
+    fit_piece,
+    map_piece,
+    model_of,
+    require_models,
+    sets_fingerprint,
+)
+from cellixir.embedding.report import embedding_page
+from cellixir.embedding.result import EmbeddingResult
 from cellixir.embedding.settings import vae_of
 from cellixir.embedding.summary import headline, score_table, scores_as_json
-from cellixir.embedding.vae import VAE
 from cellixir.exceptions import ConfigurationError, MissingExtra
-from cellixir.training import Bars
+from cellixir.runs import RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     import anndata as ad
 
-
-@dataclass
-class EmbeddingResult:
-    """What one embedding found, as the page and the terminal show it.
-
-    Attributes
-    ----------
-    folder
-        Where everything was written.
-    model
-        The fitted model; with a label key it has a head.
-    cells
-        The cells that are judged and mapped: all, or a sample. ``obsm`` holds X_vae, X_pca and the maps.
-    all_cells
-        Every cell, as ``cells.h5ad`` holds them.
-    scores
-        One row a metric: ``metric``, and ``vae``, ``pca``, ``difference`` each with ``_low`` and ``_high``.
-    calls
-        Types called in cross-validation, and the scores of each classifier.
-    metrics
-        What ``metrics.json`` holds.
-    """
-
-    folder: Path
-    model: VAE
-    cells: ad.AnnData
-    all_cells: ad.AnnData
-    scores: pd.DataFrame = field(default_factory=pd.DataFrame)
-    calls: Calls | None = None
-    enrichment: pd.DataFrame = field(default_factory=pd.DataFrame)
-    coverage: pd.DataFrame = field(default_factory=pd.DataFrame)
-    metrics: dict[str, Any] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    facts: dict[str, object] = field(default_factory=dict)
-    headline: str = ""
+    from cellixir.embedding.vae import VAE
+    from cellixir.runs import Found, Piece
 
 
 def run_embedding(
@@ -79,6 +53,7 @@ def run_embedding(
     maps: bool = True,
     folds: int = 5,
     enrich: Mapping[str, Sequence[str]] | None = None,
+    jobs: int = 1,
     source: str = "",
     command: str = "",
     quiet: bool = True,
@@ -89,7 +64,7 @@ def run_embedding(
     Parameters
     ----------
     cells
-        Cells x genes, in memory or backed.
+        Cells x genes, in memory or backed; they stay as they are.
     out
         Folder; if a fit with the same settings and data was stopped there, it goes on.
     maps
@@ -98,6 +73,8 @@ def run_embedding(
         Of the cross-validation of cell types; 0 for none.
     enrich
         Gene sets that each latent's loadings are tested for; with a masked decoder its own sets, for free latents.
+    jobs
+        Processes that fit and draw at a time.
     source, command
         Shown in the report.
     settings
@@ -110,148 +87,147 @@ def run_embedding(
     UnknownIds
         If the cells have no such column.
     """
-    folder = Path(out)
     model = vae_of(settings)
-    _check(cells, model, folds)
-    claim_folder(folder, cells, settings, maps=maps, folds=folds, enrich=enrich)
-    result = _Run(cells, folder, dict(settings), maps=maps, folds=folds, quiet=quiet).result()
-    _enrich(result, enrich)
-    result.facts = _facts(result, source, command)
-    write_result(result)
-    shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
-    return result
+    _check(cells, model, folds, maps=maps, jobs=jobs)
+    work = _Embedding(cells, settings, folds)
+    columns = {key: columns_fingerprint(column_of(cells, settings[key])) for key in KEYS if settings.get(key)}
+    data = {"cells": profile(cells).fingerprint} | columns
+    asked = comparable(settings) | {"maps": maps, "folds": folds, "enrich": sets_fingerprint(enrich)}
+    run = RunFolder(
+        out, "embed fit", asked | {"data": data}, data=data, settings=asked, command=command,
+        what="an embedding of other cells or settings",
+    )  # fmt: skip
+    with run:
+        found = work.result(run, maps=maps, jobs=jobs, quiet=quiet)
+        _enrich(found, settings.get("gene_sets") or enrich)  # a bundle does not keep the ids of its sets
+        found.facts = _facts(found, source)
+        _write(run, found)
+    return found
 
 
-class _Run:
-    """The steps, each a piece of the progress bar; what they find gathers in ``found``."""
+class _Embedding:
+    """Models of one embedding, and what is judged and mapped by them."""
 
-    def __init__(
-        self, cells: ad.AnnData, folder: Path, settings: dict[str, Any], *, maps: bool, folds: int, quiet: bool
-    ) -> None:
-        self.cells, self.folder, self.settings = cells, folder, settings
-        self.maps, self.folds, self.quiet = maps, folds, quiet
+    def __init__(self, cells: ad.AnnData, settings: Mapping[str, Any], folds: int) -> None:
+        self.cells, self.settings, self.model = cells, settings, vae_of(settings)
+        self.rows = judged_rows(cells, self.model.label_key, self.model.seed)
+        self.shown = embedded(some_cells(cells, self.rows), {})  # maps are added to it, and not to the cells given
+        self.folds = folds if self.model.label_key is not None else 0
 
-    def result(self) -> EmbeddingResult:
-        model = vae_of(self.settings)
-        labelled = model.label_key is not None
-        n_pieces = 2 + labelled * (1 + self.folds) + (4 + labelled) * self.maps
-        with Bars("embed", n_pieces, quiet=self.quiet) as self.bars:
-            model = self._fitted(model, "fit", self.cells, self.folder / MODEL)
-            self.rows = judged_rows(self.cells, model.label_key, model.seed)
-            shown = some_cells(self.cells, self.rows)
-            found = EmbeddingResult(self.folder, model, shown, self.cells, notes=list(model.notes_))
-            self._embed(found)
-            if labelled:
-                self._judge(found)
-            else:
-                found.metrics["held_out_elbo"] = validation_elbo(model, self.cells)
-            if self.maps:
-                self._map(found)
+    def result(self, run: RunFolder, *, maps: bool, jobs: int, quiet: bool) -> EmbeddingResult:
+        """Fit what is not yet fitted, judge, and map."""
+        pieces = self._pieces()
+        require_models(pieces, run.path)
+        _done(run, pieces, jobs, quiet)
+        fitted = [model_of(piece, run.path) for piece in pieces]
+        self.model = fitted[0]
+        self.model.save(run.path / MODEL)
+        found = EmbeddingResult(run.path, self.model, self.shown, self.cells, notes=list(self.model.notes_))
+        self._embed(found)
+        if self.model.label_key is None:
+            found.metrics["held_out_elbo"] = validation_elbo(self.model, self.cells)
+        else:
+            self._judge(found, *fitted[1:])
+        if maps:
+            self._map(found, run, jobs, quiet)
         found.metrics |= _numbers(found)
-        clusters = found.cells.obs["leiden"].nunique() if "leiden" in found.cells.obs else 0
+        clusters = self.shown.obs["leiden"].nunique() if "leiden" in self.shown.obs else 0
         found.headline = headline(found.scores, found.metrics, clusters)
         return found
 
-    def _fitted(self, model: VAE, name: str, cells: ad.AnnData, place: Path) -> VAE:
-        """The model fitted; one that an earlier run has finished is read."""
-        self.bars.starts(name)
-        if (place / "model.json").is_file():
-            return VAE.load(place)
-        file = place.with_name(f"{place.name}.safetensors")
-        if place == self.folder / MODEL:
-            file = self.folder / CHECKPOINT / "fit.safetensors"
-        model.fit(cells, checkpoint=file, on_epoch=lambda epoch, n: self.bars.epoch(0, epoch, n))
-        model.save(place)
-        return model
+    def _pieces(self) -> list[Piece]:
+        """Fits: to all cells, without labels, and in each fold without and with a head."""
+        pieces = [fit_piece({"fit": "all cells"}, self.settings, lambda: self.cells)]
+        label, group, seed = self.model.label_key, self.model.group_key, self.model.seed
+        if label is not None:
+            pieces.append(fit_piece({"fit": "without labels"}, self._like({"label_key": None}), lambda: self.shown))
+        rows = (
+            fold_rows(self.shown, label, group_key=group, n_folds=self.folds, seed=seed) if label and self.folds else []
+        )
+        for fold, (train, _) in enumerate(rows):
+            few = group is not None and column_of(self.shown, group).iloc[train].nunique() < 3
+            other = {"group_key": None} if few else {}  # too few patients to part once more
+            learn = partial(part, self.shown, train)
+            for kind, more in (("without head", {"label_key": None}), ("with head", {})):
+                pieces.append(fit_piece({"fit": kind, "fold": fold}, self._like(other | more), learn))
+        return pieces
+
+    def _like(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return {**self.settings, **other}
 
     def _embed(self, found: EmbeddingResult) -> None:
         """Latents and principal components of every cell, and those of the judged ones."""
-        model, shown = found.model, found.cells
-        self.bars.done()
-        self.bars.starts("PCA")
-        pca = PCA(min(len(model.latent_names_), min(self.cells.shape) - 1), seed=model.seed).fit(self.cells)
+        model, cells = self.model, self.cells
+        pca = PCA(min(len(model.latent_names_), min(cells.shape) - 1), seed=model.seed).fit(cells)
         found.notes += pca.notes_
-        found.all_cells = embedded(
-            self.cells, {"X_vae": model.transform(self.cells), "X_pca": pca.transform(self.cells)}
-        )
+        found.all_cells = embedded(cells, {"X_vae": model.transform(cells), "X_pca": pca.transform(cells)})
         if model.classes_:
-            add_calls(found.all_cells, model, self.cells)
+            add_calls(found.all_cells, model, cells)
         for name in ("X_vae", "X_pca"):
-            shown.obsm[name] = np.asarray(found.all_cells.obsm[name])[self.rows]
-        if len(self.rows) < self.cells.n_obs:
+            self.shown.obsm[name] = np.asarray(found.all_cells.obsm[name])[self.rows]
+        if len(self.rows) < cells.n_obs:
             found.notes.append(
-                f"maps, metrics and cross-validation are of {len(self.rows):,} of the {self.cells.n_obs:,} cells, "
+                f"maps, metrics and cross-validation are of {len(self.rows):,} of the {cells.n_obs:,} cells, "
                 f"drawn with seed {model.seed}"
             )
-        self.bars.done()
 
-    def _judge(self, found: EmbeddingResult) -> None:
+    def _judge(self, found: EmbeddingResult, blind: VAE, *in_folds: VAE) -> None:
         """Metrics on labels, of models that saw no label, or no label of the cell."""
-        model, shown = found.model, found.cells
-        labels = column_of(shown, str(model.label_key))
+        shown, label, group, seed = self.shown, str(self.model.label_key), self.model.group_key, self.model.seed
+        labels = column_of(shown, label)
         known = np.flatnonzero(labels.notna())
-        names, groups = labels.iloc[known].to_numpy(), None
-        if model.group_key is not None:
-            groups = column_of(shown, model.group_key).to_numpy()[known]
-        blind = self._fitted(self._like({"label_key": None}), "without labels", shown, self._place("blind"))
-        self.bars.done()
+        names = labels.iloc[known].to_numpy()
+        groups = None if group is None else column_of(shown, group).to_numpy()[known]
         shown.obsm["X_blind"] = blind.transform(shown)
         latents = {name: np.asarray(shown.obsm[key])[known] for name, key in (("vae", "X_blind"), ("pca", "X_pca"))}
-        beside = latents_beside(names, latents, groups, model.seed, found.notes.append)
+        beside = latents_beside(names, latents, groups, seed, found.notes.append)
         found.metrics["held_out_elbo"] = validation_elbo(blind, shown)
-        if self.folds:
-            found.calls = called_types(
-                shown, str(model.label_key), model.group_key, folds=self.folds, seed=model.seed, fit=self._fit_fold,
-                done=self.bars.done,
-            )  # fmt: skip
-            found.notes += found.calls.found.notes
-            found.metrics["held_out_elbo"] = float(np.mean(found.calls.elbo))
-            beside |= calls_beside(names, {e: found.calls.of(e) for e in ("vae", "pca")}, groups, model.seed)
+        if in_folds:
+            calls = called_types(
+                shown, label, group, blind=in_folds[::2], headed=in_folds[1::2], folds=self.folds, seed=seed
+            )
+            found.calls = calls
+            found.notes += calls.found.notes
+            found.metrics["held_out_elbo"] = float(np.mean(calls.elbo))
+            beside |= calls_beside(names, {e: calls.of(e) for e in ("vae", "pca")}, groups, seed)
         found.scores = score_table(beside)
         found.metrics |= scores_as_json(beside)
 
-    def _fit_fold(self, cells: ad.AnnData, head: bool, fold: int) -> VAE:
-        name = f"{'with' if head else 'without'} head"
-        other: dict[str, Any] = {} if head else {"label_key": None}
-        key = self.settings.get("group_key")
-        if key is not None and column_of(cells, key).nunique() < 3:  # too few patients to part once more
-            other["group_key"] = None
-        model = self._like(other)
-        place = self._place(f"fold{fold}_{'head' if head else 'blind'}")
-        return self._fitted(model, f"fold {fold + 1} of {self.folds}, {name}", cells, place)
-
-    def _like(self, other: dict[str, Any]) -> VAE:
-        return vae_of(self.settings | other)
-
-    def _place(self, name: str) -> Path:
-        return self.folder / CHECKPOINT / name
-
-    def _map(self, found: EmbeddingResult) -> None:
-        from cellixir.embedding.maps import leiden, tsne, umap
-
-        latent, seed, n = np.asarray(found.cells.obsm["X_vae"]), found.model.seed, self.cells.n_obs
-        beside = {"X_blind": "X_tsne_blind", "X_pca": "X_tsne_pca"}
-        for key, place in beside.items():
-            if key in found.cells.obsm:
-                self.bars.starts("t-SNE of PCA" if key == "X_pca" else "t-SNE without labels")
-                found.cells.obsm[place] = tsne(np.asarray(found.cells.obsm[key]), seed=seed)
-                self.bars.done()
-        for name, key, draw in (("t-SNE", "X_tsne", tsne), ("UMAP", "X_umap", umap)):
-            self.bars.starts(name)
-            places = np.full((n, 2), np.nan, dtype=np.float32)
-            places[self.rows] = found.cells.obsm[key] = np.asarray(draw(latent, seed=seed), dtype=np.float32)
-            found.all_cells.obsm[key] = places
-            self.bars.done()
-        self.bars.starts("Leiden")
-        clusters = np.asarray(leiden(latent, seed=seed)).astype(str)
-        every = np.full(n, None, dtype=object)
-        every[self.rows] = clusters
-        found.cells.obs["leiden"] = pd.Categorical(clusters)
-        found.all_cells.obs["leiden"] = pd.Categorical(every)
-        self.bars.done()
+    def _map(self, found: EmbeddingResult, run: RunFolder, jobs: int, quiet: bool) -> None:
+        shown, every, seed = self.shown, found.all_cells, self.model.seed
+        pieces = {
+            place: map_piece(name, draw, np.asarray(shown.obsm[key]), seed)
+            for place, name, draw, key in (
+                ("X_tsne_blind", "t-SNE without labels", tsne, "X_blind"),
+                ("X_tsne_pca", "t-SNE of PCA", tsne, "X_pca"),
+                ("X_tsne", "t-SNE", tsne, "X_vae"),
+                ("X_umap", "UMAP", umap, "X_vae"),
+                ("leiden", "Leiden", leiden, "X_vae"),
+            )
+            if key in shown.obsm
+        }  # fmt: skip
+        done = _done(run, list(pieces.values()), jobs, quiet)
+        drawn = {place: found.arrays["found"] for place, found in zip(pieces, done, strict=True)}
+        clusters = drawn.pop("leiden")
+        for place, xy in drawn.items():
+            shown.obsm[place] = xy
+        for place in ("X_tsne", "X_umap"):
+            every.obsm[place] = np.full((every.n_obs, 2), np.nan, dtype=np.float32)
+            every.obsm[place][self.rows] = drawn[place]
+        named = np.full(every.n_obs, None, dtype=object)
+        named[self.rows] = clusters
+        shown.obs["leiden"], every.obs["leiden"] = pd.Categorical(clusters), pd.Categorical(named)
 
 
-def _check(cells: ad.AnnData, model: VAE, folds: int) -> None:
+def _done(run: RunFolder, pieces: list[Piece], jobs: int, quiet: bool) -> list[Found]:
+    """What pieces found; nothing of an embedding can be left out, so the first error is raised."""
+    outcomes = run.pieces(pieces, jobs=jobs, quiet=quiet)
+    if outcomes.errors:
+        raise outcomes.errors[0]
+    return [found for _, found in outcomes.found]
+
+
+def _check(cells: ad.AnnData, model: VAE, folds: int, *, maps: bool, jobs: int) -> None:
     refuse_repeated_genes(cells)
     for key in KEYS:
         if getattr(model, key) is not None:
@@ -259,8 +235,16 @@ def _check(cells: ad.AnnData, model: VAE, folds: int) -> None:
     if folds < 0 or folds == 1:
         message = f"--folds {folds} is no number of parts; use 2 or more, or 0 for none"
         raise ConfigurationError(message)
-    if model.label_key is not None and find_spec("igraph") is None:
-        message = "metrics on labels need Leiden clusters: pip install 'cellixir[singlecell]', or leave --label-key out"
+    if jobs > 1 and is_backed(cells.X):
+        message = f"--jobs {jobs} cannot give cells on disk to other processes; leave --backed or --jobs out"
+        raise ConfigurationError(message)
+    needed = ["openTSNE", "umap"] * maps + ["igraph"] * (maps or model.label_key is not None)
+    missing = [package for package in needed if find_spec(package) is None]
+    if missing:
+        message = (
+            f"{missing[0]} is not installed, which maps and metrics on labels need: "
+            "pip install 'cellixir[singlecell]', or give --no-maps and leave --label-key out"
+        )
         raise MissingExtra(message)
     if model.label_key is not None and folds:
         labels = column_of(cells, model.label_key)
@@ -287,13 +271,9 @@ def _numbers(found: EmbeddingResult) -> dict[str, Any]:
     }
 
 
-def _enrich(found: EmbeddingResult, enrich: Mapping[str, Sequence[str]] | None) -> None:
+def _enrich(found: EmbeddingResult, sets: Mapping[str, Sequence[str]] | None) -> None:
     """Tests of every latent, or of the free ones where the others are pathways by construction."""
-    from cellixir.data.gene_sets import coverage_notes, coverage_report
-    from cellixir.embedding.enrichment import enrich_latents
-
     model = found.model
-    sets = enrich if model.gene_sets is None else model.gene_sets
     if sets is None:
         return
     found.coverage = coverage_report(sets, model.genes_, min_genes=model.min_genes)
@@ -305,10 +285,10 @@ def _enrich(found: EmbeddingResult, enrich: Mapping[str, Sequence[str]] | None) 
         found.enrichment = enrich_latents(loadings, sets, seed=model.seed, min_genes=model.min_genes)
 
 
-def _facts(found: EmbeddingResult, source: str, command: str) -> dict[str, object]:
+def _facts(found: EmbeddingResult, source: str) -> dict[str, object]:
     model = found.model
-    facts: dict[str, object] = {"Data": source} if source else {}
-    facts |= {
+    return {
+        "Data": source,
         "Cells": f"{found.all_cells.n_obs:,}",
         "Genes": f"{found.all_cells.n_vars:,}",
         "Scale": model.scale_,
@@ -318,4 +298,18 @@ def _facts(found: EmbeddingResult, source: str, command: str) -> dict[str, objec
         "Cells that chose the epoch": f"{model.n_cells_['validation']:,}",
         "Seed": model.seed,
     }
-    return facts | ({"Command": command} if command else {})
+
+
+def _write(run: RunFolder, found: EmbeddingResult) -> None:
+    """Write cells, tables, page and metrics, each whole or not at all."""
+    write_cells(found.all_cells, run.path / "cells.h5ad")
+    run.wrote("tables", run.path / "cells.h5ad")
+    run.table("history", found.model.history_)
+    run.table("loadings", found.model.loadings().rename_axis("gene").reset_index())
+    if len(found.enrichment):
+        run.table("enrichment", found.enrichment)
+    if found.calls is not None:
+        run.table("called", found.calls.found.predictions)
+    run.page(embedding_page(found, run.command))
+    run.json("metrics.json", found.metrics)
+    run.says(headline=found.headline, metrics=found.metrics, notes=found.notes)

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 LEAST_CELLS = 10
-MAP_LIMIT = 20_000  # cells: t-SNE of that many takes about a minute on one core
 MIN_DIST = 0.3  # as in Seurat
 TINY = 1e-300
 
@@ -199,13 +198,6 @@ def neighbour_graph(latent: ArrayLike, *, k: int = 15) -> sp.csr_matrix:
     return sp.csr_matrix(graph + graph.T - graph.multiply(graph.T))
 
 
-def map_subsample(n: int, limit: int = MAP_LIMIT, *, seed: int = 0) -> NDArray[np.int64]:
-    """Which of ``n`` cells a map shows, ascending: all, or ``limit`` drawn evenly at random."""
-    if n <= limit:
-        return np.arange(n, dtype=np.int64)
-    return np.sort(np.random.default_rng(seed).choice(n, limit, replace=False)).astype(np.int64)
-
-
 def by_size(membership: ArrayLike) -> pd.Categorical:
     """Clusters renamed "0", "1", ... from the largest; of equal ones the first seen comes first."""
     code = pd.factorize(np.asarray(membership))[0]
@@ -260,7 +252,6 @@ __all__ = [
     "kmeans",
     "leiden",
     "leiden_of_graph",
-    "map_subsample",
     "neighbour_graph",
     "tsne",
     "umap",

@@ -1,19 +1,14 @@
-"""What a VAE may be told, and what is refused before anything is read."""
+"""Choices and bounds of a VAE's parameters."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
 
 from cellixir.exceptions import ConfigurationError
 from cellixir.nn.vae import Activation
 from cellixir.training import TrainingConfig, require_within
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from cellixir.embedding.vae import VAE
 
 Likelihood = Literal["auto", "nb", "zinb", "gaussian", "bernoulli"]
 Library = Literal["observed", "learned"]
@@ -26,11 +21,6 @@ TRAINING = TrainingConfig(
     clip_norm=0.0,
     precision="full",
 )
-#: Parameters that JSON holds as they are, in the order in which checkpoints are signed with them.
-PLAIN = (
-    "likelihood", "latent", "hidden", "n_layers", "dropout", "activation", "beta", "kl_warmup", "batch_key",
-    "label_key", "group_key", "library", "n_free", "min_genes", "head_weight", "max_epochs", "seed", "device",
-)  # fmt: skip
 
 
 def check_parameters(given: Mapping[str, Any]) -> None:
@@ -51,9 +41,3 @@ def check_parameters(given: Mapping[str, Any]) -> None:
     if given["training"].batch_size < 2:
         message = "batch_size must be 2 or more: the layers are normalised over the cells of a batch"
         raise ConfigurationError(message)
-
-
-def parameters_of(model: VAE) -> dict[str, Any]:
-    """All parameters of a model, as JSON holds them."""
-    sets = None if model.gene_sets is None else {name: list(genes) for name, genes in model.gene_sets.items()}
-    return {name: getattr(model, name) for name in PLAIN} | {"gene_sets": sets, "training": asdict(model.training)}

@@ -10,7 +10,7 @@ import pandas as pd
 from cellixir.embedding.columns import column_of
 
 if TYPE_CHECKING:
-    from cellixir.embedding.job import EmbeddingResult
+    from cellixir.embedding.result import EmbeddingResult
     from cellixir.report.page import Report
 
 FDR = 0.05

@@ -12,18 +12,24 @@ from scipy.linalg.blas import dsyrk
 from sklearn.decomposition import PCA as SklearnPCA
 from sklearn.decomposition import IncrementalPCA
 
+from cellixir.data.expression.alignment import align
 from cellixir.data.expression.matrix import BLOCK, is_backed, profile
-from cellixir.embedding.genes import Missing, align
-from cellixir.exceptions import ConfigurationError, InvalidValues, NotFitted
+from cellixir.data.expression.samples import as_anndata
+from cellixir.estimator import Estimator
+from cellixir.exceptions import ConfigurationError, InvalidValues
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     import anndata as ad
     from numpy.typing import NDArray
 
+    from cellixir.data.expression.alignment import Aligned
     from cellixir.data.expression.matrix import Profile, Rows
-    from cellixir.embedding.genes import Aligned
+    from cellixir.data.expression.samples import Samples
+    from cellixir.data.missing_genes import Missing
+    from cellixir.estimator import OnEpoch
 
     Floats = NDArray[np.float64]
 
@@ -31,7 +37,7 @@ MAX_COVARIANCE = 4000  # genes: their covariance takes 128 MB, its eigenvectors 
 BLOCK_VALUES = 4_000_000  # of a block that is written out densely: 32 MB
 
 
-class PCA:
+class PCA(Estimator):
     """Principal component analysis of cells or bulk samples, in one or two passes over a file of any size.
 
     Counts are first scaled to the median library size of the training cells and logged, log(1 + x); other values are
@@ -56,14 +62,30 @@ class PCA:
         Names, and a sentence for each thing to know.
     """
 
-    def __init__(self, latent: int = 10, *, seed: int = 0) -> None:
-        if latent < 1 or seed < 0:
-            message = f"latent={latent}, seed={seed}: use 1 component or more, and a seed from 0"
-            raise ConfigurationError(message)
-        self.latent, self.seed = latent, seed
+    title = "Principal components of log expression"
+    limits = "Genes are matched by name."
+    learned = "components_"
 
-    def fit(self, cells: ad.AnnData) -> Self:
-        """Learn the components from all cells given.
+    def __init__(self, latent: int = 10, *, seed: int = 0) -> None:
+        self.latent, self.seed = latent, seed
+        self.check_parameters()
+
+    def check_parameters(self) -> None:
+        """Refuse parameters that cannot work."""
+        if self.latent < 1 or self.seed < 0:
+            message = f"latent={self.latent}, seed={self.seed}: use 1 component or more, and a seed from 0"
+            raise ConfigurationError(message)
+
+    def fit(
+        self,
+        X: Samples,
+        y: Any = None,
+        *,
+        validation: NDArray[Any] | None = None,
+        checkpoint: Path | None = None,
+        on_epoch: OnEpoch | None = None,
+    ) -> Self:
+        """Learn the components from all cells given; nothing stops early, so only ``X`` is used.
 
         Raises
         ------
@@ -72,6 +94,7 @@ class PCA:
         InvalidValues
             If a value is not finite, no gene varies, or the values are not what ``uns["scale"]`` says.
         """
+        cells = as_anndata(X)
         seen = profile(cells)
         if self.latent >= min(cells.shape):
             message = (
@@ -101,7 +124,7 @@ class PCA:
             self.notes_.append(f"{flat} of {self.latent} principal components have no variance: the cells span fewer")
         return self
 
-    def transform(self, cells: ad.AnnData, *, missing: Missing = "refuse") -> NDArray[np.float32]:
+    def transform(self, X: Samples, *, missing: Missing = "refuse") -> NDArray[np.float32]:
         """Components of each cell, shape ``(n_cells, latent)``; genes are matched by name.
 
         Raises
@@ -111,10 +134,11 @@ class PCA:
         InvalidValues
             If the values are of another scale than those of the fit.
         """
-        self._require_fitted()
+        self.check_is_fitted()
+        cells = as_anndata(X)
         self._require_same_scale(cells)
-        fill = None if self.counts_ else self.mean_.astype(np.float32)
-        matrix, self.query_notes_ = align(cells, self.genes_, missing=missing, fill=fill)
+        mean = None if self.counts_ else self.mean_.astype(np.float32)
+        matrix, self.query_notes_ = align(cells, self.genes_, missing=missing, mean=mean)
         strict = str(cells.uns.get("scale", "unknown")) == "unknown"
         found = np.empty((cells.n_obs, self.latent), dtype=np.float32)
         centre = self.mean_ @ self.components_.T
@@ -124,8 +148,20 @@ class PCA:
 
     def loadings(self) -> pd.DataFrame:
         """Weight of each gene in each component, shape ``(n_genes, latent)``."""
-        self._require_fitted()
+        self.check_is_fitted()
         return pd.DataFrame(self.components_.T, index=self.genes_, columns=self.latent_names_)
+
+    def features(self, data: Samples) -> tuple[Rows, list[str]]:
+        """Values of the model's genes in its order, shape ``(n_cells, n_genes)``, and the genes."""
+        self.check_is_fitted()
+        matrix, _ = align(as_anndata(data), self.genes_)
+        return matrix.take(np.arange(matrix.shape[0])), list(self.genes_)
+
+    def describe(self) -> list[str]:
+        """Lines of the card."""
+        share = float(self.explained_variance_ratio_.sum())
+        values = "log counts" if self.counts_ else f"{self.scale_} values"
+        return [f"{self.latent} components of {len(self.genes_):,} genes, {values}: {share:.1%} of the variance"]
 
     # -- parts ---------------------------------------------------------------------------------------------------------
 
@@ -194,11 +230,6 @@ class PCA:
                 f"uns['scale'] if the record is wrong, or fit on cells of this scale"
             )
             raise InvalidValues(message)
-
-    def _require_fitted(self) -> None:
-        if not hasattr(self, "components_"):
-            message = "this PCA has not been fitted; call fit(cells) first"
-            raise NotFitted(message)
 
 
 def log_normalised(block: Rows, library_size: float) -> Any:

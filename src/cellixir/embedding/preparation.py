@@ -1,4 +1,4 @@
-"""What is learned of the cells before there is a network: who validates, scaling, numbers of batches and classes."""
+"""Preparation of cells for a VAE: validation cells, scaling, numbers of batches and classes."""
 
 from __future__ import annotations
 
@@ -10,21 +10,23 @@ import pandas as pd
 import scipy.sparse as sp
 import torch
 
+from cellixir.data.dealing import hold_out
+from cellixir.data.expression.alignment import align, refuse_repeated_genes
 from cellixir.data.expression.checks import require_scale
 from cellixir.data.expression.matrix import profile
 from cellixir.embedding.columns import codes, column_of, columns_fingerprint, names_of
-from cellixir.embedding.genes import align, refuse_repeated_genes
 from cellixir.embedding.task import COUNTS, Annotation, Scaling
 from cellixir.exceptions import ConfigurationError, DataError
 from cellixir.training import derived_seed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import anndata as ad
     from numpy.typing import NDArray
 
+    from cellixir.data.expression.alignment import Aligned
     from cellixir.data.expression.matrix import Profile
-    from cellixir.embedding.genes import Aligned
-    from cellixir.embedding.vae import VAE
 
 #: Cells held back to say when to stop: this share, and no more than that many, which are kept in memory.
 VALIDATION = 0.1
@@ -73,8 +75,24 @@ class Prepared:
     notes: list[str]
 
 
-def prepare(cells: ad.AnnData, model: VAE) -> Prepared:
-    """Cells ready for a fit of this model.
+@dataclass(frozen=True)
+class Keys:
+    """Columns of ``obs``: batches, classes, and groups (patients); None for none."""
+
+    batch: str | None = None
+    label: str | None = None
+    group: str | None = None
+
+
+def prepare(
+    cells: ad.AnnData, keys: Keys, *, likelihood: str, seed: int, validation: NDArray[np.int64] | None = None
+) -> Prepared:
+    """Cells ready for a fit.
+
+    Parameters
+    ----------
+    validation
+        Numbers of the cells that say when to stop; None: a tenth, drawn with ``seed``.
 
     Raises
     ------
@@ -83,29 +101,46 @@ def prepare(cells: ad.AnnData, model: VAE) -> Prepared:
     """
     refuse_repeated_genes(cells)
     seen = profile(cells)
-    likelihood = require_scale(cells, model.likelihood, seen)
+    likelihood = require_scale(cells, likelihood, seen)
     rows, notes = _rows_with_data(seen, likelihood)
-    keys = (model.batch_key, model.label_key, model.group_key)
-    batch, label, group = (None if key is None else column_of(cells, key) for key in keys)
+    batch, label, group = (
+        None if key is None else column_of(cells, key) for key in (keys.batch, keys.label, keys.group)
+    )
     batches, classes = names_of(batch, rows), names_of(label, rows)
     if label is not None and len(classes) < 2:
-        message = f"column '{model.label_key}' names {len(classes)} classes; a head needs two or more"
+        message = f"column '{keys.label}' names {len(classes)} classes; a head needs two or more"
         raise ConfigurationError(message)
     matrix, _ = align(cells, list(cells.var_names))
-    train, validation = split_validation(rows, group, derived_seed(model.seed, 1))
+    if validation is None:
+        train, stop = split_validation(rows, group, derived_seed(seed, 1))
+    else:
+        train, stop = _given_validation(rows, validation)
     scaling = learn_scaling(matrix, train, seen, likelihood)
     batch_code, class_code = codes(batch, batches, cells.n_obs), codes(label, classes, cells.n_obs)
     prior = library_prior(seen.library_size[train], batch_code[train], max(len(batches), 1))
     annotation = Annotation(batch_code, class_code, prior)
     columns = columns_fingerprint(batch, label, group)
-    return Prepared(likelihood, seen, matrix, train, validation, scaling, annotation, batches, classes, columns, notes)
+    return Prepared(likelihood, seen, matrix, train, stop, scaling, annotation, batches, classes, columns, notes)
 
 
-def annotation_of_query(cells: ad.AnnData, model: VAE) -> Annotation:
+def annotation_of_query(
+    cells: ad.AnnData, batch_key: str | None, batches: Sequence[str], prior: NDArray[np.float32]
+) -> Annotation:
     """Batch of each cell where query and model know one; nothing of its class."""
-    batch = column_of(cells, str(model.batch_key)) if model.batch_key in cells.obs else None
-    unknown = codes(None, [], cells.n_obs)
-    return Annotation(codes(batch, model.batches_, cells.n_obs), unknown, model.library_prior_)
+    batch = column_of(cells, str(batch_key)) if batch_key in cells.obs else None
+    return Annotation(codes(batch, list(batches), cells.n_obs), codes(None, [], cells.n_obs), prior)
+
+
+def _given_validation(rows: NDArray[np.int64], validation: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
+    """Cells to learn from and those of ``validation`` that have data."""
+    held = np.isin(rows, validation)
+    if held.sum() < 2 or (~held).sum() < 8:
+        message = (
+            f"{held.sum()} validation cells and {(~held).sum()} others have data; give 2 or more that say when to "
+            f"stop, and 8 or more to learn from"
+        )
+        raise DataError(message)
+    return rows[~held], rows[held]
 
 
 def _rows_with_data(seen: Profile, likelihood: str) -> tuple[NDArray[np.int64], list[str]]:
@@ -130,37 +165,18 @@ def split_validation(rows: NDArray[np.int64], groups: pd.Series | None, seed: in
         raise DataError(message)
     rng = np.random.default_rng(seed)
     wanted = min(max(round(VALIDATION * len(rows)), 2), MOST_VALIDATION)
-    if groups is None:
-        chosen = rng.permutation(rows)[:wanted]
-    else:
-        chosen = _whole_groups(rows, groups, wanted, rng)
-    held = np.isin(rows, chosen)
+    named = None if groups is None else groups.iloc[rows].fillna("unknown").to_numpy().astype(str)
+    if named is not None and len(np.unique(named)) < 3:
+        message = (
+            f"cells of {len(np.unique(named))} groups cannot be parted by group into training and validation; "
+            "give 3 or more"
+        )
+        raise ConfigurationError(message)
+    held = hold_out(len(rows), wanted, rng, groups=named)
     validation = rows[held]
     if len(validation) > MOST_VALIDATION:  # of large groups some: the others must not train either
         validation = np.sort(rng.permutation(validation)[:MOST_VALIDATION])
     return rows[~held], validation
-
-
-def _whole_groups(
-    rows: NDArray[np.int64], groups: pd.Series, wanted: int, rng: np.random.Generator
-) -> NDArray[np.int64]:
-    """Cells of whole groups, about as many as wanted, and never more than a third where groups are small enough."""
-    named = groups.iloc[rows].fillna("unknown").to_numpy()
-    names = rng.permutation(np.unique(named.astype(str)))
-    if len(names) < 3:
-        message = f"cells of {len(names)} groups cannot be parted by group into training and validation; give 3 or more"
-        raise ConfigurationError(message)
-    chosen: list[NDArray[np.int64]] = []
-    size = 0
-    for name in names:
-        members = rows[named == name]
-        if size < wanted and size + len(members) <= len(rows) / 3:
-            chosen.append(members)
-            size += len(members)
-    if not chosen:  # every group is large: the smallest serves
-        sizes = pd.Series(named).value_counts()
-        chosen = [rows[named == sizes.index[-1]]]
-    return np.concatenate(chosen)
 
 
 def learn_scaling(matrix: Aligned, rows: NDArray[np.int64], profile: Profile, likelihood: str) -> Scaling:

@@ -19,24 +19,19 @@ from cellixir.figures.cells import latent_map, latent_maps
 from cellixir.figures.classification import confusion_matrix
 from cellixir.figures.curves import learning_curves
 from cellixir.figures.heatmaps import latent_gene_heat_map, marker_heat_map
+from cellixir.metrics.catalogue import EMBEDDING, heading_of
 from cellixir.metrics.intervals import Interval
 from cellixir.report.page import Report
+from cellixir.report.sections import facts_section, headline_section
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from cellixir.embedding.result import EmbeddingResult
 
-    from cellixir.embedding.job import EmbeddingResult
-
-WORDS = {
-    "ari": "ARI (k-means)", "nmi": "NMI (k-means)", "ari_leiden": "ARI (Leiden)", "nmi_leiden": "NMI (Leiden)",
-    "silhouette": "Silhouette", "knn_purity": "kNN purity", "accuracy": "Accuracy",
-    "macro_f1": "Macro-F1",
-}  # fmt: skip
 MAPS = {"X_tsne": "t-SNE", "X_umap": "UMAP"}
 
 
-def write_embedding_report(path: Path, found: EmbeddingResult) -> Path:
-    """Write the page of an embedding whole or not at all, and return its path."""
+def embedding_page(found: EmbeddingResult, command: str = "") -> Report:
+    """The page of an embedding."""
     keys = [key for key in (found.model.label_key, found.model.group_key, found.model.batch_key) if key]
     subtitle = (
         f"{found.all_cells.n_obs:,} cells, {found.all_cells.n_vars:,} genes, {found.model.likelihood_} likelihood"
@@ -51,18 +46,18 @@ def write_embedding_report(path: Path, found: EmbeddingResult) -> Path:
         _types(report, found)
     _genes(report, found)
     add_pathways(report, found)
-    report.section("Data and reproducibility").facts(found.facts)
-    return report.write(path)
+    facts_section(report, found.facts, command=command)
+    return report
 
 
 def _headline(report: Report, found: EmbeddingResult) -> None:
     numbers = {"Cells": f"{found.metrics['cells']:,}", "Held-out ELBO": f"{found.metrics['held_out_elbo']:,.1f}"}
     for row in found.scores.to_dict("records"):
         if row["metric"] in ("ari", "accuracy", "macro_f1"):
-            numbers[WORDS[str(row["metric"])]] = f"{row['vae']:.3f}"
+            numbers[heading_of(str(row["metric"]), EMBEDDING)] = f"{row['vae']:.3f}"
     numbers |= {"Epochs": f"{found.metrics['epochs']:,}", "Seconds": f"{found.metrics['seconds']:,.1f}"}
     numbers = {name: text.replace("-", "−") for name, text in numbers.items()}
-    report.section("Headline").statement(found.headline).facts(numbers, large=True).notes(found.notes)
+    headline_section(report, found.headline, numbers=numbers, notes=found.notes)
 
 
 def colourings(found: EmbeddingResult) -> dict[str, pd.Series]:
@@ -128,7 +123,7 @@ def _scores(report: Report, found: EmbeddingResult) -> None:
         "Grey diamonds: PCA of the same number of dimensions. Lines: 95 % intervals.",
     )
     rows = found.scores.to_dict("records")
-    table = pd.DataFrame({"Metric": [WORDS[str(row["metric"])] for row in rows]})
+    table = pd.DataFrame({"Metric": [heading_of(str(row["metric"]), EMBEDDING) for row in rows]})
     for name, word in (("vae", "VAE"), ("pca", "PCA"), ("difference", "VAE less PCA")):
         table[word] = pd.Series([Interval(r[name], r[f"{name}_low"], r[f"{name}_high"]) for r in rows], dtype=object)
     table["Verdict"] = [verdict(row["difference_low"], row["difference_high"]) for row in rows]
@@ -137,7 +132,7 @@ def _scores(report: Report, found: EmbeddingResult) -> None:
 
 def _long(scores: pd.DataFrame) -> pd.DataFrame:
     """One row a metric and embedding."""
-    metric = scores["metric"].map(WORDS)
+    metric = [heading_of(name, EMBEDDING) for name in scores["metric"]]
     parts = [
         pd.DataFrame({"metric": metric, "model": word, "value": scores[name], "low": scores[f"{name}_low"],
                       "high": scores[f"{name}_high"]})
@@ -184,7 +179,8 @@ def _called(name: str, table: pd.DataFrame) -> dict[str, object]:
     model, _, classifier = name.partition("/")
     mine = table[(table["model"] == model) & (table["classifier"] == classifier)].set_index("metric")
     scores = {
-        WORDS[m]: Interval(*(float(mine[end][m]) for end in ("value", "low", "high"))) for m in ("accuracy", "macro_f1")
+        heading_of(m, EMBEDDING): Interval(*(float(mine[end][m]) for end in ("value", "low", "high")))
+        for m in ("accuracy", "macro_f1")
     }
     return {"Embedding and classifier": CLASSIFIERS[name], **scores}
 
@@ -217,6 +213,5 @@ def _markers(report: Report, found: EmbeddingResult, groups: pd.Series) -> None:
         f"Genes most raised in the cells of each {groups.name}, and their mean expression in all of them.",
         png=True,
     )
-    words = {"group": str(groups.name), "gene": "Gene", "mean": "Mean", "mean_others": "Mean of others",
-             "difference": "Difference", "t": "t"}  # fmt: skip
-    report.table(table.rename(columns=words), "Marker genes. t ranks them and is no test.", collapsed=True)
+    heads = [str(groups.name), "Gene", "Mean", "Mean of others", "Difference", "t"]
+    report.table(table.set_axis(heads, axis=1), "Marker genes. t ranks them and is no test.", collapsed=True)

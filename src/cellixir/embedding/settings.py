@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from difflib import get_close_matches
-from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from cellixir.embedding.parameters import TRAINING
 from cellixir.embedding.vae import VAE
+from cellixir.estimator import parameter_types
 from cellixir.exceptions import ConfigurationError
+from cellixir.training import TrainingConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 #: Shorter names, as on the command line.
 ALIASES = {"layers": "n_layers", "epochs": "max_epochs"}
-_OF_MODEL = [name for name in signature(VAE).parameters if name != "training"]
-_OF_TRAINING = [field.name for field in fields(TRAINING) if field.name != "max_epochs"]
-_WHOLE = ("latent", "hidden", "n_layers", "n_free", "min_genes", "max_epochs", "seed", "batch_size", "patience")
-_TEXT = (
-    "likelihood", "activation", "library", "device", "batch_key", "label_key", "group_key", "optimiser", "schedule",
-    "precision",
-)  # fmt: skip
+_OF_MODEL = {name: kind for name, kind in parameter_types(VAE).items() if name != "training"}
+_OF_TRAINING = {name: kind for name, kind in get_type_hints(TrainingConfig).items() if name != "max_epochs"}
+#: What a value may be, and how that is called in a sentence.
+_KINDS: dict[type, tuple[tuple[type, ...], str]] = {
+    int: ((int,), "a whole number"), float: ((int, float), "a number"), str: ((str,), "text"),
+}  # fmt: skip
 
 
 def vae_of(settings: Mapping[str, Any]) -> VAE:
@@ -50,10 +50,12 @@ def _check(name: str, value: Any) -> None:
         hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(known)}"
         message = f"there is no setting '{name}'; {hint}"
         raise ConfigurationError(message)
-    if name == "gene_sets":
+    annotation = (_OF_MODEL | _OF_TRAINING)[ALIASES.get(name, name)]
+    options = get_args(annotation) or (annotation,)
+    kind = next((kind for kind in _KINDS if kind in options or isinstance(options[0], kind)), None)
+    if kind is None:  # gene sets
         return
-    kind: type | tuple[type, ...] = str if name in _TEXT else int if name in _WHOLE else (int, float)
-    if not isinstance(value, kind) or isinstance(value, bool):
-        wanted = "text" if name in _TEXT else "a whole number" if name in _WHOLE else "a number"
+    possible, wanted = _KINDS[kind]
+    if not isinstance(value, possible) or isinstance(value, bool):
         message = f"{name} must be {wanted}, not {value!r}"
         raise ConfigurationError(message)

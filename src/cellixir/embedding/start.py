@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from cellixir.embedding.genes import dense
+from cellixir.data.expression.alignment import dense
 from cellixir.embedding.task import COUNTS
 from cellixir.nn.vae import VAENetwork
 from cellixir.training import LinearStart, derived_seed
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from cellixir.data.expression.alignment import Aligned
     from cellixir.data.expression.matrix import Profile
-    from cellixir.embedding.genes import Aligned
     from cellixir.embedding.preparation import Prepared
     from cellixir.embedding.task import Scaling
     from cellixir.nn.vae import VAEShape

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cellixir.embedding.judging import Beside
+from cellixir.metrics.words import banded
 
 
 def headline(scores: pd.DataFrame, metrics: Mapping[str, Any], n_clusters: int) -> str:
@@ -45,17 +46,16 @@ def _others(scores: pd.DataFrame, name: str) -> str:
 
 def score_table(beside: dict[str, Beside]) -> pd.DataFrame:
     """One row a metric: ``metric``, then ``vae``, ``pca`` and ``difference``, each with ``_low`` and ``_high``."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for metric, values in beside.items():
-        row: dict[str, Any] = {"metric": metric}
-        for name, (value, low, high) in values._asdict().items():
-            row |= {name: value, f"{name}_low": low, f"{name}_high": high}
-        rows.append(row)
+        rows.append({"metric": metric})
+        for name, interval in values._asdict().items():
+            rows[-1] |= banded(name, interval)
     return pd.DataFrame(rows)
 
 
 def scores_as_json(beside: dict[str, Beside]) -> dict[str, Any]:
-    """Metrics by embedding; a number that there is not is null."""
+    """Metrics by embedding; missing values are None."""
 
     def plain(number: float) -> float | None:
         return float(number) if np.isfinite(number) else None

@@ -2,41 +2,46 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Self
 
-import anndata as ad
 import numpy as np
 import pandas as pd
 import torch
 
+from cellixir.data.expression.alignment import align
 from cellixir.data.expression.matrix import is_backed, profile
-from cellixir.embedding.axes import expected, learn_axes
+from cellixir.data.expression.samples import as_anndata
+from cellixir.embedding.axes import Axes, expected, learn_axes
 from cellixir.embedding.batches import Batch, Cells
-from cellixir.embedding.bundle import parameters_in, restore, state_of
-from cellixir.embedding.card import write_card
 from cellixir.embedding.checks import require_same_scale, require_values
-from cellixir.embedding.genes import Missing, align
 from cellixir.embedding.head import refit_head
-from cellixir.embedding.parameters import TRAINING, Library, Likelihood, check_parameters, parameters_of
-from cellixir.embedding.preparation import Prepared, annotation_of_query, default_epochs, prepare
-from cellixir.embedding.shape import latents_of, shape_of
+from cellixir.embedding.latents import pathway_latents, plain_latents
+from cellixir.embedding.parameters import TRAINING, Library, Likelihood, check_parameters
+from cellixir.embedding.preparation import Keys, Prepared, annotation_of_query, default_epochs, prepare
 from cellixir.embedding.start import started_network
-from cellixir.embedding.task import COUNTS, WIDE, Objective, VAETask
-from cellixir.estimator import Estimator
-from cellixir.exceptions import ConfigurationError, DataError, NotFitted
-from cellixir.training import Epoch, TrainingConfig, derived_seed, pick_device, threads_for, train
+from cellixir.embedding.task import COUNTS, WIDE, Objective, Scaling, VAETask
+from cellixir.estimator import Estimator, stopping_rows
+from cellixir.exceptions import ConfigurationError, DataError
+from cellixir.nn.vae import VAENetwork, VAEShape
+from cellixir.training import TrainingConfig, derived_seed, load_weights, pick_device, threads_for, train, weights_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from cellixir.embedding.genes import Aligned
-    from cellixir.estimator import Arrays
+    from cellixir.data.expression.alignment import Aligned
+    from cellixir.data.expression.matrix import Rows
+    from cellixir.data.expression.samples import Samples
+    from cellixir.data.missing_genes import Missing
+    from cellixir.estimator import Arrays, OnEpoch
+
+#: What JSON holds as it is of the attributes that end in ``_``.
+FACTS = ("likelihood", "scale", "genes", "latent_names", "batches", "classes", "fingerprint", "n_cells", "notes")
+AXES = ("loadings", "centre", "scale")
 
 
 class VAE(Estimator):
@@ -76,6 +81,10 @@ class VAE(Estimator):
     (60, 2)
     """
 
+    title = "VAE of cells"
+    limits = "Genes are matched by name. Latents of cells from another protocol or tissue are not validated."
+    learned = "axes_"
+
     def __init__(
         self,
         likelihood: Likelihood = "auto",
@@ -100,7 +109,6 @@ class VAE(Estimator):
         seed: int = 0,
         device: str = "auto",
     ) -> None:
-        check_parameters(locals())
         self.likelihood = likelihood
         self.latent, self.hidden, self.n_layers = latent, hidden, n_layers
         self.dropout, self.activation = dropout, activation
@@ -111,26 +119,37 @@ class VAE(Estimator):
         self.head_weight = head_weight
         self.max_epochs, self.training = max_epochs, training
         self.seed, self.device = seed, device
+        self.check_parameters()
+
+    def check_parameters(self) -> None:
+        """Refuse parameters that cannot work."""
+        check_parameters(vars(self))
 
     # -- fit -----------------------------------------------------------------------------------------------------------
 
     def fit(
         self,
-        cells: ad.AnnData,
+        X: Samples,
+        y: Any = None,
         *,
+        validation: NDArray[Any] | None = None,
         checkpoint: Path | None = None,
-        on_epoch: Callable[[Epoch, int], None] | None = None,
+        on_epoch: OnEpoch | None = None,
     ) -> Self:
         """Learn from all cells but a tenth, which say when to stop.
 
         Parameters
         ----------
-        cells
-            Cells x genes, in memory (dense or sparse) or backed.
+        X
+            Cells x genes, in memory (dense or sparse) or backed; a table has no columns about the cells.
+        y
+            Not used: labels stand in ``label_key``.
+        validation
+            Cells that say when to stop, as numbers or a mask.
         checkpoint
             File to write after each epoch and to go on from.
         on_epoch
-            Called with each epoch and the number of epochs.
+            Called with 0, each epoch and the number of epochs.
 
         Raises
         ------
@@ -139,28 +158,32 @@ class VAE(Estimator):
         DataError
             If there are fewer than ten cells with data.
         """
-        data = prepare(cells, self)
+        cells = as_anndata(X)
+        stop = stopping_rows(validation, cells.n_obs)
+        keys = Keys(self.batch_key, self.label_key, self.group_key)
+        data = prepare(cells, keys, likelihood=self.likelihood, seed=self.seed, validation=stop)
         self.likelihood_, self.notes_ = data.likelihood, data.notes
         self.scale_ = str(cells.uns.get("scale", "counts" if self.likelihood_ in COUNTS else "unknown"))
         self.genes_, self.fingerprint_ = list(cells.var_names), data.seen.fingerprint
         self.batches_, self.classes_ = data.batches, data.classes
         self.library_prior_ = data.annotation.library_prior
         self.n_cells_ = {"train": len(data.train), "validation": len(data.validation)}
-        self.latent_names_, mask = latents_of(self, self.genes_)
-        shape = shape_of(self, data, len(self.latent_names_), masked=mask is not None)
-        network, device = started_network(shape, mask, data, self.seed), pick_device(self.device)
+        network, device = self._started(data), pick_device(self.device)
         self.network_, self.scaling_ = network.to(device), data.scaling.to(device)
         objective = Objective(self.network_, self.scaling_, self.likelihood_, data.annotation)
         task = self._task(objective, data, on_disk=is_backed(cells.X))
-        self.history_ = self._trained(task, data, checkpoint, on_epoch)
-        if self.classes_:
-            refit_head(objective, task.train, WIDE)
-        self.axes_ = learn_axes(objective, task.train, derived_seed(self.seed, 4))
+        signature = f"{self.parameters()} {self.fingerprint_} {data.columns}"
+        signature += "" if stop is None else f" {stop.tolist()}"
+        self.history_ = self._trained(task, checkpoint, signature, on_epoch)
+        with threads_for(self.network_, WIDE):
+            if self.classes_:
+                refit_head(objective, task.train, WIDE)
+            self.axes_ = learn_axes(objective, task.train, derived_seed(self.seed, 4))
         return self
 
     # -- use -----------------------------------------------------------------------------------------------------------
 
-    def transform(self, cells: ad.AnnData, *, missing: Missing = "refuse") -> NDArray[np.float32]:
+    def transform(self, X: Samples, *, missing: Missing = "refuse") -> NDArray[np.float32]:
         """Latent means, shape ``(n_cells, n_latent)``, in the axes of `cellixir.embedding.axes`.
 
         Genes are matched by name. Distances between cells are those between their decoded log expressions.
@@ -172,46 +195,49 @@ class VAE(Estimator):
         InvalidValues
             If the values are not what the model was fitted on.
         """
-        found = [self.axes_.of(o, o.encode(batch)[0].mean) for o, batch in self._pass(cells, missing)]
+        found = [self.axes_.of(o, o.encode(batch)[0].mean) for o, batch in self._pass(X, missing)]
         return np.concatenate(found)
 
-    def embed(self, cells: ad.AnnData, *, missing: Missing = "refuse") -> pd.DataFrame:
+    def embed(self, X: Samples, *, missing: Missing = "refuse") -> pd.DataFrame:
         """Latent means as a table: one row a cell, one column a latent."""
+        cells = as_anndata(X)
         return pd.DataFrame(self.transform(cells, missing=missing), index=cells.obs_names, columns=self.latent_names_)
 
-    def predict(self, cells: ad.AnnData, *, missing: Missing = "refuse") -> pd.DataFrame:
+    def predict(self, X: Samples, *, missing: Missing = "refuse") -> pd.DataFrame:
         """Probability of each class that the head gives each cell, shape ``(n_cells, n_classes)``."""
-        self._require_fitted()
+        self.check_is_fitted()
         if not self.classes_:
             message = "this model has no head of classes; fit it with label_key=COLUMN"
             raise ConfigurationError(message)
+        cells = as_anndata(X)
         found = [
             torch.softmax(o.network.head(o.encode(batch)[0].mean), dim=1).cpu().numpy()
             for o, batch in self._pass(cells, missing)
         ]
         return pd.DataFrame(np.concatenate(found), index=cells.obs_names, columns=self.classes_)
 
-    def elbo(self, cells: ad.AnnData, *, n_draws: int = 10, seed: int = 0) -> NDArray[np.float64]:
+    def elbo(self, X: Samples, *, n_draws: int = 10, seed: int = 0) -> NDArray[np.float64]:
         """Evidence lower bound of each cell in nats, the mean over ``n_draws`` of its latent; higher is better."""
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             found = []
-            for objective, batch in self._pass(cells, "refuse"):
+            for objective, batch in self._pass(X, "refuse"):
                 draws = [objective.terms(batch)[:2] for _ in range(n_draws)]
                 found.append(torch.stack([(likelihood - kl).double() for likelihood, kl in draws]).mean(dim=0))
         return torch.cat(found).cpu().numpy()
 
-    def score(self, cells: ad.AnnData) -> float:
-        """Mean evidence lower bound of the cells that have data."""
+    def score(self, X: Samples, y: Any = None) -> float:
+        """Mean evidence lower bound, in nats, of the cells that have data; higher is better."""
+        cells = as_anndata(X)
         values, has_data = self.elbo(cells), profile(cells).library_size != 0
         return float(values[has_data].mean() if self.likelihood_ in COUNTS else values.mean())
 
-    def expression(self, cells: ad.AnnData, *, missing: Missing = "refuse") -> NDArray[np.float32]:
+    def expression(self, X: Samples, *, missing: Missing = "refuse") -> NDArray[np.float32]:
         """Expected value of each gene given the latent mean, shape ``(n_cells, n_genes)``.
 
         For counts: share of the cell's library, times the median library of training. Batches are averaged over.
         """
-        found = [expected(o, o.encode(batch)[0].mean).cpu().numpy() for o, batch in self._pass(cells, missing)]
+        found = [expected(o, o.encode(batch)[0].mean).cpu().numpy() for o, batch in self._pass(X, missing)]
         return np.concatenate(found)
 
     def loadings(self) -> pd.DataFrame:
@@ -219,28 +245,80 @@ class VAE(Estimator):
 
         Of a masked decoder its weights; of any other the principal axes of the decoded training cells.
         """
-        self._require_fitted()
+        self.check_is_fitted()
         return pd.DataFrame(self.axes_.loadings, index=self.genes_, columns=self.latent_names_)
+
+    def features(self, data: Samples) -> tuple[Rows, list[str]]:
+        """Values of the model's genes in its order, shape ``(n_cells, n_genes)``, and the genes."""
+        self.check_is_fitted()
+        matrix, _ = align(as_anndata(data), self.genes_)
+        return matrix.take(np.arange(matrix.shape[0])), list(self.genes_)
 
     # -- bundle --------------------------------------------------------------------------------------------------------
 
     def state(self) -> tuple[Arrays, dict[str, Any]]:
         """All arrays, and all that JSON holds."""
-        self._require_fitted()
-        return state_of(self)
+        arrays: Arrays = weights_of(self.network_)
+        arrays |= {f"scaling/{name}": getattr(self.scaling_, name).cpu().numpy() for name in ("mean", "sd")}
+        arrays |= {"library_prior": self.library_prior_}
+        arrays |= {f"axes/{name}": getattr(self.axes_, name) for name in AXES}
+        facts = {name: getattr(self, f"{name}_") for name in FACTS}
+        shape, library_size = asdict(self.network_.shape), self.scaling_.library_size
+        return arrays, facts | {
+            "shape": shape, "library_size": library_size, "history": self.history_.to_dict("list"),
+        }  # fmt: skip
 
-    @classmethod
-    def from_state(cls, arrays: Arrays, facts: dict[str, Any]) -> Self:
-        """Rebuild the fitted model."""
-        model = cls(**parameters_in(facts))
-        restore(model, arrays, facts)
-        return model
+    def restore(self, arrays: Arrays, facts: dict[str, Any]) -> None:
+        """Take back what `state` gave."""
+        for name in FACTS:
+            setattr(self, f"{name}_", facts[name])
+        self.history_, self.library_prior_ = pd.DataFrame(facts["history"]), arrays["library_prior"]
+        device = pick_device(self.device)
+        self.network_ = VAENetwork(VAEShape(**facts["shape"])).to(device)
+        load_weights(self.network_, arrays)
+        mean, sd = (torch.from_numpy(arrays[f"scaling/{name}"].copy()) for name in ("mean", "sd"))
+        self.scaling_ = Scaling(float(facts["library_size"]), mean, sd).to(device)
+        self.axes_ = Axes(*(arrays[f"axes/{name}"] for name in AXES))
 
-    def card(self) -> str:
-        """Return the model card, in Markdown."""
-        return write_card(self)
+    def describe(self) -> list[str]:
+        """Lines of the card."""
+        shape, best = self.network_.shape, self.history_["validation_loss"].min()
+        latent = f"{shape.latent} latent dimensions" + (" (pathways)" if shape.masked else "")
+        others = f" of other {self.group_key}s" if self.group_key else ""
+        head = " and cross-entropy of the head)" if self.classes_ else ")"
+        return [
+            f"{self.likelihood_} likelihood on {self.scale_}; {len(self.genes_):,} genes; {latent}; "
+            f"hidden {shape.hidden}",
+            f"fitted on {self.n_cells_['train']:,} cells, stopped by {self.n_cells_['validation']:,} others{others}",
+            f"loss of the validation cells {best:.3f} nats a cell (negative evidence lower bound{head}",
+            f"batches: {', '.join(self.batches_) or 'none'}; classes: {', '.join(self.classes_) or 'none'}",
+        ]
 
     # -- parts ---------------------------------------------------------------------------------------------------------
+
+    def _started(self, data: Prepared) -> VAENetwork:
+        """Network of these sizes and cells at its start; names its latents."""
+        mask = None
+        if self.gene_sets is None:
+            self.latent_names_ = plain_latents(self.latent, self.genes_)
+        else:
+            self.latent_names_, mask = pathway_latents(
+                self.gene_sets, self.genes_, n_free=self.n_free, min_genes=self.min_genes
+            )
+        shape = VAEShape(
+            len(self.genes_),
+            latent=len(self.latent_names_),
+            hidden=self.hidden,
+            n_layers=self.n_layers,
+            dropout=self.dropout,
+            activation=self.activation,  # type: ignore[arg-type]
+            n_batches=max(len(data.batches), 1),
+            n_classes=len(data.classes),
+            zero_inflated=data.likelihood == "zinb",
+            learned_library=self.library == "learned" and data.likelihood in COUNTS,
+            masked=mask is not None,
+        )
+        return started_network(shape, mask, data, self.seed)
 
     def _task(self, objective: Objective, data: Prepared, *, on_disk: bool) -> VAETask:
         sparse = self._sparse(data.matrix)
@@ -254,45 +332,40 @@ class VAE(Estimator):
         )
 
     def _trained(
-        self, task: VAETask, data: Prepared, checkpoint: Path | None, on_epoch: Callable[[Epoch, int], None] | None
+        self, task: VAETask, checkpoint: Path | None, signature: str, on_epoch: OnEpoch | None
     ) -> pd.DataFrame:
         """Train, and return one row an epoch."""
-        epochs = self.max_epochs or default_epochs(len(data.train), self.training.batch_size)
-        work = self.training.batch_size * len(self.genes_) * (self.hidden + len(self.latent_names_))
-        with threads_for(work if task.train.sparse else math.inf):
-            history = train(
-                task,
-                replace(self.training, max_epochs=epochs),
-                seed=derived_seed(self.seed, 2),
-                checkpoint=checkpoint,
-                signature=f"{parameters_of(self)} {self.fingerprint_} {data.columns}",
-                on_epoch=None if on_epoch is None else lambda epoch: on_epoch(epoch, epochs),
-            )
+        epochs = self.max_epochs or default_epochs(len(task.train), self.training.batch_size)
+        history = train(
+            task,
+            replace(self.training, max_epochs=epochs),
+            seed=derived_seed(self.seed, 2),
+            checkpoint=checkpoint,
+            signature=signature,
+            on_epoch=None if on_epoch is None else lambda epoch: on_epoch(0, epoch, epochs),
+        )
         return pd.DataFrame([asdict(epoch) for epoch in history])
 
-    def _pass(self, cells: ad.AnnData, missing: Missing) -> Iterator[tuple[Objective, Batch]]:
+    def _pass(self, X: Samples, missing: Missing) -> Iterator[tuple[Objective, Batch]]:
         """Batches of a query in its order, in evaluation mode and without gradients."""
-        self._require_fitted()
+        self.check_is_fitted()
+        cells = as_anndata(X)
         if not cells.n_obs:
             message = "there are no cells in these data; give at least one"
             raise DataError(message)
         require_same_scale(self.scale_, cells)
-        fill = None if self.likelihood_ in COUNTS else self.scaling_.mean.cpu().numpy()
-        matrix, self.query_notes_ = align(cells, self.genes_, missing=missing, fill=fill)
-        objective = Objective(self.network_, self.scaling_, self.likelihood_, annotation_of_query(cells, self))
+        mean = None if self.likelihood_ in COUNTS else self.scaling_.mean.cpu().numpy()
+        matrix, self.query_notes_ = align(cells, self.genes_, missing=missing, mean=mean)
+        annotation = annotation_of_query(cells, self.batch_key, self.batches_, self.library_prior_)
+        objective = Objective(self.network_, self.scaling_, self.likelihood_, annotation)
         device = next(self.network_.parameters()).device
         rows = np.arange(cells.n_obs, dtype=np.int64)
         self.network_.eval()
         for batch in Cells(matrix, rows, is_backed(cells.X), sparse=self._sparse(matrix)).in_order(WIDE, device):
             require_values(self.likelihood_, batch, cells, self.genes_)
-            with torch.no_grad():
+            with torch.no_grad(), threads_for(self.network_, len(batch.cells)):
                 yield objective, batch
 
     def _sparse(self, matrix: Aligned) -> bool:
         """Whether the network takes counts as they are stored: on a CPU, where that is several times faster."""
         return self.likelihood_ in COUNTS and matrix.sparse and next(self.network_.parameters()).device.type == "cpu"
-
-    def _require_fitted(self) -> None:
-        if not hasattr(self, "network_"):
-            message = "this VAE has not been fitted; call fit(cells) first, or VAE.load(bundle)"
-            raise NotFitted(message)

@@ -12,18 +12,17 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import ArrayLike, NDArray
 
-from cellixir.exceptions import DataError, InvalidValues
+from cellixir.exceptions import DataError
 from cellixir.figures.groups import Groups, as_column, as_groups, as_numbers, is_numbers
 from cellixir.figures.map_labels import label_groups
 from cellixir.figures.map_panel import WIDTH, amounts_bar, draw_amounts, draw_groups, frame_map, range_of
 from cellixir.figures.map_places import Map, as_map, as_maps
-from cellixir.figures.style import MUTED, new_axes, shortened, styled
+from cellixir.figures.style import new_axes, shortened, styled
 
 Floats = NDArray[np.float64]
 Kind = Literal["auto", "groups", "numbers"]
 
-MOST_GENES = 48
-_BESIDE, _SMALL = 2.9, 2.05  # inches of a panel
+_BESIDE = 2.9  # inches of a panel
 _LEGEND: dict[str, Any] = {
     "alignment": "left",
     "labelspacing": 0.35,
@@ -130,61 +129,11 @@ def latent_maps(
     values = as_column(colour, len(maps[0][1].points), index)
     legend = legend or _legend_title(values)
     if _are_numbers(values, kind):
-        figure, axes = _grid(len(maps), ncols, _BESIDE, 0.3, legend=0.7)
+        figure, axes = _grid(len(maps), ncols, legend=0.7)
         _amounts_beside(axes, maps, as_numbers(values), legend)
         return figure
-    figure, axes = _grid(len(maps), ncols, _BESIDE, 0.3, legend=2.2)
+    figure, axes = _grid(len(maps), ncols, legend=2.2)
     _groups_beside(figure, axes, maps, as_groups(values, colours=colours), legend, labels=labels)
-    return figure
-
-
-@styled
-def gene_maps(
-    xy: ArrayLike | pd.DataFrame,
-    values: pd.DataFrame,
-    *,
-    ncols: int = 4,
-    name: str = "map",
-    label: str = "",
-) -> Figure:
-    """Grid of small maps, one a gene, each with a colour scale of its own from its 1st to its 99th percentile.
-
-    A gene without a finite value has an empty map that says so.
-
-    Parameters
-    ----------
-    xy
-        Places, shape ``(n_cells, 2)``.
-    values
-        Cells x genes (or any other amounts), at most 48 columns.
-    ncols
-        Most maps in a row.
-    name
-        Of the map, as in `latent_map`.
-    label
-        What the numbers are, below the grid.
-
-    Raises
-    ------
-    DataError
-        If lengths differ, no cell has a place, there is no gene, there are more than 48, or none has a finite value.
-    """
-    cells = as_map(xy, name)
-    _check_columns(ncols)
-    if not 1 <= values.shape[1] <= MOST_GENES:
-        message = f"{values.shape[1]} genes for one figure; choose 1 to {MOST_GENES}"
-        raise DataError(message)
-    columns = [as_column(values.iloc[:, i], len(cells.points), cells.index) for i in range(values.shape[1])]
-    known = [_finite_or_none(column.iloc[np.flatnonzero(cells.placed)]) for column in columns]
-    if all(amounts is None for amounts in known):
-        message = f"none of {len(known)} genes has a finite value; leave the figure out"
-        raise InvalidValues(message)
-    figure, axes = _grid(len(columns), ncols, _SMALL, 0.3, legend=0.0)
-    for i, (ax, column, amounts) in enumerate(zip(axes, columns, known, strict=True)):
-        _gene(ax, cells.points[cells.placed], amounts, i)
-        frame_map(ax, cells.points[cells.placed], cells.names if i == 0 else ("", ""), shortened(column.name, 24))
-    if label:
-        figure.supxlabel(label, fontsize=8)
     return figure
 
 
@@ -210,14 +159,6 @@ def _groups_beside(
         label_groups(ax, cells.points[cells.placed], groups.of(cells.placed), size=6.8, laid_out=True)
 
 
-def _gene(ax: Axes, points: Floats, amounts: Floats | None, i: int) -> None:
-    if amounts is None:
-        ax.text(0.5, 0.5, "no value", transform=ax.transAxes, ha="center", color=MUTED, gid=f"none-{i}")
-        return
-    dots = draw_amounts(ax, points, amounts, range_of(amounts), width=_SMALL, gid=f"cells-{i}")
-    amounts_bar(ax, dots, amounts, "", small=True)
-
-
 def _are_numbers(values: pd.Series, kind: Kind) -> bool:
     if kind not in ("auto", "groups", "numbers"):
         message = f"kind must be 'auto', 'groups' or 'numbers', not {kind!r}"
@@ -229,23 +170,17 @@ def _legend_title(values: pd.Series) -> str:
     return "" if values.name is None or isinstance(values.name, int) else shortened(values.name)
 
 
-def _finite_or_none(values: pd.Series) -> Floats | None:
-    """Amounts, or None where no cell has one."""
-    numbers = pd.to_numeric(values, errors="coerce").to_numpy(np.float64, na_value=np.nan)
-    return np.where(np.isfinite(numbers), numbers, np.nan) if np.isfinite(numbers).any() else None
-
-
 def _check_columns(ncols: int) -> None:
     if ncols < 1:
         message = f"ncols must be 1 or more, not {ncols}"
         raise DataError(message)
 
 
-def _grid(n: int, ncols: int, side: float, title: float, *, legend: float) -> tuple[Figure, list[Axes]]:
-    """Figure with ``n`` panels of about ``side`` inches and room for a legend, all in inches."""
+def _grid(n: int, ncols: int, *, legend: float) -> tuple[Figure, list[Axes]]:
+    """Figure with ``n`` panels and room for a legend, all in inches."""
     columns = min(ncols, n)
     rows = -(-n // columns)
-    size = (columns * (side + 0.25) + legend, rows * (side + title))
+    size = (columns * (_BESIDE + 0.25) + legend, rows * (_BESIDE + 0.3))
     figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=0.08))
     axes = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
     for ax in axes[n:]:

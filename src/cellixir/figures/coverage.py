@@ -6,16 +6,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
-from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binom, norm
+from numpy.typing import NDArray
+from scipy.stats import binom
 
-from cellixir.exceptions import DataError, InvalidValues, examples
-from cellixir.figures.regression import running_quantile
+from cellixir.exceptions import DataError, examples
 from cellixir.figures.style import ACCENT, INK, MUTED, WARM, new_axes, styled
 
 Floats = NDArray[np.float64]
 
-_BAND = "#dfe7ec"
 _COLUMNS = ("n", "covered", "covered_low", "covered_high")
 
 
@@ -81,124 +79,9 @@ def by_chance(n: NDArray[np.int64], level: float) -> Floats:
     return np.asarray(shares[order][np.minimum(place, len(shares) - 1)])
 
 
-@styled
-def width_vs_error(
-    widths: ArrayLike,
-    errors: ArrayLike,
-    *,
-    level: float = 0.9,
-    unit: str = "",
-    label: str = "drug",
-    ax: Axes | None = None,
-) -> Axes:
-    """Width of the interval against the root mean square error, one dot a group.
-
-    The dashed line is the width that normally distributed errors would need. Groups without a finite width or error are
-    left out and counted in the title.
-
-    Raises
-    ------
-    InvalidValues
-        If the lengths differ or no group has both.
-    """
-    x, y, left_out = _finite_pairs(errors, widths, "errors and widths")
-    ax = new_axes(4.7, 3.9) if ax is None else ax
-    ax.scatter(x, y, s=14, color=ACCENT, alpha=0.55, linewidths=0, zorder=3, gid="groups")
-    end = 1.05 * float(x.max()) or 1.0
-    slope = 2 * float(norm.ppf((1 + level) / 2))
-    ax.plot([0, end], [0, slope * end], color=WARM, linewidth=1.1, dashes=(4, 2), gid="normal", label="normal errors")
-    of = f", {unit}" if unit else ""
-    ax.set(xlabel=f"Root mean square error of the {label}{of}", ylabel=f"Width of the {100 * level:.3g} % interval{of}")
-    ax.set(xlim=(0, end), ylim=(0, 1.06 * max(float(y.max()), slope * end)))
-    ax.legend(loc="upper left")
-    if left_out:
-        ax.set_title(f"{left_out} without a finite width: not drawn", fontweight="normal")
-    return ax
-
-
-@styled
-def error_vs_domain(
-    scores: ArrayLike,
-    errors: ArrayLike,
-    *,
-    limit: float,
-    farther: str = "right",
-    xlabel: str = "Distance from the training samples",
-    ylabel: str = "Root mean square error",
-    ax: Axes | None = None,
-) -> Axes:
-    """Error against how far a sample (or drug) is from training, one dot each, with the running median.
-
-    What lies beyond ``limit`` stands on a shaded ground; the title says how many do and the mean error on both sides.
-
-    Parameters
-    ----------
-    scores
-        One number a sample; NaN where unknown, which is left out and counted in the title.
-    errors
-        Of the same samples, 0 or more.
-    limit
-        Score at which the domain ends; infinite where nothing is outside.
-    farther
-        ``'right'`` where higher scores are farther from training, ``'left'`` for similarities.
-
-    Raises
-    ------
-    InvalidValues
-        If the lengths differ or no sample has both.
-    """
-    x, y, left_out = _finite_pairs(scores, errors, "scores and errors")
-    ax = new_axes(5.0, 3.7) if ax is None else ax
-    outside = x > limit if farther == "right" else x < limit
-    ax.scatter(x[~outside], y[~outside], s=11, color=ACCENT, alpha=0.4, linewidths=0, rasterized=len(x) > 800,
-               gid="inside")  # fmt: skip
-    ax.scatter(x[outside], y[outside], s=20, color=WARM, linewidths=0, zorder=3, gid="outside")
-    ax.set(xlabel=xlabel, ylabel=ylabel, ylim=(0, 1.08 * float(y.max()) or 1.0))
-    low, high = _span(x, limit)
-    ax.set_xlim(low, high)
-    if np.isfinite(limit):
-        ax.axvline(limit, color=WARM, linewidth=1.1, dashes=(4, 2), gid="limit")
-        ax.axvspan(limit, high if farther == "right" else low, color=_BAND, alpha=0.6, linewidth=0, zorder=0)
-    if len(x) >= 40:
-        _running_median(ax, x, y)
-    notes = [_side("inside", y[~outside]), _side("outside", y[outside])] + [f"{left_out} unknown"] * (left_out > 0)
-    ax.set_title(" · ".join(notes), fontweight="normal")
-    return ax
-
-
-def _running_median(ax: Axes, x: Floats, y: Floats) -> None:
-    centres, medians = running_quantile(x, y, bins=min(15, len(x) // 20))
-    ax.plot(centres, medians, color=INK, linewidth=1.6, gid="median")
-    box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1.5}
-    ax.annotate("running median", (centres[-1], medians[-1]), (0, 7), textcoords="offset points", ha="right",
-                fontsize=8, color=INK, bbox=box)  # fmt: skip
-
-
-def _side(name: str, errors: Floats) -> str:
-    return f"{len(errors)} {name}" + (f", mean {errors.mean():.2f}" if len(errors) else "")
-
-
-def _span(x: Floats, limit: float) -> tuple[float, float]:
-    ends = np.append(x, limit if np.isfinite(limit) else x[0])
-    margin = 0.04 * float(ends.max() - ends.min()) or 1.0
-    return float(ends.min()) - margin, float(ends.max()) + margin
-
-
 def _with_columns(groups: pd.DataFrame) -> pd.DataFrame:
     missing = [column for column in _COLUMNS if column not in groups]
     if missing:
         message = f"the table of coverage lacks {examples(missing, 4)}; give {', '.join(_COLUMNS)}"
         raise DataError(message)
     return groups
-
-
-def _finite_pairs(x: ArrayLike, y: ArrayLike, what: str) -> tuple[Floats, Floats, int]:
-    a, b = np.asarray(x, float).ravel(), np.asarray(y, float).ravel()
-    if len(a) != len(b):
-        message = f"{what}: {len(a)} and {len(b)} values; give the same number, in the same order"
-        raise InvalidValues(message)
-    finite = np.isfinite(a) & np.isfinite(b)
-    if not finite.any():
-        message = f"{what}: none of {len(a)} has two finite values; leave the figure out"
-        raise InvalidValues(message)
-    return a[finite], b[finite], int((~finite).sum())

@@ -115,22 +115,19 @@ def _arrow(ax: Axes, tip: tuple[float, float]) -> None:
                             "shrinkA": 0, "shrinkB": 0})  # fmt: skip
 
 
-def amounts_bar(
-    axes: Axes | Sequence[Axes], dots: PathCollection, amounts: Floats, label: str, *, small: bool = False
-) -> None:
+def amounts_bar(axes: Axes | Sequence[Axes], dots: PathCollection, amounts: Floats, label: str) -> None:
     """Colour bar beside the maps, with an arrow at an end where amounts lie beyond it, and how many are missing."""
     first = axes if isinstance(axes, Axes) else axes[0]
     figure = cast(Figure, first.get_figure(root=True))
     key = ScalarMappable(dots.norm, dots.cmap)  # the points themselves may be transparent
-    shrink, aspect = (0.5, 14) if small else (0.62, 24)
-    bar = figure.colorbar(key, ax=axes if isinstance(axes, Axes) else list(axes), shrink=shrink, aspect=aspect,
-                          pad=0.015, extend=_beyond(amounts, dots), extendfrac=0.06)  # fmt: skip
+    bar = figure.colorbar(key, ax=axes if isinstance(axes, Axes) else list(axes), shrink=0.62, aspect=24, pad=0.015,
+                          extend=_beyond(amounts, dots), extendfrac=0.06)  # fmt: skip
     bar.outline.set_visible(False)
-    bar.ax.tick_params(length=0, labelsize=6.5 if small else 7.5, pad=3)
+    bar.ax.tick_params(length=0, labelsize=7.5, pad=3)
     if np.nanmin(amounts) == np.nanmax(amounts):
         bar.set_ticks([float(np.nanmin(amounts))])
     else:
-        bar.ax.locator_params(nbins=3 if small else 6)
+        bar.ax.locator_params(nbins=6)
     bar.set_label(label, fontsize=8, color=MUTED)
     if n_missing := int(np.isnan(amounts).sum()):
         first.legend(handles=[legend_dot(f"{MISSING_WORD} ({n_missing:,})", MISSING)], loc="upper right",

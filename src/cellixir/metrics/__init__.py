@@ -3,7 +3,6 @@
 from cellixir.metrics.intervals import Interval, bootstrap_weights, intervals, paired_difference
 from cellixir.metrics.regression import (
     METRICS,
-    by_group,
     mae,
     mean_within,
     mse,
@@ -20,7 +19,6 @@ __all__ = [
     "METRICS",
     "Interval",
     "bootstrap_weights",
-    "by_group",
     "intervals",
     "mae",
     "mean_within",

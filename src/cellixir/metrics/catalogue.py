@@ -113,6 +113,9 @@ CLASSIFICATION: Catalogue = {
         source="Hanley and McNeil, Radiology 143:29, 1982",
     ),
     "per_drug_auroc": Metric("Per-drug AUROC", "classification", "high", "Mean over drugs of the AUROC within."),
+    "auroc_gain": Metric(
+        "AUROC − best baseline", "classification", "high", "On the same draws of test rows.", SIGNED
+    ),
     "auprc": Metric("AUPRC", "classification", "high", "Average precision, sum((R_k - R_k-1) P_k)."),
     "accuracy": Metric("Accuracy", "classification", "high", "Share of calls that are right."),
     "balanced_accuracy": Metric("Balanced accuracy", "classification", "high", "Mean of the recalls of the classes."),
@@ -157,7 +160,9 @@ GENERATIVE: Catalogue = {
     "coverage": Metric("Coverage", FIDELITY, "high", "Share of real neighbourhoods with a synthetic sample."),
     "alpha_precision": Metric("α-precision", FIDELITY, "high", "Synthetic samples are as typical as real ones."),
     "beta_recall": Metric("β-recall", FIDELITY, "high", "Real samples, typical or not, are met by synthetic ones."),
-    "mmd2": Metric("MMD²", FIDELITY, 0.0, "Squared maximum mean discrepancy, unbiased.", (-math.inf, math.inf)),
+    "mmd2": Metric(
+        "MMD²", FIDELITY, 0.0, "Squared maximum mean discrepancy, unbiased.", (-math.inf, math.inf), decimals=4,
+    ),
     "c2st": Metric(
         "C2ST", FIDELITY, 0.5, "AUROC of a random forest that tells synthetic from real samples.", one_sided=True
     ),
@@ -224,6 +229,10 @@ COLUMNS = {
     "n_train": "Training pairs", "n_validation": "Validation pairs", "n_test": "Test pairs", "drug": "Drug",
     "groups_test": "Groups held out", "name": "Name", "pathway": "Pathway", "n": "Pairs", "sensitive": "Sensitive",
     "prevalence": "Share sensitive", "reference": "Reference", "error": "Error", "gene": "Gene",
+    "n_external": "External pairs", "mean_train": "Mean, training", "mean_external": "Mean, external", "shift": "Shift",
+    "experiment": "Experiment", "likelihood": "Likelihood", "latent": "Latent", "hidden": "Hidden",
+    "n_layers": "Layers", "dropout": "Dropout", "beta": "Beta", "learning_rate": "Learning rate", "batch_size": "Batch",
+    "epochs": "Epochs", "best_epoch": "Best epoch", "loss_spread": "Spread of last losses", "converged": "Converged",
 }  # fmt: skip
 _GROUPS = (REGRESSION, CLASSIFICATION, EMBEDDING, GENERATIVE, COSTS)
 

@@ -87,22 +87,6 @@ def class_intervals(
     return {name: interval_of(values, level=level) for name, values in draws.items()}
 
 
-def paired_auroc_difference(
-    y: ArrayLike,
-    p: ArrayLike,
-    reference: ArrayLike,
-    groups: ArrayLike,
-    *,
-    strata: ArrayLike | None = None,
-    level: float = 0.95,
-    n: int = N_BOOTSTRAP,
-    seed: int = 0,
-) -> Interval:
-    """AUROC of ``p`` less AUROC of ``reference``, both judged on the same drawn groups. Above 0: ``p`` is better."""
-    one, other = (class_draws(y, v, groups, strata=strata, n=n, seed=seed)["auroc"] for v in (p, reference))
-    return interval_of(one - other, level=level)
-
-
 def interval_of(draws: Floats, *, level: float = 0.95) -> Interval:
     """The value and the percentile interval of what ``class_draws`` gives for a metric."""
     return interval_of_draws(float(draws[0]), draws[1:], level)

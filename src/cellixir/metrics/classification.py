@@ -92,34 +92,9 @@ def mean_within_auroc(y: ArrayLike, p: ArrayLike, groups: ArrayLike, *, min_memb
     return float(np.nanmean(within)) if np.isfinite(within).any() else float("nan")
 
 
-def accuracy(y: ArrayLike, p: ArrayLike, *, threshold: float = THRESHOLD) -> float:
-    """Share of rows called right; a row is called 1 when its probability is at least ``threshold``."""
-    return _rate("accuracy", y, p, threshold)
-
-
-def balanced_accuracy(y: ArrayLike, p: ArrayLike, *, threshold: float = THRESHOLD) -> float:
-    """Mean of the shares of 1s and of 0s called right; NaN if a class has no member."""
-    return _rate("balanced_accuracy", y, p, threshold)
-
-
-def precision(y: ArrayLike, p: ArrayLike, *, threshold: float = THRESHOLD) -> float:
-    """Share of 1s among the rows called 1; NaN if none is."""
-    return _rate("precision", y, p, threshold)
-
-
-def recall(y: ArrayLike, p: ArrayLike, *, threshold: float = THRESHOLD) -> float:
-    """Share of the 1s that are called 1; NaN if there is no 1."""
-    return _rate("recall", y, p, threshold)
-
-
 def f1(y: ArrayLike, p: ArrayLike, *, threshold: float = THRESHOLD) -> float:
     """Harmonic mean of precision and recall, 2 TP / (2 TP + FP + FN); NaN if there is no 1 and none is called."""
     return _rate("f1", y, p, threshold)
-
-
-def matthews(y: ArrayLike, p: ArrayLike, *, threshold: float = THRESHOLD) -> float:
-    """Matthews' correlation of labels and calls; NaN if either is constant."""
-    return _rate("matthews", y, p, threshold)
 
 
 def brier(y: ArrayLike, p: ArrayLike) -> float:

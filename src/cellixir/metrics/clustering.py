@@ -76,11 +76,6 @@ def silhouette(latent: ArrayLike, labels: ArrayLike, *, limit: int = MAX_SILHOUE
     return _mean(silhouette_values(latent, labels, limit=limit, seed=seed)[1])
 
 
-def label_silhouette(latent: ArrayLike, labels: ArrayLike, *, limit: int = MAX_SILHOUETTE, seed: int = 0) -> float:
-    """Silhouette of the cell types on the scale 0 to 1, (s + 1) / 2, as scIB reports it (Luecken et al., 2022)."""
-    return (silhouette(latent, labels, limit=limit, seed=seed) + 1) / 2
-
-
 def knn_purity(latent: ArrayLike, labels: ArrayLike, *, k: int = 15, limit: int = MAX_QUERIES, seed: int = 0) -> float:
     """Mean share of a cell's ``k`` nearest other cells that are of its own type; see ``purity_values``."""
     return _mean(purity_values(latent, labels, k=k, limit=limit, seed=seed)[1])

@@ -27,14 +27,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from cellixir.exceptions import BundleError, ConfigurationError, InvalidValues
+from cellixir.exceptions import ConfigurationError, InvalidValues
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -62,11 +62,14 @@ class Conformal:
     table
         Half widths in the unit of the response, shape ``(n_groups + 1, len(LEVELS))``, the last row for ids that are
         not in ``groups``; infinite where there are too few units for the level.
+    levels
+        Of the columns: what an older bundle was fitted with is served by its own.
     """
 
     groups: tuple[str, ...]
     n_units: Codes
     table: Floats
+    levels: tuple[float, ...] = tuple(LEVELS.tolist())
 
     @classmethod
     def fit(cls, errors: ArrayLike, groups: ArrayLike, *, units: ArrayLike | None = None) -> Self:
@@ -111,38 +114,17 @@ class Conformal:
         ConfigurationError
             If the level is not above 0 and at most 0.999.
         """
-        return np.asarray(self.table[self._row(groups), _column(level)])
+        return np.asarray(self.table[self._row(groups), _column(level, self.levels)])
 
     def by_group(self, level: float) -> pd.DataFrame:
         """``n_units`` and ``half_width`` of each group; the row ``OVERALL`` serves ids without errors."""
         index = pd.Index([*self.groups, OVERALL], name="group")
-        return pd.DataFrame({"n_units": self.n_units, "half_width": self.table[:, _column(level)]}, index=index)
+        return pd.DataFrame(
+            {"n_units": self.n_units, "half_width": self.table[:, _column(level, self.levels)]}, index=index
+        )
 
     def _row(self, groups: ArrayLike) -> NDArray[np.intp]:
         return pd.Index(self.groups, dtype=object).get_indexer(pd.Index(_text(groups)))  # -1, unseen, is the last row
-
-    def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """Arrays and facts for a bundle."""
-        return {"half_width": self.table, "n_units": self.n_units}, {
-            "groups": list(self.groups),
-            "levels": LEVELS.tolist(),
-        }
-
-    @classmethod
-    def from_state(cls, arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> Self:
-        """Rebuild what ``state`` described.
-
-        Raises
-        ------
-        BundleError
-            If another version served other levels.
-        """
-        if facts["levels"] != LEVELS.tolist():
-            message = (
-                f"half widths of {len(facts['levels'])} levels cannot be read, {len(LEVELS)} are served; fit again"
-            )
-            raise BundleError(message)
-        return cls(tuple(facts["groups"]), arrays["n_units"], arrays["half_width"])
 
 
 def units_needed(level: float) -> int:
@@ -214,11 +196,12 @@ def interval_score(y: ArrayLike, low: ArrayLike, high: ArrayLike, *, level: floa
     return np.asarray(high - low + 2.0 / (1.0 - level) * outside)
 
 
-def _column(level: float) -> int:
-    if not 0.0 < level <= LEVELS[-1]:
-        message = f"the level of an interval is above 0 and at most {LEVELS[-1]}, such as 0.9; {level} is not"
+def _column(level: float, levels: ArrayLike = LEVELS) -> int:
+    served = np.asarray(levels)
+    if not 0.0 < level <= served[-1]:
+        message = f"the level of an interval is above 0 and at most {served[-1]}, such as 0.9; {level} is not"
         raise ConfigurationError(message)
-    return int(np.searchsorted(LEVELS, level - _ROUNDING))
+    return int(np.searchsorted(served, level - _ROUNDING))
 
 
 def _each_once(code: Codes) -> Floats:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from scipy.stats import rankdata
 
 if TYPE_CHECKING:
@@ -93,20 +92,6 @@ def normalised(y: ArrayLike, p: ArrayLike, mean_effects: ArrayLike) -> dict[str,
     expected = np.asarray(mean_effects, dtype=np.float64)
     values = score(np.subtract(y, expected), np.subtract(p, expected))
     return {f"normalised_{name}": value for name, value in values.items()}
-
-
-def by_group(y: ArrayLike, p: ArrayLike, groups: ArrayLike, *, min_size: int = 5) -> pd.DataFrame:
-    """Metrics within each group (a drug, a cell line), one row a group with ``n`` measurements.
-
-    Groups with fewer than ``min_size`` measurements are left out: a correlation of two points is noise.
-    """
-    frame = pd.DataFrame({"group": np.asarray(groups), "y": np.asarray(y), "p": np.asarray(p)})
-    rows = {
-        name: {"n": len(part), **score(part["y"].to_numpy(), part["p"].to_numpy())}
-        for name, part in frame.groupby("group", sort=True)
-        if len(part) >= min_size
-    }
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["n", *METRICS])
 
 
 def mean_within(y: ArrayLike, p: ArrayLike, groups: ArrayLike, *, min_size: int = 5) -> float:

@@ -54,6 +54,7 @@ def leaderboard_section(
     forests: Mapping[str, str],
     shown: Sequence[str] = (),
     more: Sequence[str] = (),
+    scope: str = "All folds together",
     unit: str = "",
     caption: str = "",
     question: str = "",
@@ -67,8 +68,8 @@ def leaderboard_section(
         Metrics that are drawn, each with what its caption adds; two stand side by side.
     shown, more
         Metrics of the table, and of a second one that opens on demand; default: all that the leaderboard has.
-    unit
-        What the intervals are over, such as ``cell lines``.
+    scope, unit
+        What the scores are of, and what their intervals are over, such as ``cell lines``.
     caption, question
         Added to the caption of the table, and set at the head of the section.
     folds
@@ -84,7 +85,7 @@ def leaderboard_section(
     dots = {"Model": {str(m): KIND_COLOURS.get(str(k), "") for m, k in zip(table["model"], table["kind"], strict=True)}}
     names = shown or [c for c in map(str, table) if c not in ("model", "kind") and not c.endswith(("_low", "_high"))]
     over = f" over {unit}" if unit else ""
-    text = f"All folds together, with {board.level:.0%} intervals{over}. {caption}".strip()
+    text = f"{scope}, with {board.level:.0%} intervals{over}. {caption}".strip()
     frame = estimates(table, names, board.catalogue)
     page.table(frame, text, formats=_formats(frame, SECONDS), highlight=[0], colours=dots)
     if more:

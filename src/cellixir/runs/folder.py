@@ -12,6 +12,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
+import pandas as pd
+
 from cellixir import __version__
 from cellixir.exceptions import ConfigurationError, ReadError
 from cellixir.files import require_writable, whole
@@ -20,7 +22,6 @@ from cellixir.runs.work import Outcomes, run_pieces, spoken
 if TYPE_CHECKING:
     from types import TracebackType
 
-    import pandas as pd
     from filelock import FileLock
 
     from cellixir.runs.piece import Piece
@@ -68,6 +69,8 @@ class RunFolder:
         Command line that was given.
     replaces
         For work of one step, with nothing to go on from: an earlier run of the job is replaced, whatever its identity.
+    force
+        Take the folder whatever it holds.
 
     Raises
     ------
@@ -98,11 +101,13 @@ class RunFolder:
         what: str = "other work",
         command: str = "",
         replaces: bool = False,
+        force: bool = False,
     ) -> None:
-        self.path, self.job, self._replaces = Path(out), job, replaces
+        self.path, self.job, self._replaces, self._force = Path(out), job, replaces, force
         digest = sha256(json.dumps(dict(identity), sort_keys=True, default=str).encode()).hexdigest()
         self._what, self._began = what, time.monotonic()
         self._lock: FileLock | None = None
+        self._failed: list[pd.DataFrame] = []
         self.manifest: dict[str, Any] = {
             "format": FORMAT, "job": job, "state": "running", "version": __version__, "command": command,
             "identity": digest, "started": _now(), "ended": None, "seconds": None, "host": socket.gethostname(),
@@ -113,9 +118,11 @@ class RunFolder:
     # -- state ---------------------------------------------------------------------------------------------------------
 
     def __enter__(self) -> Self:
-        self._refuse_other_work()
+        self.refuse_other_work()
         require_writable(self.path / MANIFEST)
         self._take_lock()
+        if self._replaces and (self.path / MANIFEST).is_file():
+            self._remove_earlier()
         self._keep()
         return self
 
@@ -133,8 +140,17 @@ class RunFolder:
                 (self.path / LOCK).unlink(missing_ok=True)
                 self._lock.release()
 
-    def _refuse_other_work(self) -> None:
-        if not self.path.is_dir():  # where a file stands, the manifest cannot be written, and that is said
+    def refuse_other_work(self) -> None:
+        """Refuse a folder that is not this run's: worth asking before data are read; entering the run asks too.
+
+        Raises
+        ------
+        ConfigurationError
+            If the folder holds other work or other files.
+        """
+        if (
+            self._force or not self.path.is_dir()
+        ):  # where a file stands, the manifest cannot be written, and that is said
             return
         there = {file.name for file in self.path.iterdir()}
         if not there - OF_NO_WORTH:
@@ -143,13 +159,15 @@ class RunFolder:
             message = f"{self.path} exists and holds other things; choose another --out"
             raise ConfigurationError(message)
         earlier = _read(self.path)
-        if self._replaces and earlier.get("job") == self.job:
-            for name in [*earlier.get("tables", []), *earlier.get("figures", []), *earlier.get("pages", [])]:
-                (self.path / str(name)).unlink(missing_ok=True)
-            return
-        if (earlier.get("job"), earlier.get("identity")) != (self.job, self.manifest["identity"]):
+        same = self._replaces or earlier.get("identity") == self.manifest["identity"]
+        if earlier.get("job") != self.job or not same:
             message = f"{self.path} holds {self._what} ({earlier.get('job')}); choose another --out"
             raise ConfigurationError(message)
+
+    def _remove_earlier(self) -> None:
+        earlier = _read(self.path)
+        for name in [*earlier.get("tables", []), *earlier.get("figures", []), *earlier.get("pages", [])]:
+            (self.path / str(name)).unlink(missing_ok=True)
 
     def _take_lock(self) -> None:
         from filelock import FileLock, Timeout
@@ -169,14 +187,24 @@ class RunFolder:
     # -- work and results ----------------------------------------------------------------------------------------------
 
     def pieces(self, pieces: Sequence[Piece], *, jobs: int = 1, quiet: bool = True) -> Outcomes:
-        """Results of the pieces; failures are listed in ``failures.csv`` and counted in the manifest."""
+        """Results of the pieces; failures are listed in ``failures.csv`` and counted in the manifest.
+
+        Pieces that need what others found are given in a later call, whose failures are listed below the earlier ones.
+        """
         found = run_pieces(pieces, self.path, data=self._data, title=self.job, jobs=jobs, quiet=quiet)
-        self.manifest["failures"] = len(found.failures)
-        if len(found.failures):
-            self.table("failures", found.failures)
+        self._failed.append(found.failures)
+        self.manifest["failures"] = len(self.failures)
+        if len(self.failures):
+            self.table("failures", self.failures)
         else:
             (self.path / "failures.csv").unlink(missing_ok=True)  # of an earlier try
         return found
+
+    @property
+    def failures(self) -> pd.DataFrame:
+        """Pieces that failed in this run: their labels, and ``error``."""
+        table = pd.concat(self._failed, ignore_index=True) if self._failed else pd.DataFrame({"error": []})
+        return table[[*table.columns.drop("error"), "error"]]
 
     def complete(self, pieces: Sequence[Piece]) -> bool:
         """Whether all these pieces are done, with this version, their settings and these data."""
@@ -220,9 +248,20 @@ class RunFolder:
         for file in files:
             self._wrote(kind, file)
 
-    def says(self, *, headline: str = "", metrics: Mapping[str, Any] | None = None, notes: Sequence[str] = ()) -> None:
-        """What the run found, for whoever reads the manifest: one sentence, key numbers, and what is to be known."""
+    def says(
+        self,
+        *,
+        headline: str = "",
+        metrics: Mapping[str, Any] | None = None,
+        notes: Sequence[str] = (),
+        data: Mapping[str, str] | None = None,
+    ) -> None:
+        """What the run found, for whoever reads the manifest: one sentence, key numbers, and what is to be known.
+
+        ``data`` are fingerprints of data that pieces read themselves, with their own in the key of each.
+        """
         known = {"headline": headline, "metrics": _finite(dict(metrics or {})), "notes": list(notes)}
+        known |= {"data": dict(data or {})}
         self.manifest |= {name: value for name, value in known.items() if value}
 
     def _wrote(self, kind: str, file: Path) -> None:

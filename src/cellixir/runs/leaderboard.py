@@ -138,7 +138,8 @@ class Leaderboard:
         lead = f"{self.best} has the {extreme} {words}{about}, {spelled(value.value)}"
         lead += interval if np.isfinite(value.low) else ""
         if self.naive is None:
-            return f"{lead}; no naive baseline was run, so nothing can be said about a gain over one."
+            were = "has a score" if BASELINE in set(self.table["kind"]) else "was run"
+            return f"{lead}; no naive baseline {were}, so nothing can be said about a gain over one."
         if self.best_model is None:
             return f"{lead}; only naive baselines were run."
         return self._against(lead, self.best_model, self.naive)

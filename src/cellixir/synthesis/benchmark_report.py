@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from cellixir.figures.synthesis import quality_bars
-from cellixir.metrics.catalogue import FAMILIES, GENERATIVE
+from cellixir.figures.synthesis import fold_change_scatter, quality_bars
+from cellixir.figures.training_curves import training_curves
+from cellixir.metrics.catalogue import COST, FAMILIES, GENERATIVE
 from cellixir.metrics.intervals import Interval
 from cellixir.report.page import Report
-from cellixir.synthesis.benchmark_summary import CONTROLS, COSTS, REAL, SHUFFLED, heading
-from cellixir.synthesis.report import BARS, benchmark_page, decimals
+from cellixir.report.sections import facts_section, failures_section, headline_section
+from cellixir.synthesis.benchmark_summary import CONTROLS, METRICS, REAL, SHUFFLED
+from cellixir.synthesis.report import (
+    ANSWER_COLOURS,
+    BARS,
+    BARS_TEXT,
+    CONTROLS_TEXT,
+    MAPS,
+    QUESTIONS,
+    bars_of,
+    decimals,
+    drawable,
+    facts_in_words,
+    overlay,
+    roles_of,
+)
+from cellixir.synthesis.yardstick import KEYS
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cellixir.synthesis.benchmark_pieces import Done
+    from cellixir.synthesis.evaluation import Evaluation
 
 ANSWERS = ("yes", "partly", "no", "not judged")
 #: Controls, as the head of a column.
@@ -27,26 +42,48 @@ WORDS = {REAL: "Real", SHUFFLED: "Shuffled"}
 MOST = 10
 
 
-def write_pages(
-    folder: Path,
+def pages(
     done: Sequence[Done],
     results: pd.DataFrame,
     summary: pd.DataFrame,
     failures: pd.DataFrame,
+    headline: str = "",
     command: str = "",
-) -> Path:
-    """Write ``report.html`` and ``datasets/<name>.html`` (its first seed), and return the path of the first."""
+) -> Iterator[tuple[str, Report]]:
+    """Pages by their names: ``datasets/<name>.html``, of its first seed, and ``report.html``."""
     for dataset in dict.fromkeys(piece.dataset for piece in done):
         pieces = [piece for piece in done if piece.dataset == dataset]
         first = [piece for piece in pieces if piece.seed == pieces[0].seed]
         histories = {piece.model: piece.history for piece in first}
-        page = benchmark_page({piece.model: piece.evaluation for piece in first}, histories)
-        page.write(folder / "datasets" / f"{dataset}.html")
-    return summary_page(done, results, summary, failures, command).write(folder / "report.html")
+        yield f"datasets/{dataset}.html", dataset_page({piece.model: piece.evaluation for piece in first}, histories)
+    yield "report.html", summary_page(done, results, summary, failures, headline, command)
+
+
+def dataset_page(results: Mapping[str, Evaluation], histories: Mapping[str, pd.DataFrame]) -> Report:
+    """The page of several generators that are judged against the same real data."""
+    first = next(iter(results.values()))
+    report = Report(
+        "Generators side by side",
+        f"{len(results)} generators of {first.facts['genes']:,} genes, fitted on "
+        f"{first.facts['training_samples']:,} real samples, judged by {first.facts['held_out_samples']:,} others.",
+    )
+    _answers(report, results)
+    report.section("Numbers", CONTROLS_TEXT).figure(quality_bars(bars_of(results)), BARS_TEXT)
+    _families(report, _estimates(results), list(results))
+    _effects(report, results)
+    _maps(report, results)
+    _training(report, histories)
+    facts_section(report, facts_in_words(first.facts))
+    return report
 
 
 def summary_page(
-    done: Sequence[Done], results: pd.DataFrame, summary: pd.DataFrame, failures: pd.DataFrame, command: str = ""
+    done: Sequence[Done],
+    results: pd.DataFrame,
+    summary: pd.DataFrame,
+    failures: pd.DataFrame,
+    headline: str = "",
+    command: str = "",
 ) -> Report:
     """The page over all data sets."""
     n_datasets, n_seeds = results["dataset"].nunique(), results["seed"].nunique()
@@ -56,30 +93,74 @@ def summary_page(
         "Generators of synthetic expression",
         f"{len(models)} generators on {_counted(n_datasets, 'data set')}, {_counted(n_seeds, 'seed')} each.",
     )
-    _answers(report, done)
-    if len(failures):
-        report.table(failures.rename(columns=str.capitalize), "Pieces that failed; all else is without them.")
+    headline_section(report, headline)
+    _counts_of_answers(report, done)
+    failures_section(report, failures)
     report.section(
         "Numbers",
         f"Means over {over}, with 95 % t-intervals. Real: held-out real samples in the place of the synthetic ones. "
         "Shuffled: training data with each gene shuffled over samples.",
     )
     _bars(report, summary, models[:MOST])
-    for family in (*FAMILIES, "cost"):
-        table = _family(summary, results, family, models)
-        if len(table):
-            form = dict.fromkeys([str(column) for column in table if column != "Metric"], decimals)
-            report.table(table, f"{family[:1].upper()}{family[1:]}.", formats=form)
-    report.section("Data and reproducibility", "Each data set has a page of its own in the folder datasets.")
-    report.facts(_facts(done, results, command))
+    means = {(str(row["model"]), str(row["metric"])): _bounded(row) for row in summary.to_dict("records")}
+    _families(report, means, models)
+    facts_section(report, _facts(done, results), command=command)
+    report.text("Sizes are those of the first data set. Each has a page of its own in the folder datasets.")
     return report
 
 
-def _counted(n: int, word: str) -> str:
-    return f"{n} {word}{'s' * (n != 1)}"
+# -- numbers -----------------------------------------------------------------------------------------------------------
 
 
-def _answers(report: Report, done: Sequence[Done]) -> None:
+def _families(report: Report, numbers: Mapping[tuple[str, str], object], models: Sequence[str]) -> None:
+    """A table a family of metrics: both controls, which are seen without scrolling, then a column a generator."""
+    for family in (*FAMILIES, COST):
+        columns = [*(CONTROLS if family != COST else ()), *models]
+        known = [m for m, about in METRICS.items() if about.family == family and any((n, m) in numbers for n in models)]
+        rows = [
+            {"Metric": METRICS[m].heading} | {WORDS.get(name, name): numbers.get((name, m)) for name in columns}
+            for m in known
+        ]
+        if rows:
+            form = dict.fromkeys([WORDS.get(name, name) for name in columns], decimals)
+            report.table(pd.DataFrame(rows), f"{family[:1].upper()}{family[1:]}.", formats=form)
+
+
+def _estimates(results: Mapping[str, Evaluation]) -> dict[tuple[str, str], object]:
+    """Numbers of generators on one data set, and those of the controls, which are means over what stood beside each."""
+    rows = pd.concat([e.table.assign(model=name) for name, e in results.items()], ignore_index=True)
+    found: dict[tuple[str, str], object] = {
+        (row["model"], row["metric"]): Interval(row["value"], row["low"], row["high"])
+        for row in rows.to_dict("records")
+    }
+    for control, column in CONTROLS.items():
+        means = rows.groupby("metric")[column].mean()
+        found |= {(control, str(metric)): float(mean) for metric, mean in means.items()}
+    return found
+
+
+def _bounded(row: Mapping[Any, Any]) -> Interval:
+    """Mean with its interval, as far as the metric can go."""
+    low, high = np.clip([row["low"], row["high"]], *METRICS[str(row["metric"])].bounds)
+    return Interval(row["mean"], float(low), float(high))
+
+
+def _bars(report: Report, summary: pd.DataFrame, models: Sequence[str]) -> None:
+    rows = summary[summary["metric"].isin(BARS)].rename(columns={"mean": "value"})
+    ends = [_bounded(row | {"mean": 0.0}) for row in rows.to_dict("records")]
+    rows = rows.assign(low=[interval.low for interval in ends], high=[interval.high for interval in ends])
+    for control, column in CONTROLS.items():
+        means = rows[rows["model"] == control].set_index("metric")["value"]
+        rows = rows.assign(**{column: rows["metric"].map(means)})
+    rows = rows[rows["model"].isin(models)]
+    rows = rows.assign(metric=[GENERATIVE[str(metric)].words for metric in rows["metric"]])
+    report.figure(quality_bars(rows), BARS_TEXT)
+
+
+# -- verdicts ----------------------------------------------------------------------------------------------------------
+
+
+def _counts_of_answers(report: Report, done: Sequence[Done]) -> None:
     """How often each generator got each answer."""
     rows = [
         {"Generator": piece.model, "question": f"{verdict.question}?", "answer": verdict.answer}
@@ -97,56 +178,69 @@ def _answers(report: Report, done: Sequence[Done]) -> None:
     report.section("Verdict", "How many fits, one a data set and seed, got each answer.").table(pd.DataFrame(table))
 
 
-def _bars(report: Report, summary: pd.DataFrame, models: Sequence[str]) -> None:
-    rows = summary[summary["metric"].isin(BARS)].rename(columns={"mean": "value"})
-    bounds = [GENERATIVE[str(metric)].bounds for metric in rows["metric"]]
-    rows = rows.assign(
-        low=[max(low, least) for low, (least, _) in zip(rows["low"], bounds, strict=True)],
-        high=[min(high, most) for high, (_, most) in zip(rows["high"], bounds, strict=True)],
-    )
-    for control, column in CONTROLS.items():
-        means = rows[rows["model"] == control].set_index("metric")["value"]
-        rows = rows.assign(**{column: rows["metric"].map(means)})
-    rows = rows[rows["model"].isin(models)]
-    rows = rows.assign(metric=[GENERATIVE[str(metric)].words for metric in rows["metric"]])
-    report.figure(
-        quality_bars(rows),
-        "Of the principal components. Dark lines: real held-out data; dotted: genes shuffled. Thin lines: 95 % "
-        "intervals.",
-    )
-
-
-def _family(summary: pd.DataFrame, results: pd.DataFrame, family: str, models: Sequence[str]) -> pd.DataFrame:
-    """A row a metric; both controls, which are seen without scrolling, then a column a generator."""
-    names = set(results.loc[results["family"] == family, "metric"])
-    found = {(row["model"], row["metric"]): row for row in summary.to_dict("records")}
+def _answers(report: Report, results: Mapping[str, Evaluation]) -> None:
     rows = []
-    for metric in (m for m in (*GENERATIVE, *COSTS) if m in names):
-        row: dict[str, Any] = {"Metric": heading(metric)}
-        for model in (*(CONTROLS if family != "cost" else ()), *models):
-            seen = found.get((model, metric))
-            row[WORDS.get(model, model)] = None if seen is None else _estimate(metric, seen)
-        rows.append(row)
-    return pd.DataFrame(rows)
+    for name, evaluation in results.items():
+        held = [f"{v.question.lower()}: {', '.join(v.held_back_by)}" for v in evaluation.verdicts if v.held_back_by]
+        answers = {f"{v.question}?": v.answer for v in evaluation.verdicts}
+        rows.append({"Generator": name, **answers, "Held back by": "; ".join(held)})
+    table = pd.DataFrame(rows)
+    questions = [column for column in table if str(column).endswith("?")]
+    report.section("Verdict", QUESTIONS).table(table, colours={str(q): ANSWER_COLOURS for q in questions})
+    report.notes([f"{name}: {note}." for name, e in results.items() for note in e.notes if "were drawn" not in note])
 
 
-def _estimate(metric: str, row: Mapping[Hashable, Any]) -> Interval:
-    """Mean with its interval, as far as the metric can go."""
-    low, high = np.clip(
-        [row["low"], row["high"]], *(GENERATIVE[metric].bounds if metric in GENERATIVE else (0, np.inf))
+# -- figures -----------------------------------------------------------------------------------------------------------
+
+
+def _effects(report: Report, results: Mapping[str, Evaluation]) -> None:
+    drawn = False
+    for name, evaluation in results.items():
+        table = evaluation.fold_changes
+        if table.empty:
+            continue
+        rows = table[table["contrast"] == table["contrast"].iloc[0]]
+        reference = "planted" if drawable(rows, "planted") else "real"
+        if not drawable(rows, reference):
+            continue
+        if not drawn:
+            report.section("Log2 fold changes", f"{rows['contrast'].iloc[0]}; blue: genes that truly differ.")
+            drawn = True
+        figure = fold_change_scatter(
+            rows[reference], rows["synthetic"], different=rows["is_de"], name=reference, title=name
+        )
+        report.figure(figure, pair=True, alt=f"Log2 fold changes of {name}")
+
+
+def _maps(report: Report, results: Mapping[str, Evaluation]) -> None:
+    report.section("Real and synthetic samples", "Principal components of the real data.")
+    for name, evaluation in results.items():
+        if "PC2" in evaluation.points:
+            role = next(iter(roles_of(evaluation.points)), None)
+            report.figure(overlay(evaluation, MAPS["PC"], "PC", role), f"{name}.")
+
+
+def _training(report: Report, histories: Mapping[str, pd.DataFrame]) -> None:
+    shown = {name: history for name, history in histories.items() if "epoch" in history and len(history)}
+    if not shown:
+        return
+    report.section(
+        "Training",
+        "Diversity is the spread of what a generator draws over that of real samples; where it falls below the dotted "
+        "line the generator has collapsed.",
     )
-    return Interval(row["mean"], float(low), float(high))
+    for name, history in shown.items():
+        report.figure(training_curves(history, title=name), alt=f"Training of {name}")
 
 
-def _facts(done: Sequence[Done], results: pd.DataFrame, command: str) -> dict[str, object]:
-    facts = done[0].evaluation.facts
-    keys = {f"{role}_key": f"{role.capitalize()} column" for role in ("group", "batch", "label")}
-    return {
-        "Data sets": ", ".join(dict.fromkeys(results["dataset"])),
-        "Training samples": f"{facts['training_samples']:,} (first data set)",
-        "Held-out samples": f"{facts['held_out_samples']:,}",
-        "Genes": f"{facts['genes']:,}",
-        **{words: facts[key] for key, words in keys.items() if key in facts},
-        "Truth of differences": facts["truth"],
-        **({"Command": command} if command else {}),
-    }
+def _counted(n: int, word: str) -> str:
+    return f"{n} {word}{'s' * (n != 1)}"
+
+
+def _facts(done: Sequence[Done], results: pd.DataFrame) -> dict[str, object]:
+    known = ("training_samples", "held_out_samples", "genes", *KEYS.values(), "truth")
+    facts = {key: value for key, value in done[0].evaluation.facts.items() if key in known}
+    return {"Data sets": ", ".join(dict.fromkeys(results["dataset"]))} | facts_in_words(facts)
+
+
+__all__ = ["dataset_page", "pages", "summary_page"]

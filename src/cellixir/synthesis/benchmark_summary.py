@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,8 +11,9 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from cellixir.exceptions import ConfigurationError, examples
-from cellixir.metrics.catalogue import GENERATIVE
+from cellixir.metrics.catalogue import COSTS, GENERATIVE
 from cellixir.metrics.intervals import Interval
+from cellixir.metrics.words import spelled
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 
 REAL, SHUFFLED = "real held-out", "genes shuffled"
 CONTROLS = {REAL: "ceiling", SHUFFLED: "floor"}
-COSTS = {"fit_seconds": "Fit, s", "ms_per_gene": "Fit, ms a gene", "sample_seconds": "Drawing, s"}
-ARROWS = {"high": "↑", "low": "↓"}
+METRICS = {**GENERATIVE, **COSTS}
 #: Columns of the Markdown table.
 MARKDOWN = (
     "precision", "recall", "density", "coverage", "c2st", "mmd2", "de_f1", "de_jaccard", "lfc_slope", "tstr_ratio",
@@ -96,9 +96,9 @@ def t_interval(values: ArrayLike, level: float = 0.95) -> Interval:
 def markdown(summary: pd.DataFrame, metrics: Sequence[str] = MARKDOWN) -> str:
     """A table of ``mean ± half of the interval``, a row a generator and control; absent metrics are left out."""
     there = [metric for metric in metrics if metric in set(summary["metric"])]
-    cells = {(str(row["model"]), str(row["metric"])): _cell(row) for row in summary.to_dict("records")}
+    cells = {(str(row["model"]), str(row["metric"])): cell(row) for row in summary.to_dict("records")}
     counts = summary[summary["metric"].isin(there)].groupby("model", sort=False)["n"].max()
-    lines = ["| generator | n |" + "".join(f" {heading(metric)} |" for metric in there)]
+    lines = ["| generator | n |" + "".join(f" {METRICS[metric].heading} |" for metric in there)]
     lines.append("| --- | ---: |" + " ---: |" * len(there))
     for model, n in counts.items():
         row = "".join(f" {cells.get((str(model), metric), '–')} |" for metric in there)
@@ -106,34 +106,42 @@ def markdown(summary: pd.DataFrame, metrics: Sequence[str] = MARKDOWN) -> str:
     return "\n".join(lines)
 
 
-def heading(metric: str) -> str:
-    """Name of a metric and where its best is.
-
-    >>> heading("recall"), heading("c2st"), heading("fit_seconds")
-    ('Recall ↑', 'C2ST → 0.5', 'Fit, s ↓')
-    """
-    if metric in COSTS:
-        return f"{COSTS[metric]} ↓"
-    about = GENERATIVE[metric]
-    return f"{about.words} {ARROWS.get(str(about.best)) or f'→ {about.best:g}'}"
-
-
 def number(metric: str, value: float) -> str:
-    """Value in as many decimals as its metric needs."""
-    if math.isnan(value):
-        return "–"
-    if metric in GENERATIVE:
-        text = f"{value:.{4 if metric == 'mmd2' else 3}f}"
-    else:  # a cost, in three figures
-        text = f"{value:,.{max(0, 2 - math.floor(math.log10(max(value, 0.01))))}f}"
-    return text.replace("-", "−")
+    """Value in as many decimals as its metric needs; of a cost three figures."""
+    if metric in COSTS and value == value:
+        return f"{value:,.{max(0, 2 - math.floor(math.log10(max(value, 0.01))))}f}"
+    return spelled(value, METRICS[metric].decimals)
 
 
-def _cell(row: Mapping[Hashable, Any]) -> str:
-    metric, mean, high = str(row["metric"]), float(row["mean"]), float(row["high"])
-    if math.isnan(high):
-        return number(metric, mean)
-    return f"{number(metric, mean)} ± {number(metric, high - mean)}"
+def headline(done: Sequence[Done]) -> str:
+    """One sentence: whom most verdicts are yes for, and how many."""
+    answers = pd.DataFrame(
+        [(d.model, v.question.lower(), v.answer == "yes") for d in done for v in d.evaluation.verdicts
+         if v.answer != "not judged"], columns=["model", "question", "yes"],
+    )  # fmt: skip
+    counts = answers.groupby(["model", "question"], sort=False)["yes"].agg(["sum", "size"])
+    share = answers.groupby("model", sort=False)["yes"].mean()
+    if not share.max() > 0:
+        return f"None of {len(share)} generators was found faithful, useful or private."
+    best = [
+        f"{model} ({', '.join(f'{question} {yes} of {n}' for question, (yes, n) in counts.loc[model].iterrows())})"
+        for model in share.index[share == share.max()]
+    ]
+    return f"Of {len(share)} generators, most verdicts are yes for {' and for '.join(best)}."
+
+
+def key_numbers(summary: pd.DataFrame, metrics: Sequence[str] = MARKDOWN) -> dict[str, dict[str, float]]:
+    """Mean of each metric by generator and control, for the manifest."""
+    found: dict[str, dict[str, float]] = {}
+    for row in summary[summary["metric"].isin(metrics)].to_dict("records"):
+        found.setdefault(row["model"], {})[row["metric"]] = row["mean"]
+    return found
+
+
+def cell(row: Mapping[Any, Any], sign: str = " ± ") -> str:
+    """Mean of a row of the summary, and half of its interval where it has one."""
+    metric, mean, half = str(row["metric"]), float(row["mean"]), float(row["high"]) - float(row["mean"])
+    return number(metric, mean) + ("" if math.isnan(half) else f"{sign}{number(metric, half)}")
 
 
 def _with_controls(results: pd.DataFrame) -> pd.DataFrame:
@@ -152,4 +160,17 @@ def _by_unit(results: pd.DataFrame) -> pd.Series:
     return rows.groupby(["model", "metric", unit], sort=False)["value"].mean()
 
 
-__all__ = ["MARKDOWN", "REAL", "SHUFFLED", "markdown", "paired", "result_rows", "summarise", "t_interval"]
+__all__ = [
+    "MARKDOWN",
+    "REAL",
+    "SHUFFLED",
+    "cell",
+    "headline",
+    "key_numbers",
+    "markdown",
+    "number",
+    "paired",
+    "result_rows",
+    "summarise",
+    "t_interval",
+]

@@ -32,11 +32,14 @@ class Examined:
         A sentence for each thing to know.
     fingerprint
         Of the values, the samples and the genes.
+    rows
+        Numbers of these samples in the data that were given.
     """
 
     samples: ad.AnnData
     notes: tuple[str, ...]
     fingerprint: str
+    rows: NDArray[np.int64]
 
 
 def examine(samples: ad.AnnData, minimum: int) -> Examined:
@@ -70,7 +73,7 @@ def examine(samples: ad.AnnData, minimum: int) -> Examined:
         raise InvalidValues(message)
     if n_constant:
         notes.append(f"{n_constant:,} of {found.n_vars:,} genes are constant; new samples have the same value")
-    return Examined(found, tuple(notes), seen.fingerprint)
+    return Examined(found, tuple(notes), seen.fingerprint, rows)
 
 
 def _refuse_repeated_genes(samples: ad.AnnData) -> None:

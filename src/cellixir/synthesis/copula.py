@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,14 +15,12 @@ from cellixir.synthesis.marginals import Marginals, normal_scores
 from cellixir.synthesis.representation import written_out
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import anndata as ad
     from numpy.typing import NDArray
 
     from cellixir.data.expression.matrix import Rows
     from cellixir.estimator import Arrays
-    from cellixir.training import Epoch
+    from cellixir.synthesis.generator import Fit
 
 
 class CopulaGenerator(Generator):
@@ -68,23 +66,21 @@ class CopulaGenerator(Generator):
         seed: int = 0,
     ) -> None:
         super().__init__(condition=condition, seed=seed)
-        check_sizes(rank, pooling)
-        if own < 2 or n_quantiles < 10:
-            message = f"own={own}, n_quantiles={n_quantiles}: use own=2 or more, and 10 quantiles or more"
-            raise ConfigurationError(message)
         self.rank, self.pooling, self.own, self.n_quantiles = rank, pooling, own, n_quantiles
+        self.check_parameters()
+
+    def check_parameters(self) -> None:
+        """Refuse parameters that cannot work."""
+        super().check_parameters()
+        check_sizes(self.rank, self.pooling)
+        if self.own < 2 or self.n_quantiles < 10:
+            message = f"own={self.own}, n_quantiles={self.n_quantiles}: use own=2 or more, and 10 quantiles or more"
+            raise ConfigurationError(message)
 
     def _encode(self, samples: ad.AnnData) -> NDArray[np.float32]:
         return written_out(samples.X)
 
-    def _learn(
-        self,
-        table: NDArray[np.float32],
-        codes: NDArray[np.int64],
-        *,
-        checkpoint: Path | None = None,
-        on_epoch: Callable[[Epoch, int], None] | None = None,
-    ) -> None:
+    def _learn(self, table: NDArray[np.float32], codes: NDArray[np.int64], fit: Fit) -> None:
         self.marginals_ = Marginals.learn(table, codes, self.scale_, own=self.own, n_quantiles=self.n_quantiles)
         scores, variance = normal_scores(table, codes)
         self.correlation_ = Correlation.learn(

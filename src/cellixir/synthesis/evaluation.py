@@ -20,7 +20,7 @@ from cellixir.synthesis.scores import Scores, known, with_intervals
 from cellixir.synthesis.truth import checked_truth, contrasts, fold_changes, planted_in, recovered
 from cellixir.synthesis.unseen import require_unseen
 from cellixir.synthesis.verdicts import CRITERIA, Verdict, row_verdict, verdict
-from cellixir.synthesis.yardstick import Side, Yardstick, names_of
+from cellixir.synthesis.yardstick import KEYS, Side, Yardstick, names_of
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -81,7 +81,7 @@ def evaluate(
     holdout: ad.AnnData,
     synthetic: ad.AnnData,
     *,
-    group_key: str | None = None,
+    contrast_key: str | None = None,
     batch_key: str | None = None,
     label_key: str | None = None,
     truth: pd.DataFrame | None = None,
@@ -116,7 +116,7 @@ def evaluate(
         Real samples the generator was fitted on, and real samples it never saw.
     synthetic
         Of the same genes (in any order) and scale.
-    group_key, batch_key, label_key
+    contrast_key, batch_key, label_key
         Columns of ``obs``. Groups are compared by differential expression, with batches as covariate; labels (by
         default the groups) are what classifiers learn. What is not given is not judged.
     truth
@@ -143,7 +143,7 @@ def evaluate(
         If held-out samples stand among the training or the synthetic ones.
     """
     judge = Judge(
-        train, holdout, group_key=group_key, batch_key=batch_key, label_key=label_key, truth=truth, seed=seed,
+        train, holdout, contrast_key=contrast_key, batch_key=batch_key, label_key=label_key, truth=truth, seed=seed,
         max_samples=max_samples,
     )  # fmt: skip
     return judge.judge(synthetic, maps=maps)
@@ -168,31 +168,36 @@ class Judge:
         train: ad.AnnData,
         holdout: ad.AnnData,
         *,
-        group_key: str | None = None,
+        contrast_key: str | None = None,
         batch_key: str | None = None,
         label_key: str | None = None,
         truth: pd.DataFrame | None = None,
         seed: int = 0,
         max_samples: int = MAX_SAMPLES,
     ) -> None:
-        keys = names_of({"group": group_key, "batch": batch_key, "label": label_key or group_key})
+        keys = names_of({"group": contrast_key, "batch": batch_key, "label": label_key or contrast_key})
         self.seed, self.max_samples = seed, max_samples
         _require_enough(train=train, holdout=holdout)
         self.yard = Yardstick(train, keys, seed)
         self.holdout = self.yard.side(holdout, "real held-out data")
         self._draws: dict[int, _Draw] = {}
-        planted = truth if truth is not None or group_key is None else planted_in(train, group_key)
+        planted = truth if truth is not None or contrast_key is None else planted_in(train, contrast_key)
         planted = None if planted is None else checked_truth(planted, self.yard.genes)
         yard = self.yard
         self.contrasts = (
-            [] if group_key is None else contrasts(yard.train, self.holdout, yard.genes, yard.to_log2, planted)
+            [] if contrast_key is None else contrasts(yard.train, self.holdout, yard.genes, yard.to_log2, planted)
         )
 
-    def judge(self, synthetic: ad.AnnData, *, maps: bool = True) -> Evaluation:
-        """The evaluation of synthetic data."""
+    def accepted(self, synthetic: ad.AnnData) -> Side:
+        """Synthetic data as they are compared, once nothing speaks against it."""
         _require_enough(synthetic=synthetic)
         made = self.yard.side(synthetic, SYNTHETIC)
         require_unseen(self.yard.train, self.holdout, made)
+        return made
+
+    def judge(self, synthetic: ad.AnnData | Side, *, maps: bool = True) -> Evaluation:
+        """The evaluation of synthetic data."""
+        made = synthetic if isinstance(synthetic, Side) else self.accepted(synthetic)
         n = min(len(self.yard.train), len(self.holdout), len(made), self.max_samples)
         draw = self._drawn(n)
         some = self._some(made, n, 4)
@@ -290,7 +295,7 @@ class Judge:
         return {
             "training_samples": len(yard.train), "held_out_samples": len(self.holdout), "synthetic_samples": len(made),
             "compared_samples": n, "genes": len(yard.genes), "scale": yard.scale, "components": yard.n_places,
-            **{f"{role}_key": key for role, key in yard.keys.items()}, "contrasts": len(self.contrasts),
+            **{KEYS[role]: key for role, key in yard.keys.items()}, "contrasts": len(self.contrasts),
             "truth": ("planted" if self.contrasts[0].planted else "real training data") if self.contrasts else "none",
             "seed": self.seed,
         }  # fmt: skip

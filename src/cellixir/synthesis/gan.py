@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,11 +15,9 @@ from cellixir.synthesis.gan_task import NonSaturating
 from cellixir.synthesis.labels import draw_until
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
-    from cellixir.training import Epoch
+    from cellixir.synthesis.generator import Fit
 
 
 class GANGenerator(AdversarialGenerator):
@@ -75,28 +73,25 @@ class GANGenerator(AdversarialGenerator):
         device: str = "auto",
     ) -> None:
         super().__init__(condition=condition, seed=seed)
-        check_sizes(locals(), bounds={"dropout": (0, 0.99)})
         self.noise, self.hidden, self.n_layers, self.dropout = noise, hidden, n_layers, dropout
         self.learning_rate, self.batch_size = learning_rate, batch_size
         self.max_epochs, self.patience, self.device = max_epochs, patience, device
+        self.check_parameters()
 
-    def _learn(
-        self,
-        table: NDArray[np.float32],
-        codes: NDArray[np.int64],
-        *,
-        checkpoint: Path | None = None,
-        on_epoch: Callable[[Epoch, int], None] | None = None,
-    ) -> None:
-        seen = Components.learn(table)  # only the judge looks at components
+    def check_parameters(self) -> None:
+        """Refuse parameters that cannot work."""
+        super().check_parameters()
+        check_sizes(vars(self), bounds={"dropout": (0, 0.99)})
+
+    def _learn(self, table: NDArray[np.float32], codes: NDArray[np.int64], fit: Fit) -> None:
+        seen = Components.learn(table)  # only nearness is measured in components
         axes, mean = torch.from_numpy(seen.axes), torch.from_numpy(seen.mean)
         self._play(
             table,
             codes,
             lambda values: (values - mean.to(values.device)) @ axes.T.to(values.device),
+            fit,
             decay=0.0,
-            checkpoint=checkpoint,
-            on_epoch=on_epoch,
         )
 
     def _draw(self, codes: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float32]:

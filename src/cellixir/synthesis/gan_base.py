@@ -1,4 +1,4 @@
-"""What the vanilla GAN and the Wasserstein GAN share: who is held out, how they are trained, what a bundle holds."""
+"""Training and bundle of the adversarial generators."""
 
 from __future__ import annotations
 
@@ -11,21 +11,29 @@ import numpy as np
 import pandas as pd
 import torch
 
-from cellixir.estimator import under
 from cellixir.nn.gan import GANShape, GeneratorNetwork, Players
-from cellixir.synthesis.gan_task import CURVES, GANTask, Judge, Rows, collapse_note
+from cellixir.synthesis.gan_task import CURVES, GANTask, Nearness, Rows, collapse_note
 from cellixir.synthesis.generator import Generator
-from cellixir.training import TrainingConfig, derived_seed, pick_device, require_within, threads_for, train
+from cellixir.training import (
+    TrainingConfig,
+    derived_seed,
+    load_weights,
+    pick_device,
+    require_within,
+    threads_for,
+    train,
+    weights_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from numpy.typing import NDArray
     from torch import Tensor
 
     from cellixir.estimator import Arrays
     from cellixir.synthesis.gan_task import NonSaturating, Wasserstein
+    from cellixir.synthesis.generator import Fit
     from cellixir.training import Epoch
 
 #: Rows held back to choose the epoch: a tenth, at least (half of fewer than 20) and at most that many.
@@ -38,9 +46,9 @@ class AdversarialGenerator(Generator):
     """A generator that learns against a critic.
 
     An epoch is 25 steps of the generator, however many samples there are. After each, generated rows are compared with
-    a tenth of the samples that neither player sees (`cellixir.synthesis.gan_task.Judge`), and the weights of the best
-    epoch are kept. ``history_`` has one row an epoch: losses of both players, the distance (``validation_loss``) and
-    the diversity, which falls to 0 when the generator collapses; a note tells when it did.
+    a tenth of the samples that neither player sees (`cellixir.synthesis.gan_task.Nearness`), and the weights of the
+    best epoch are kept. ``history_`` has one row an epoch: losses of both players, the distance
+    (``validation_loss``) and the diversity, which falls to 0 when the generator collapses; a note tells when it did.
     """
 
     noise: int
@@ -66,10 +74,9 @@ class AdversarialGenerator(Generator):
         values: NDArray[np.float32],
         codes: NDArray[np.int64],
         project: Callable[[Tensor], Tensor],
+        fit: Fit,
         *,
         decay: float,
-        checkpoint: Path | None,
-        on_epoch: Callable[[Epoch, int], None] | None,
     ) -> None:
         """Train both players on ``values`` and keep the generator, the curves and what is to be told of them."""
         config, device = self._config(), pick_device(self.device)
@@ -77,18 +84,17 @@ class AdversarialGenerator(Generator):
         with torch.random.fork_rng():
             torch.manual_seed(derived_seed(self.seed, 1))
             players = Players(shape, decay).to(device)
-        train_rows, held_rows = hold_out(codes, derived_seed(self.seed, 2))
+        train_rows, held_rows = fit.parts(len(codes)) or hold_out(codes, derived_seed(self.seed, 2))
         learned, held = (self._rows(values, codes, rows, device) for rows in (train_rows, held_rows))
-        task = GANTask(players, self._rules(), learned, Judge(held, project))
-        with threads_for(min(config.batch_size, len(train_rows)) * max(shape.row, shape.hidden) * shape.hidden):
-            history = train(
-                task,
-                config,
-                seed=derived_seed(self.seed, 3),
-                checkpoint=checkpoint,
-                signature=self._signature(codes),
-                on_epoch=None if on_epoch is None else lambda epoch: on_epoch(epoch, config.max_epochs),
-            )
+        task = GANTask(players, self._rules(), learned, Nearness(held, project))
+        history = train(
+            task,
+            config,
+            seed=derived_seed(self.seed, 3),
+            checkpoint=fit.checkpoint,
+            signature=fit.signature,
+            on_epoch=fit.heard(config.max_epochs),
+        )
         self.network_ = players.average.eval()
         self._tell(history, players.curves.rows)
 
@@ -124,7 +130,7 @@ class AdversarialGenerator(Generator):
         device = next(self.network_.parameters()).device
         noise = rng.standard_normal((len(condition), self.noise), dtype=np.float32)
         found = []
-        with torch.no_grad(), torch.random.fork_rng():
+        with torch.no_grad(), torch.random.fork_rng(), threads_for(self.network_, min(len(noise), DRAWN)):
             torch.manual_seed(int(rng.integers(2**63)))  # labels are drawn by torch
             for i in range(0, len(noise), DRAWN):
                 given = (torch.from_numpy(part[i : i + DRAWN]).to(device) for part in (noise, condition))
@@ -134,7 +140,7 @@ class AdversarialGenerator(Generator):
     # -- bundle --------------------------------------------------------------------------------------------------------
 
     def _arrays(self) -> Arrays:
-        return {f"network/{name}": tensor.cpu().numpy() for name, tensor in self.network_.state_dict().items()}
+        return weights_of(self.network_)
 
     def _facts(self) -> dict[str, Any]:
         return {"shape": asdict(self.network_.shape)}
@@ -142,9 +148,7 @@ class AdversarialGenerator(Generator):
     def _restore(self, arrays: Arrays, facts: dict[str, Any]) -> None:
         shape = facts["shape"]
         self.network_ = GeneratorNetwork(GANShape(**(shape | {"levels": tuple(shape["levels"])})))
-        weights = under("network", arrays)
-        self.network_.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
-        self.network_.to(pick_device(self.device)).eval()
+        load_weights(self.network_.to(pick_device(self.device)), arrays)
 
     def _describe(self) -> list[str]:
         chosen = int(self.history_["validation_loss"].argmin())

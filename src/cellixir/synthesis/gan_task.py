@@ -86,7 +86,7 @@ class Wasserstein:
         return loss
 
 
-class Judge:
+class Nearness:
     """How near generated rows come to rows that training does not see, and how far from each other they are.
 
     Distances are between points that ``project`` makes of rows, such as principal components. The noise is the same
@@ -141,15 +141,21 @@ class GANTask(Task):
         What each player wants, and how many steps the critic is ahead.
     train
         Rows to learn from.
-    judge
+    nearness
         Says after each epoch how good the generator is; the best one is kept.
     """
 
     def __init__(
-        self, players: Players, rules: NonSaturating | Wasserstein, train: Rows, judge: Judge, *, n_steps: int = 25
+        self,
+        players: Players,
+        rules: NonSaturating | Wasserstein,
+        train: Rows,
+        nearness: Nearness,
+        *,
+        n_steps: int = 25,
     ) -> None:
         self.network = self.players = players
-        self.rules, self.judge, self.n_steps = rules, judge, n_steps
+        self.rules, self.nearness, self.n_steps = rules, nearness, n_steps
         self.rows, self.condition = train.all(), train.condition
         self.n_free = players.shape.width if players.shape.conditional else players.shape.row
         self._losses: list[tuple[Tensor, Tensor]] = []
@@ -199,7 +205,7 @@ class GANTask(Task):
 
     def validation_loss(self) -> float:
         """Energy distance from the held-out rows; notes the epoch's numbers in the players' curves."""
-        energy, diversity = self.judge(self.players)
+        energy, diversity = self.nearness(self.players)
         generator, critic = (float(torch.stack(losses).mean()) for losses in zip(*self._losses, strict=True))
         self.players.curves.rows.append([generator, critic, diversity])
         return energy

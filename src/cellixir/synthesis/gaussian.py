@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,12 +13,10 @@ from cellixir.synthesis.generator import Generator
 from cellixir.synthesis.moments import Moments
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from cellixir.estimator import Arrays
-    from cellixir.training import Epoch
+    from cellixir.synthesis.generator import Fit
 
 
 class GaussianGenerator(Generator):
@@ -52,17 +50,15 @@ class GaussianGenerator(Generator):
 
     def __init__(self, *, condition: Sequence[str] = (), rank: int = 30, pooling: int = 200, seed: int = 0) -> None:
         super().__init__(condition=condition, seed=seed)
-        check_sizes(rank, pooling)
         self.rank, self.pooling = rank, pooling
+        self.check_parameters()
 
-    def _learn(
-        self,
-        table: NDArray[np.float32],
-        codes: NDArray[np.int64],
-        *,
-        checkpoint: Path | None = None,
-        on_epoch: Callable[[Epoch, int], None] | None = None,
-    ) -> None:
+    def check_parameters(self) -> None:
+        """Refuse parameters that cannot work."""
+        super().check_parameters()
+        check_sizes(self.rank, self.pooling)
+
+    def _learn(self, table: NDArray[np.float32], codes: NDArray[np.int64], fit: Fit) -> None:
         moments = Moments.of(table, codes, len(self.conditions_))
         self.mean_ = moments.mean.astype(np.float32)
         self.sd_ = np.sqrt(moments.variance).astype(np.float32)

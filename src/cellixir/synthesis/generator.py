@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -13,9 +13,12 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from cellixir.estimator import Arrays, Estimator, under
-from cellixir.exceptions import ConfigurationError, InvalidValues, NotFitted
-from cellixir.synthesis.card import write_card
+from cellixir.data.expression.alignment import align
+from cellixir.data.expression.samples import as_anndata
+from cellixir.data.expression.scale import WORDS
+from cellixir.estimator import Arrays, Estimator, stopping_rows, under
+from cellixir.exceptions import ConfigurationError, InvalidValues
+from cellixir.metrics.generative.mmd import mmd2
 from cellixir.synthesis.checks import examine
 from cellixir.synthesis.conditions import Conditions, check_columns
 from cellixir.synthesis.representation import Representation, written_out
@@ -26,9 +29,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cellixir.data.expression.matrix import Rows
+    from cellixir.data.expression.samples import Samples
+    from cellixir.estimator import OnEpoch
     from cellixir.training import Epoch
-
-    OnEpoch = Callable[[Epoch, int], None]
 
 #: Values that are drawn at a time: more samples come in several parts.
 PART_VALUES = 16_000_000
@@ -36,12 +39,42 @@ PART_VALUES = 16_000_000
 CALIBRATED = 4_000
 
 
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """What a network is told about its training.
+
+    Attributes
+    ----------
+    validation
+        Rows of the table that choose the epoch; None: the network sets some aside.
+    checkpoint, signature
+        File that it goes on from, and whose run that is.
+    on_epoch
+        Called after each epoch.
+    """
+
+    validation: NDArray[np.int64] | None
+    checkpoint: Path | None
+    signature: str
+    on_epoch: OnEpoch | None
+
+    def parts(self, n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+        """Rows to learn from, and those of ``validation``."""
+        if self.validation is None:
+            return None
+        return np.setdiff1d(np.arange(n), self.validation), self.validation
+
+    def heard(self, epochs: int) -> Callable[[Epoch], None] | None:
+        """Progress of one network of ``epochs`` epochs."""
+        tell = self.on_epoch
+        return None if tell is None else lambda epoch: tell(0, epoch, epochs)
+
+
 class Generator(Estimator):
     """A model of samples that new samples are drawn from.
 
     A subclass says in `_learn` how it learns from a table of numbers and in `_draw` how it draws one, and keeps its
-    arrays in `_arrays`, `_facts` and `_restore`. Every parameter of its constructor is a plain value that JSON holds
-    and stands in an attribute of the same name.
+    arrays in `_arrays`, `_facts` and `_restore`.
 
     Parameters
     ----------
@@ -66,31 +99,52 @@ class Generator(Estimator):
         Of the samples that were learned from.
     """
 
-    #: Name in `cellixir.synthesis.models`, heading of the card, and fewest samples of a fit.
+    #: Name in `cellixir.synthesis.models`, and fewest samples of a fit.
     name: ClassVar[str]
-    title: ClassVar[str]
     min_samples: ClassVar[int] = 10
+    limits = (
+        "This bundle is learned from the training samples and may give away what they were: it holds at least their "
+        "conditions and what each gene's values were like. Nothing here is differentially private: evaluate privacy "
+        "with samples that were held out before you share the bundle or what is drawn from it."
+    )
+    learned = "n_samples_"
 
     def __init__(self, *, condition: Sequence[str] = (), seed: int = 0) -> None:
-        self.condition = check_columns(condition)
-        if seed < 0:
-            message = f"seed={seed} is not possible; use a seed from 0"
+        self.condition, self.seed = condition, seed
+
+    def check_parameters(self) -> None:
+        """Refuse parameters that cannot work; one condition may be named alone."""
+        self.condition = check_columns(self.condition)
+        if self.seed < 0:
+            message = f"seed={self.seed} is not possible; use a seed from 0"
             raise ConfigurationError(message)
-        self.seed = seed
 
     # -- fit and sample ------------------------------------------------------------------------------------------------
 
-    def fit(self, samples: ad.AnnData, *, checkpoint: Path | None = None, on_epoch: OnEpoch | None = None) -> Self:
+    def fit(
+        self,
+        X: Samples,
+        y: Any = None,
+        *,
+        validation: NDArray[Any] | None = None,
+        checkpoint: Path | None = None,
+        on_epoch: OnEpoch | None = None,
+    ) -> Self:
         """Learn from samples x genes, in memory (dense or sparse) or backed.
 
         Parameters
         ----------
-        samples
-            ``uns["scale"]`` says what the values are; where it does not, they say it themselves, and a note tells.
+        X
+            ``uns["scale"]`` says what the values are; where it does not, they say it themselves, and a note tells. A
+            table has no condition columns.
+        y
+            Not used.
+        validation
+            Samples that choose the epoch of a network, as numbers or a mask.
         checkpoint
             File that a network writes after each epoch and goes on from.
         on_epoch
-            Called with each epoch of a network and the number of epochs.
+            Called with 0, each epoch of a network and the number of epochs.
 
         Raises
         ------
@@ -103,26 +157,47 @@ class Generator(Estimator):
         UnknownIds
             If there is no such condition column.
         """
+        samples = as_anndata(X)
+        stop = stopping_rows(validation, samples.n_obs)
         found = examine(samples, self.min_samples)
         self.genes_ = pd.Index(found.samples.var_names)
         self.scale_, self.sparse_ = str(found.samples.uns["scale"]), sp.issparse(found.samples.X)
         self.notes_, self.fingerprint_ = list(found.notes), found.fingerprint
         self.conditions_ = Conditions.of(found.samples, self.condition)
         self.notes_ += self.conditions_.warnings()
-        self.n_samples_ = found.samples.n_obs
         self.history_ = pd.DataFrame()
         codes = self.conditions_.codes(found.samples)
+        rows = None if stop is None else np.flatnonzero(np.isin(found.rows, stop))
         table = self._encode(found.samples)
-        self._learn(table, codes, checkpoint=checkpoint, on_epoch=on_epoch)
+        self._learn(table, codes, Fit(rows, checkpoint, self._signature(codes, rows), on_epoch))
         self._calibrate(found.samples)
+        self.n_samples_ = found.samples.n_obs
         return self
 
-    def sample(self, n: int, *, condition: Mapping[str, str] | None = None, seed: int | None = None) -> ad.AnnData:
+    def score(self, X: Samples, y: Any = None) -> float:
+        """Minus the squared maximum mean discrepancy between ``X`` and as many new samples; higher is better.
+
+        Unbiased, with a Gaussian kernel whose width is the median distance between samples of ``X``, on their values,
+        of counts on log(1 + x): 0 on average for a perfect generator. Drawn with the generator's seed, so that the
+        same data give the same score.
+        """
+        real, _ = self.features(X)
+        made = self.sample(real.shape[0]).X
+        tables = [written_out(values) for values in (real, made)]
+        return -mmd2(*(np.log1p(values) if self.scale_ == "counts" else values for values in tables))
+
+    def features(self, data: Samples) -> tuple[Rows, list[str]]:
+        """Values of the model's genes in its order, shape ``(n_samples, n_genes)``, and the genes."""
+        self.check_is_fitted()
+        matrix, _ = align(as_anndata(data), list(self.genes_))
+        return matrix.take(np.arange(matrix.shape[0])), list(self.genes_)
+
+    def sample(self, n: int, *, given: Mapping[str, str] | None = None, seed: int | None = None) -> ad.AnnData:
         """``n`` new samples of the kind that was learned from: same genes, same scale, condition columns in ``obs``.
 
         Parameters
         ----------
-        condition
+        given
             Values of some or all condition columns; the others follow their frequencies in the fit.
         seed
             Default: that of the constructor, so that two calls without one give the same samples.
@@ -134,7 +209,7 @@ class Generator(Estimator):
         UnknownIds
             If no sample of the fit had these values.
         """
-        self._require_fitted()
+        self.check_is_fitted()
         if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
             message = f"n={n!r} samples cannot be drawn; give a whole number from 1"
             raise ConfigurationError(message)
@@ -142,7 +217,7 @@ class Generator(Estimator):
         if seed < 0:
             message = f"seed={seed} is not possible; use a seed from 0"
             raise ConfigurationError(message)
-        codes, values = self._sample_parts(int(n), np.random.default_rng(seed), condition)
+        codes, values = self._sample_parts(int(n), np.random.default_rng(seed), given)
         obs = self.conditions_.frame(codes)
         obs.index = pd.Index([f"synthetic_{i}" for i in range(n)])
         uns = {"scale": self.scale_, "scale_guessed": False, "synthetic": True, "generator": self.name}
@@ -151,12 +226,10 @@ class Generator(Estimator):
     # -- what a subclass says ------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def _learn(
-        self, table: Any, codes: NDArray[np.int64], *, checkpoint: Path | None, on_epoch: OnEpoch | None
-    ) -> None:
+    def _learn(self, table: Any, codes: NDArray[np.int64], fit: Fit) -> None:
         """Learn from what `_encode` gave, shape ``(n_samples, width)``, and the combination of each sample.
 
-        A network sets ``history_``; `_signature` tells its checkpoint whose it is.
+        A network sets ``history_``.
         """
 
     @abstractmethod
@@ -244,33 +317,21 @@ class Generator(Estimator):
         rows: Rows = found
         return rows
 
-    def _settings(self) -> dict[str, Any]:
-        """Return the parameters of the constructor."""
-        names = [name for name in inspect.signature(type(self).__init__).parameters if name != "self"]
-        values = {name: getattr(self, name) for name in names}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
-
-    def _signature(self, codes: NDArray[np.int64]) -> str:
-        """Say which run a checkpoint belongs to: settings, data and conditions."""
-        return f"{self.name} {self._settings()} {self.fingerprint_} {sha256(codes.tobytes()).hexdigest()}"
-
-    def _require_fitted(self) -> None:
-        if not hasattr(self, "n_samples_"):
-            message = f"this {type(self).__name__} has not been fitted; call fit(samples) first"
-            raise NotFitted(message)
+    def _signature(self, codes: NDArray[np.int64], validation: NDArray[np.int64] | None) -> str:
+        """Say which run a checkpoint belongs to: settings, data, conditions and validation samples."""
+        stop = "" if validation is None else f" {validation.tolist()}"
+        return f"{self.name} {self.parameters()} {self.fingerprint_} {sha256(codes.tobytes()).hexdigest()}{stop}"
 
     # -- bundle --------------------------------------------------------------------------------------------------------
 
     def state(self) -> tuple[Arrays, dict[str, Any]]:
         """All arrays, and all that JSON holds."""
-        self._require_fitted()
         arrays = {f"model/{name}": array for name, array in self._arrays().items()}
         representation = getattr(self, "representation_", None)
         if representation is not None:
             arrays |= {f"representation/{name}": array for name, array in representation.arrays().items()}
         facts = {
             "name": self.name,
-            "parameters": self._settings(),
             "genes": list(self.genes_),
             "scale": self.scale_,
             "sparse": self.sparse_,
@@ -284,21 +345,25 @@ class Generator(Estimator):
         }
         return arrays, facts
 
-    @classmethod
-    def from_state(cls, arrays: Arrays, facts: dict[str, Any]) -> Self:
-        """Rebuild the fitted generator."""
-        model = cls(**facts["parameters"])
-        model.genes_, model.scale_, model.sparse_ = pd.Index(facts["genes"]), facts["scale"], bool(facts["sparse"])
-        model.conditions_ = Conditions.from_state(facts["conditions"])
+    def restore(self, arrays: Arrays, facts: dict[str, Any]) -> None:
+        """Take back what `state` gave."""
+        self.genes_, self.scale_, self.sparse_ = pd.Index(facts["genes"]), facts["scale"], bool(facts["sparse"])
+        self.conditions_ = Conditions.from_state(facts["conditions"])
         stored = facts["representation"]
         parts = under("representation", arrays)
-        model.representation_ = None if stored is None else Representation.from_state(parts, stored, model.genes_)
-        model.fingerprint_, model.n_samples_ = facts["fingerprint"], int(facts["n_samples"])
-        model.notes_, model.history_ = list(facts["notes"]), pd.DataFrame(facts["history"])
-        model._restore(under("model", arrays), facts["model"])
-        return model
+        self.representation_ = None if stored is None else Representation.from_state(parts, stored, self.genes_)
+        self.fingerprint_, self.n_samples_ = facts["fingerprint"], int(facts["n_samples"])
+        self.notes_, self.history_ = list(facts["notes"]), pd.DataFrame(facts["history"])
+        self._restore(under("model", arrays), facts["model"])
 
-    def card(self) -> str:
-        """Return the model card, in Markdown."""
-        self._require_fitted()
-        return write_card(self, self._describe())
+    def describe(self) -> list[str]:
+        """Lines of the card."""
+        conditions = self.conditions_
+        levels = [f"{column} ({', '.join(values)})" for column, values in conditions.levels.items()]
+        combinations = f"; {len(conditions)} combinations seen" if levels else ""
+        return [
+            f"fitted on {self.n_samples_:,} samples x {len(self.genes_):,} genes: {WORDS[self.scale_]}",
+            f"conditions: {'; '.join(levels) or 'none'}{combinations}",
+            f"data fingerprint (SHA-256): {self.fingerprint_}",
+            *self._describe(),
+        ]

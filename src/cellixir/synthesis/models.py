@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import inspect
-import json
 from difflib import get_close_matches
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cellixir.exceptions import BundleError, ConfigurationError
+from cellixir.exceptions import ConfigurationError
+from cellixir.synthesis.generator import Generator
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-
-    from cellixir.synthesis.generator import Generator
+    from pathlib import Path
 
 #: Module and class of each; imported when asked for, since the networks bring torch along.
 GENERATORS = {
@@ -69,30 +67,7 @@ def load_generator(path: Path | str) -> Generator:
     BundleError
         If there is no bundle, it is damaged, or it is not one of a generator.
     """
-    found, name = class_in(path)
-    if name is None:
-        message = f"{path} holds a {found!r}, which is no generator; give a bundle of {', '.join(GENERATORS)}"
-        raise BundleError(message)
-    return generator_class(name).load(path)
-
-
-def class_in(path: Path | str) -> tuple[str | None, str | None]:
-    """Class that a bundle is of, and the name of that generator; None if it is no generator's.
-
-    Raises
-    ------
-    BundleError
-        If there is no bundle, or it does not say.
-    """
-    if not Path(path).is_dir():
-        message = f"there is no bundle at {path}; give the folder that 'fit' or save() wrote"
-        raise BundleError(message)
-    try:
-        found = json.loads((Path(path) / "model.json").read_text(encoding="utf-8")).get("class")
-    except (OSError, ValueError, AttributeError) as error:
-        message = f"{path} is not a whole bundle of cellixir ({error}); save the model again"
-        raise BundleError(message) from error
-    return found, next((name for name, (_, class_name) in GENERATORS.items() if class_name == found), None)
+    return Generator.load(path)
 
 
 def _nearest(name: str, known: Collection[str]) -> str:

@@ -96,18 +96,18 @@ def fold_changes(found: list[Contrast], synthetic: Side, genes: pd.Index, to_log
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns_of_none)
 
 
-def planted_in(samples: ad.AnnData, group_key: str) -> pd.DataFrame | None:
+def planted_in(samples: ad.AnnData, contrast_key: str) -> pd.DataFrame | None:
     """Planted log2 fold changes, a row a gene and a column a group, and ``is_de``; None if nothing was planted.
 
     Simulated data bring them as ``varm["log2_fold_change"]`` and ``var["is_de"]``.
     """
-    if "truth" not in samples.uns or "log2_fold_change" not in samples.varm or group_key not in samples.obs:
+    if "truth" not in samples.uns or "log2_fold_change" not in samples.varm or contrast_key not in samples.obs:
         return None
     change = samples.varm["log2_fold_change"]
     values = np.asarray(change, dtype=np.float64)
     named = list(map(str, change.columns)) if isinstance(change, pd.DataFrame) else None
     names = named or [f"group{i + 1}" for i in range(values.shape[1])]
-    if not set(samples.obs[group_key].astype(str)) <= set(names):
+    if not set(samples.obs[contrast_key].astype(str)) <= set(names):
         return None
     table = pd.DataFrame(values, index=samples.var_names, columns=names)
     return table.assign(is_de=samples.var["is_de"].to_numpy(bool)) if "is_de" in samples.var else table

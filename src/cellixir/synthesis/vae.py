@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -19,16 +19,24 @@ from cellixir.synthesis.labels import Labels, draw_until
 from cellixir.synthesis.mixture import Mixtures
 from cellixir.synthesis.representation import written_out
 from cellixir.synthesis.vae_task import WIDE, GeneratorTask, Samples, enough_latents, start_at_linear
-from cellixir.training import Epoch, TrainingConfig, derived_seed, pick_device, require_within, train
+from cellixir.training import (
+    TrainingConfig,
+    derived_seed,
+    load_weights,
+    pick_device,
+    require_within,
+    threads_for,
+    train,
+    weights_of,
+)
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import anndata as ad
     from numpy.typing import NDArray
 
     from cellixir.data.expression.matrix import Rows
     from cellixir.estimator import Arrays
+    from cellixir.synthesis.generator import Fit
 
 TRAINING = TrainingConfig(learning_rate=2e-3, weight_decay=1e-6, patience=12, precision="full")
 #: Steps of a fit where the number of epochs is not given, and the bounds of that number.
@@ -68,7 +76,7 @@ class ConditionalVAEGenerator(Generator):
     >>> counts = np.random.default_rng(0).poisson(20.0, (40, 6)).astype("float32")
     >>> cells = ad.AnnData(counts, obs={"group": ["a", "b"] * 20}, uns={"scale": "counts"})
     >>> model = ConditionalVAEGenerator(condition=["group"], latent=2, hidden=8, max_epochs=2).fit(cells)
-    >>> model.sample(3, condition={"group": "a"}).X.shape
+    >>> model.sample(3, given={"group": "a"}).X.shape
     (3, 6)
     """
 
@@ -92,13 +100,16 @@ class ConditionalVAEGenerator(Generator):
         device: str = "auto",
     ) -> None:
         super().__init__(condition=condition, seed=seed)
-        given = {"max_epochs": max_epochs, "latent": latent, "hidden": hidden, "dropout": dropout}
-        given |= {"batch_size": batch_size, "learning_rate": learning_rate}
-        given = {name: value for name, value in given.items() if value is not None}
-        require_within(given, {name: BOUNDS[name] for name in given})
         self.latent, self.hidden, self.dropout = latent, hidden, dropout
         self.max_epochs, self.batch_size, self.learning_rate = max_epochs, batch_size, learning_rate
         self.device = device
+        self.check_parameters()
+
+    def check_parameters(self) -> None:
+        """Refuse parameters that cannot work."""
+        super().check_parameters()
+        given = {name: getattr(self, name) for name in BOUNDS if getattr(self, name) is not None}
+        require_within(given, {name: BOUNDS[name] for name in given})
 
     # -- fit -----------------------------------------------------------------------------------------------------------
 
@@ -111,30 +122,26 @@ class ConditionalVAEGenerator(Generator):
             counts = samples.X[:, varying].tocsr() if sp.issparse(samples.X) else written_out(samples.X[:, varying])
         return Samples(table, counts, self.conditions_.one_hot(self.conditions_.codes(samples)))
 
-    def _learn(
-        self,
-        table: Samples,
-        codes: NDArray[np.int64],
-        *,
-        checkpoint: Path | None = None,
-        on_epoch: Callable[[Epoch, int], None] | None = None,
-    ) -> None:
-        rows = np.random.default_rng(derived_seed(self.seed, 1)).permutation(len(codes))
-        held = max(len(codes) // 10, 2)
-        validation, train_rows = np.sort(rows[:held]), np.sort(rows[held:])
+    def _learn(self, table: Samples, codes: NDArray[np.int64], fit: Fit) -> None:
+        train_rows, validation = fit.parts(len(codes)) or self._parts(len(codes))
         self.network_ = self._started(table, train_rows).to(pick_device(self.device))
         config = self._config(len(train_rows))
         history = train(
             GeneratorTask(self.network_, table, train_rows, validation),
             config,
             seed=derived_seed(self.seed, 2),
-            checkpoint=checkpoint,
-            signature=self._signature(codes),
-            on_epoch=None if on_epoch is None else lambda epoch: on_epoch(epoch, config.max_epochs),
+            checkpoint=fit.checkpoint,
+            signature=fit.signature,
+            on_epoch=fit.heard(config.max_epochs),
         )
         self.network_.cpu()
         self.history_ = pd.DataFrame([asdict(epoch) for epoch in history])
         self._learn_latents(self._points(table), codes)
+
+    def _parts(self, n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows to learn from, and a tenth that chooses the epoch."""
+        rows, held = np.random.default_rng(derived_seed(self.seed, 1)).permutation(n), max(n // 10, 2)
+        return np.sort(rows[held:]), np.sort(rows[:held])
 
     def _learn_latents(self, points: NDArray[np.float64], codes: NDArray[np.int64]) -> None:
         """Learn where latents of each combination lie."""
@@ -170,10 +177,11 @@ class ConditionalVAEGenerator(Generator):
         """One draw of each sample's posterior, in `_units`, and for counts its log library size, standardised."""
         self.network_.eval()
         parts = np.array_split(np.arange(len(samples.table)), -(-len(samples.table) // WIDE))
-        found = [
-            self.network_.encode(torch.from_numpy(samples.table[rows]), samples.given(rows, self.network_))
-            for rows in parts
-        ]
+        with threads_for(self.network_, len(parts[0])):
+            found = [
+                self.network_.encode(torch.from_numpy(samples.table[rows]), samples.given(rows, self.network_))
+                for rows in parts
+            ]
         mean, log_variance = (torch.cat(tensors).numpy() for tensors in zip(*found, strict=True))
         noise = np.random.default_rng(derived_seed(self.seed, 5)).standard_normal(mean.shape)
         points = (mean + noise * np.exp(0.5 * log_variance)) * self._units()
@@ -198,7 +206,8 @@ class ConditionalVAEGenerator(Generator):
         """Counts of the genes that vary, or standardised values, with their noise."""
         latent = self.network_.shape.latent
         z = torch.from_numpy((points[:, :latent] / self._units()).astype(np.float32))
-        out = self.network_.decode(z, given)
+        with threads_for(self.network_, len(z)):
+            out = self.network_.decode(z, given)
         scale = self.network_.log_scale.numpy().astype(np.float64)
         if self.scale_ != "counts":
             return np.asarray(out.numpy() + np.exp(scale) * rng.standard_normal(out.shape), dtype=np.float32)
@@ -229,17 +238,16 @@ class ConditionalVAEGenerator(Generator):
     # -- bundle --------------------------------------------------------------------------------------------------------
 
     def _arrays(self) -> Arrays:
-        network = {f"network/{name}": t.numpy() for name, t in self.network_.state_dict().items()}
-        return network | {f"mixtures/{name}": array for name, array in self.mixtures_.arrays().items()}
+        return weights_of(self.network_) | {
+            f"mixtures/{name}": array for name, array in self.mixtures_.arrays().items()
+        }
 
     def _facts(self) -> dict[str, Any]:
         return {"shape": asdict(self.network_.shape)}
 
     def _restore(self, arrays: Arrays, facts: dict[str, Any]) -> None:
         self.network_ = ConditionalVAE(ConditionalVAEShape(**facts["shape"]))
-        weights = under("network", arrays)
-        self.network_.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
-        self.network_.eval()
+        load_weights(self.network_, arrays)
         self.mixtures_ = Mixtures.from_arrays(under("mixtures", arrays))
 
     def _describe(self) -> list[str]:

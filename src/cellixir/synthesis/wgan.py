@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,12 +17,10 @@ from cellixir.synthesis.gan_task import Wasserstein
 from cellixir.synthesis.moments import Moments
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from cellixir.estimator import Arrays
-    from cellixir.training import Epoch
+    from cellixir.synthesis.generator import Fit
 
 
 class WGANGPGenerator(AdversarialGenerator):
@@ -84,22 +82,20 @@ class WGANGPGenerator(AdversarialGenerator):
         device: str = "auto",
     ) -> None:
         super().__init__(condition=condition, seed=seed)
-        bounds = {"penalty": (0, math.inf), "average": (0, 0.99999), "n_critic": (1, math.inf)}
-        check_sizes(locals(), bounds=bounds | {"n_components": (1, math.inf)})
         self.n_components = n_components
         self.noise, self.hidden, self.n_layers = noise, hidden, n_layers
         self.n_critic, self.penalty, self.average = n_critic, penalty, average
         self.learning_rate, self.batch_size = learning_rate, batch_size
         self.max_epochs, self.patience, self.device = max_epochs, patience, device
+        self.check_parameters()
 
-    def _learn(
-        self,
-        table: NDArray[np.float32],
-        codes: NDArray[np.int64],
-        *,
-        checkpoint: Path | None = None,
-        on_epoch: Callable[[Epoch, int], None] | None = None,
-    ) -> None:
+    def check_parameters(self) -> None:
+        """Refuse parameters that cannot work."""
+        super().check_parameters()
+        bounds = {"penalty": (0, math.inf), "average": (0, 0.99999), "n_critic": (1, math.inf)}
+        check_sizes(vars(self), bounds=bounds | {"n_components": (1, math.inf)})
+
+    def _learn(self, table: NDArray[np.float32], codes: NDArray[np.int64], fit: Fit) -> None:
         self.centre_ = Moments.of(table, codes, len(self.conditions_)).mean.astype(np.float32)
         beyond = table - self.centre_[codes]
         self.components_ = Components.learn(beyond, self.n_components)
@@ -108,9 +104,8 @@ class WGANGPGenerator(AdversarialGenerator):
             self.components_.scores(beyond),
             codes,
             lambda scores: scores * sd.to(scores.device),
+            fit,
             decay=self.average,
-            checkpoint=checkpoint,
-            on_epoch=on_epoch,
         )
 
     def _draw(self, codes: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float32]:

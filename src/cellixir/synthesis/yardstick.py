@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 TRAINING = "real training data"
 MAX_COMPONENTS = 50
 MIN_PLACES = 2
+#: Columns of ``obs`` by role, as parameters and options call them.
+KEYS = {"group": "contrast_key", "batch": "batch_key", "label": "label_key"}
 #: Scales whose logarithm is the natural one.
 NATURAL = ("counts", "log1p_cpm")
 
@@ -227,4 +229,4 @@ def names_of(keys: Mapping[str, str | None]) -> dict[str, str]:
     return {role: key for role, key in keys.items() if key is not None}
 
 
-__all__ = ["Side", "Yardstick", "names_of", "shuffled_genes"]
+__all__ = ["KEYS", "Side", "Yardstick", "names_of", "shuffled_genes"]

@@ -17,11 +17,14 @@ import pandas as pd
 
 from cellixir.data.audit.response import Audit, check_allowed, require_clean
 from cellixir.data.audit.table import audit_table
+from cellixir.data.dealing import deal
 from cellixir.exceptions import ConfigurationError
 from cellixir.metrics.conformal import units_needed
 from cellixir.runs import Found, Leaderboard, Outcomes, Piece, RunFolder, earlier
 from cellixir.tables import report
-from cellixir.tables.models import MODELS, Rows, TableFeatures, TaskName, chain_of, chosen_models, deal
+from cellixir.tables.features import TableFeatures, chain_of
+from cellixir.tables.goal import TaskName
+from cellixir.tables.models import MODELS, chosen_models
 from cellixir.tables.prepare import Prepared, fingerprint, prepare
 from cellixir.tables.scores import Judging, Predictions, board_of, by_fold, long_table
 
@@ -119,7 +122,8 @@ def benchmark_table(
         audit.write(run.path / "audit.json")
         require_clean(audit, allow)
         strata = data.y.astype(int) if data.goal.classes else None
-        fold_of = deal(len(data.y), n_folds, seed, strata, None if group is None else data.units)
+        groups = None if group is None else data.units
+        fold_of = deal(len(data.y), n_folds, seed, strata=strata, groups=groups, even=True)
         judging = Judging(data, fold_of, seed, interval)
         there = [name for name in earlier(run.path, "model") if name in MODELS and data.goal.task in MODELS[name].tasks]
         wanted = [name for name in MODELS if name in names]
@@ -173,11 +177,12 @@ def _fitted(judging: Judging, name: str, preprocess: str, fold: int, place: Path
     del place, on_epoch  # a fold takes seconds
     data = judging.data
     train, test = np.flatnonzero(judging.fold_of != fold), np.flatnonzero(judging.fold_of == fold)
-    known, asked = _features(judging, preprocess, fold)
+    features, groups = _features(judging, preprocess, fold), None if data.groups is None else data.units[train]
     start = time.perf_counter()
-    model = MODELS[name].make(data.goal, judging.seed)
-    model.fit(known, data.y[train])
-    predicted = model.predict(asked)
+    model = MODELS[name].make(data.goal, judging.seed, preprocess)
+    model.fit(data.table.iloc[train], data.observed[train], groups=groups, features=features)
+    asked = data.table.iloc[test]
+    predicted = model.predict_proba(asked) if data.goal.classes else model.predict(asked)[:, None]
     seconds = time.perf_counter() - start
     history = getattr(model, "history_", pd.DataFrame()).assign(model=name, fold=fold)
     assert len(predicted) == len(test)
@@ -185,12 +190,10 @@ def _fitted(judging: Judging, name: str, preprocess: str, fold: int, place: Path
 
 
 @lru_cache(maxsize=2)
-def _features(judging: Judging, preprocess: str, fold: int) -> tuple[Rows, Rows]:
-    """Training and test rows of a fold as models read them; what is learned, is learned from the training rows."""
-    data = judging.data
-    train, test = np.flatnonzero(judging.fold_of != fold), np.flatnonzero(judging.fold_of == fold)
-    features = TableFeatures(data.goal, preprocess, judging.seed).fit(data.table.iloc[train], data.y[train])
-    return data.rows(features, train), data.rows(features, test)
+def _features(judging: Judging, preprocess: str, fold: int) -> TableFeatures:
+    """Features of a fold, learned from its training rows."""
+    data, train = judging.data, np.flatnonzero(judging.fold_of != fold)
+    return TableFeatures(data.goal, preprocess, judging.seed).fit(data.table.iloc[train], data.y[train])
 
 
 def _facts(data: Prepared, table: pd.DataFrame, settings: Mapping[str, object], group: str | None) -> dict[str, str]:

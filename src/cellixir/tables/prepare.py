@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cellixir.data.tables import read_table, refuse_duplicates
 from cellixir.exceptions import ConfigurationError, InvalidValues, examples
-from cellixir.tables.models import Codes, Floats, Goal, Rows, TableFeatures
+from cellixir.tables.goal import Codes, Floats, Goal
 
 MAX_CLASSES = 50
 ID_LIKE = 0.8  # share of rows with a text of their own, from which a column names rows
@@ -47,12 +47,6 @@ class Prepared:
     def observed(self) -> NDArray[Any]:
         """Target as it is written: numbers, or names of classes."""
         return np.array(self.goal.classes, dtype=object)[self.y.astype(int)] if self.goal.classes else self.y
-
-    def rows(self, features: TableFeatures, part: Codes) -> Rows:
-        """Some rows as the models read them; what is predicted is not among it."""
-        table = self.table.iloc[part]
-        groups = None if self.groups is None else self.units[part]
-        return Rows(features.transform(table), table, groups)
 
 
 def read_target_table(path: str | Path, target: str) -> pd.DataFrame:

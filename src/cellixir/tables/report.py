@@ -24,7 +24,7 @@ from cellixir.report.sections import (
     learning_section,
 )
 from cellixir.runs import Leaderboard
-from cellixir.tables.models import Floats
+from cellixir.tables.goal import Floats
 from cellixir.tables.scores import CLASS_METRICS, Judging
 
 MOST_CURVES = 6

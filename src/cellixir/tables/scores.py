@@ -23,7 +23,8 @@ from cellixir.metrics.intervals import N_BOOTSTRAP
 from cellixir.metrics.ranked import Ranked
 from cellixir.metrics.words import banded
 from cellixir.runs import Leaderboard
-from cellixir.tables.models import MODELS, Codes, Floats
+from cellixir.tables.goal import Codes, Floats
+from cellixir.tables.models import MODELS
 from cellixir.tables.prepare import Prepared
 
 Draws = dict[str, Floats]  # by metric: the value, then its bootstrap replicates

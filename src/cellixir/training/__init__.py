@@ -5,6 +5,7 @@ from cellixir.training.linear import LinearStart, softmax_regression
 from cellixir.training.loop import Epoch, Task, derived_seed, pick_device, train
 from cellixir.training.progress import Bars
 from cellixir.training.threads import threads_for
+from cellixir.training.weights import load_weights, weights_of
 
 __all__ = [
     "Bars",
@@ -13,9 +14,11 @@ __all__ = [
     "Task",
     "TrainingConfig",
     "derived_seed",
+    "load_weights",
     "pick_device",
     "require_within",
     "softmax_regression",
     "threads_for",
     "train",
+    "weights_of",
 ]

@@ -27,6 +27,7 @@ from cellixir.training.checkpoint import (
     unnested,
     write_checkpoint,
 )
+from cellixir.training.threads import threads_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -148,10 +149,6 @@ class _Run:
     saving_takes: float = 0.0
 
     @property
-    def best_loss(self) -> float:
-        return min((e.validation_loss for e in self.history), default=math.inf)
-
-    @property
     def stale(self) -> int:
         """Epochs since the best one."""
         losses = [e.validation_loss for e in self.history]
@@ -217,7 +214,7 @@ def train(
     if checkpoint is not None:
         run.restore(checkpoint)
     # dropout draws from torch's global generator: what it was is put back at the end
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), threads_for(task.network, config.batch_size):
         for number in range(len(run.history), config.max_epochs):
             if run.stale >= config.patience:
                 break

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,6 @@ from cellixir.data.audit.response import (
     require_clean,
 )
 from cellixir.data.response_data import ResponseData
-from cellixir.data.simulate import simulate_responses
 from cellixir.data.splits import Fold, make_folds, split_groups
 from cellixir.exceptions import ConfigurationError, DataError, Leakage
 
@@ -412,8 +412,8 @@ def test_an_unknown_split_is_refused() -> None:
 
 @pytest.mark.parametrize("split", ["LPO", "LCO", "LDO", "LTO"])
 @pytest.mark.parametrize("seed", range(4))
-def test_honest_data_and_folds_do_not_leak(split: str, seed: int) -> None:
-    data, _ = simulate_responses(n_samples=80, n_drugs=20, n_features=60, noise=0.1, seed=seed)
+def test_honest_data_and_folds_do_not_leak(split: str, seed: int, simulate_screen: Callable[..., Any]) -> None:
+    data, _ = simulate_screen(n_samples=80, n_drugs=20, n_features=60, noise_sd=0.1, seed=seed)
     audit = audit_response(data, split, make_folds(data, split, n_folds=3, seed=seed))
     assert audit.leaks() == []
     assert audit.checks["measurements"] == len(data)

@@ -82,6 +82,23 @@ def test_least_squares_gives_the_planted_effects_back(large: Cohort) -> None:
     assert 0.5 < np.std(z) < 1.6
 
 
+def test_other_features_have_no_effect(large: Cohort) -> None:
+    """By least squares on all features and the tissue at once."""
+    table = features(large)
+    for drug, planted in large.biomarkers.groupby("drug"):
+        response = of_drug(large, str(drug))
+        tissue = pd.get_dummies(large.samples["tissue"].loc[response.index]).to_numpy(float)
+        x = np.hstack([table.loc[response.index].to_numpy(), tissue])
+        inverse = np.linalg.inv(x.T @ x)
+        effect = inverse @ x.T @ response.to_numpy()
+        left = response.to_numpy() - x @ effect
+        z = (effect / np.sqrt(left @ left / (len(x) - x.shape[1]) * np.diag(inverse)))[: table.shape[1]]
+        idle = ~table.columns.isin(planted["feature"])
+        assert idle.sum() == table.shape[1] - 4
+        assert np.abs(z[idle]).max() < 4.5
+        assert np.abs(z[~idle]).min() > 4.5
+
+
 def test_a_drug_without_a_target_has_no_biomarker_and_no_association(large: Cohort) -> None:
     free = large.drugs.index[large.drugs["targets"].isna()]
     assert len(free) == round(0.1 * 12)
@@ -161,6 +178,8 @@ def test_without_noise_the_response_is_the_expected_one() -> None:
 def test_the_missing_share_is_exact(missing: float) -> None:
     cohort = simulate_cohort(**SMALL, missing=missing)
     assert len(cohort.responses) == 480 - round(missing * 480)
+    left = cohort.responses.groupby("drug").size().reindex(cohort.drugs.index, fill_value=0) / 40
+    assert np.abs(left - (1 - missing)).max() <= 4 * np.sqrt(missing * (1 - missing) / 40)
     assert not cohort.responses.duplicated(["sample", "drug"]).any()
 
 
@@ -251,6 +270,19 @@ def test_the_truth_survives_h5ad(tmp_path: Path) -> None:
         assert again.uns["truth"]["mutation_effect"].tolist() == [1.0, 2.5]
         pd.testing.assert_frame_equal(again.var, view.var)
     assert again.varm["frequency"].shape == (30, 3)
+
+
+def test_the_global_generator_is_left_alone() -> None:
+    np.random.seed(1)  # noqa: NPY002
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    simulate_cohort(**SMALL)
+    np.testing.assert_array_equal(before, np.random.get_state()[1])  # noqa: NPY002
+
+
+def test_two_samples_and_one_of_all_else_are_enough() -> None:
+    one = {"n_drugs": 1, "n_mutations": 1, "n_targets": 1, "n_tissues": 1, "genes_per_target": 1}
+    cohort = simulate_cohort(n_samples=2, n_genes=2, untargeted=0.0, missing=0.0, **one)
+    assert len(cohort.responses) == len(cohort.biomarkers) == 2
 
 
 def test_all_drugs_can_be_without_a_target() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from inspect import signature
 from pathlib import Path
 
 import anndata as ad
@@ -12,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cellixir.data.expression.matrix import profile
-from cellixir.data.simulate.cells import simulate_cells
 from cellixir.data.simulate.dropout import Dropout
 from cellixir.data.simulate.single_cell import expected_counts, simulate_single_cell
-from cellixir.data.simulate.single_cell_plan import _rising
+from cellixir.data.simulate.single_cell_plan import _rising, plan_single_cells
+from cellixir.data.simulate.single_cell_settings import SingleCellSettings
 from cellixir.exceptions import ConfigurationError
 
 
@@ -236,12 +237,16 @@ def test_equal_seeds_give_equal_bytes(tmp_path: Path) -> None:
     assert one != other
 
 
-def test_genes_are_those_of_simulated_cells_of_the_seed() -> None:
-    """One plan behind both: dispersions and batches are drawn once."""
-    adata, (_, truth) = simulate_single_cell(60, 100, seed=7), simulate_cells(60, 100, seed=7, n_types=4)
-    np.testing.assert_array_equal(adata.var["dispersion"], truth.dispersions)
-    shift = (truth.batch_effects.loc["batch 2"] - truth.batch_effects.loc["batch 1"]) / np.log(2)
-    np.testing.assert_allclose(adata.varm["log2_batch_shift"][:, 1], shift)
+def test_a_plan_gives_the_same_pieces_each_time(lossy: ad.AnnData) -> None:
+    usual = {name: given.default for name, given in signature(simulate_single_cell).parameters.items()}
+    plan = plan_single_cells(SingleCellSettings(**{**usual, "n_cells": 1100, "n_genes": 400, "seed": 1}))
+    first, second = list(plan.pieces()), list(plan.pieces())
+    assert [piece.counts.shape[0] for piece in first] == [500, 500, 100]
+    for one, two in zip(first, second, strict=True):
+        assert (one.counts != two.counts).nnz == 0
+    assert (first[0].counts != first[1].counts).nnz > 0
+    np.testing.assert_allclose(plan.batch_effects.sum(axis=0), 0, atol=1e-12)
+    assert (first[1].counts != lossy.X[500:1000]).nnz == 0  # a piece does not depend on how many cells come after it
 
 
 def test_expected_counts_of_some_cells_are_those_of_all(lossy: ad.AnnData) -> None:
@@ -309,6 +314,7 @@ def test_memory_does_not_hold_all_cells_dense() -> None:
         ({"mean_log2_fold_change": -1.0}, "mean_log2_fold_change=-1.0; give a number from 0 to 20"),
         ({"batch_strength": float("nan")}, "batch_strength=nan"),
         ({"library_size": (0, 0.3)}, "library_size=(0, 0.3); give the median"),
+        ({"library_size": (1e9, 0.3)}, "library_size=(1000000000.0, 0.3)"),
         ({"library_size": 2000}, "library_size=2000; give the median, above 0 and up to 16,777,216, and the SD"),
         ({"dropout": 1.0}, "dropout=1.0; give the share of the counts above zero that is lost, from 0 to 0.95"),
         ({"dropout": "none"}, "dropout='none'"),

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from cellixir.exceptions import InvalidValues
 from cellixir.metrics.generative import (
     alpha_precision,
     authenticity,
@@ -22,9 +21,7 @@ from cellixir.metrics.generative import (
     correlation_distance,
     de_recovery,
     differential_expression,
-    domias,
     gene_distances,
-    gene_jensen_shannon,
     gene_statistics,
     library_size_distance,
     membership_inference,
@@ -114,10 +111,8 @@ OF_POINTS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "dcr": lambda made, _: closest_record(X, HOLDOUT.values, made, n=20).share_closer_to_train,
     "nndr": lambda made, _: nndr(X, made).median.value,
     "membership": lambda made, _: membership_inference(X, HOLDOUT.values, made),
-    "domias": lambda made, _: domias(X, HOLDOUT.values, made),
 }
 OF_GENES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
-    "gene_jensen_shannon": lambda made, _: float(gene_jensen_shannon(genes("identical").values, made).mean()),
     "gene_mean": lambda made, _: gene_distances(gene_statistics(genes("identical").values, made)).mean,
     "gene_variance": lambda made, _: gene_distances(gene_statistics(genes("identical").values, made)).variance,
     "library_size": lambda made, _: library_size_distance(genes("identical").values, made),
@@ -143,8 +138,6 @@ SPANS: dict[str, tuple[Span, ...]] = {  # from - to, in the order of CASES; two 
     "dcr": ((1, 1), ANY, (1, 1), (0.35, 0.6), (0.4, 0.6)),
     "nndr": ((0, 0), (0.999, 1), (0, 0), (0.75, 0.95), (0.75, 0.95)),
     "membership": ((1, 1), (0.4, 0.6), (0.45, 0.6), (0.4, 0.6), (0.4, 0.6)),
-    "domias": ((0.45, 0.65), (0.4, 0.6), (0.4, 0.6), (0.4, 0.6), (0.4, 0.6)),
-    "gene_jensen_shannon": ((0, 0), (LN2, LN2), (0.15, 0.35), (0.5, LN2), (0, 0.05)),
     "gene_mean": ((0, 0), (6, 10), (0.02, 0.3), (0.3, 1), (0, 0.12)),
     "gene_variance": ((0, 0), (0.05, 0.3), (0.4, 1.5), (5, 12), (0.05, 0.3)),
     "library_size": ((0, 0), (1, 1), (0.1, 0.4), (0.5, 1), (0, 0.15)),
@@ -209,14 +202,9 @@ def test_mmd_of_a_table_with_itself() -> None:
     assert mmd2(X, X, bandwidth=3.0) == pytest.approx(expected, abs=1e-12)
 
 
-def test_a_point_has_no_density() -> None:
-    with pytest.raises(InvalidValues, match="synthetic data: 50 samples in 4 dimensions have no density"):
-        domias(X, HOLDOUT.values, MADE)
-
-
 # -- where nothing may change ------------------------------------------------------------------------------------------
 
-OF_DISTANCES = sorted(set(OF_POINTS) - {"c2st", "tstr", "domias"})
+OF_DISTANCES = sorted(set(OF_POINTS) - {"c2st", "tstr"})
 
 
 @pytest.mark.parametrize("metric", OF_DISTANCES)

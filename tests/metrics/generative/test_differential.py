@@ -9,7 +9,7 @@ from scipy.stats import ttest_ind
 from cellixir.exceptions import ConfigurationError, DuplicateIds, GeneMismatch, InvalidValues
 from cellixir.metrics.fdr import benjamini_hochberg
 from cellixir.metrics.generative import gene_tables
-from cellixir.metrics.generative.differential import de_recovery, differential_expression, log2_normalised
+from cellixir.metrics.generative.differential import de_recovery, differential_expression
 
 
 def design(n: int = 24) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -21,40 +21,6 @@ def design(n: int = 24) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     values += np.where(batch == "b2", 3.0, 0)[:, None]
     values[:, -1] = 0.1
     return values, group, batch
-
-
-# -- normalisation -----------------------------------------------------------------------------------------------------
-
-
-def test_normalised_counts_by_hand():
-    counts = np.array([[1, 3], [0, 2], [4, 4], [0, 0]])  # libraries 4, 2, 8 and an empty one; their median is 4
-    expected = np.log2(np.array([[1, 3], [0, 4], [2, 2], [0, 0]]) + 1)
-    for table in (counts, counts.astype(np.float32), sp.csr_matrix(counts), sp.coo_array(counts.astype(np.float32))):
-        found = log2_normalised(table)
-        assert sp.issparse(found) == sp.issparse(table)
-        np.testing.assert_allclose(found.toarray() if sp.issparse(found) else found, expected, rtol=1e-6)
-    np.testing.assert_allclose(log2_normalised(counts, target=8)[1], [0, np.log2(9)])
-    assert log2_normalised(counts.astype(np.float32)).dtype == np.float32
-
-
-@pytest.mark.parametrize(
-    ("counts", "said"),
-    [
-        ([[1, -2]], "counts: 1 values are below 0 .least -2.; give counts"),
-        ([[0, 0]], "none of 1 samples has a count"),
-        ([[np.nan, 1]], "1 values are NaN"),
-        (np.ones((0, 3)), "0 samples x 3 genes"),
-    ],
-)
-def test_what_are_no_counts_is_refused(counts, said):
-    with pytest.raises(InvalidValues, match=said):
-        log2_normalised(np.array(counts, dtype=float))
-
-
-@pytest.mark.parametrize("target", [0, -1, float("nan"), float("inf")])
-def test_a_library_size_is_positive(target):
-    with pytest.raises(ConfigurationError, match=f"target={target} is no library size"):
-        log2_normalised(np.ones((2, 2)), target=target)
 
 
 # -- tests of genes ----------------------------------------------------------------------------------------------------

@@ -14,7 +14,6 @@ from cellixir.metrics.generative import divergence, gene_tables
 from cellixir.metrics.generative.divergence import (
     correlation_distance,
     gene_distances,
-    gene_jensen_shannon,
     gene_statistics,
     jensen_shannon,
     library_size_distance,
@@ -62,36 +61,6 @@ def test_what_is_no_distribution_is_refused(p):
 def test_bins_must_be_the_same():
     with pytest.raises(InvalidValues, match="p has 2 bins, q 3"):
         jensen_shannon([1, 1], [1, 1, 1])
-
-
-def test_genes_that_lie_outside_the_real_range_have_log_two():
-    real = counts(50)
-    for moved in (real + 1000, -1 - real):
-        np.testing.assert_allclose(gene_jensen_shannon(real, moved), np.log(2))
-    np.testing.assert_array_equal(gene_jensen_shannon(real, real), 0)
-
-
-def test_zeros_have_a_bin_of_their_own_in_genes_that_are_seldom_seen():
-    real, made = np.zeros((100, 1)), np.zeros((100, 1))
-    real[:2] = 5  # one in fifty: every inner quantile is 0
-    made[:50] = 3
-    expected = jensen_shannon([98, 2], [50, 50])
-    np.testing.assert_allclose(gene_jensen_shannon(real, made), expected)
-    assert gene_jensen_shannon(np.zeros((9, 1)), np.zeros((4, 1))) == 0
-
-
-def test_bins_hold_equal_shares_of_the_real_values():
-    # quantiles of 0..8 in 2 steps: bins 0, 1..4, 5..8 and above
-    real, made = np.arange(9.0)[:, None], np.full((5, 1), 6.0)
-    assert gene_jensen_shannon(real, made, n_bins=3)[0] == pytest.approx(jensen_shannon([1, 4, 4], [0, 0, 1]))
-
-
-def test_blocks_and_sparse_matrices_do_not_change_the_result(monkeypatch):
-    real, made = counts(40), counts(25, seed=1)
-    expected = gene_jensen_shannon(real, made)
-    monkeypatch.setattr(gene_tables, "BLOCK_VALUES", 100)
-    np.testing.assert_array_equal(gene_jensen_shannon(sp.csr_matrix(real), sp.csc_matrix(made)), expected)
-    assert (expected > 0).any()
 
 
 # -- genes -------------------------------------------------------------------------------------------------------------
@@ -273,7 +242,7 @@ def test_constant_genes_have_no_correlation():
 
 # -- wrong input -------------------------------------------------------------------------------------------------------
 
-METRICS = [gene_jensen_shannon, gene_statistics, library_size_distance, correlation_distance]
+METRICS = [gene_statistics, library_size_distance, correlation_distance]
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -296,8 +265,6 @@ def test_wrong_matrices_are_refused(metric, values, error, said):
 
 def test_wrong_settings_are_refused():
     real = counts(9)
-    with pytest.raises(ConfigurationError, match="n_bins=1"):
-        gene_jensen_shannon(real, real, n_bins=1)
     with pytest.raises(ConfigurationError, match="n_genes=1"):
         correlation_distance(real, real, n_genes=1)
     with pytest.raises(InvalidValues, match="1 names for 12 genes"):

@@ -2,11 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import multivariate_normal
 
 from cellixir.exceptions import InvalidValues
 from cellixir.metrics.generative.membership import (
-    domias,
     membership_inference,
     membership_interval,
     reference_attack,
@@ -38,28 +36,6 @@ def test_fresh_draws_tell_no_member():
     assert found.low < 0.5 < found.high
     assert found.value == pytest.approx(0.5, abs=0.06)
     assert found.value == membership_inference(cloud(400, 0), cloud(400, 1), cloud(500, 2))
-
-
-def test_density_ratio_by_hand():
-    rng = np.random.default_rng(0)
-    train, holdout, made = rng.normal(0, 1, (60, 2)), rng.normal(0.5, 1, (41, 2)), rng.normal(0, 1.2, (50, 2))
-    order = np.random.default_rng(3).permutation(41)
-    reference, outside = holdout[order[:21]], holdout[order[21:]]
-
-    def log_density(samples: np.ndarray, at: np.ndarray) -> np.ndarray:
-        spread = np.cov(samples.T) * len(samples) ** (-2 / 6)  # Scott: n^(-1 / (d + 4)), squared
-        return np.log(np.mean([multivariate_normal(s, spread).pdf(at) for s in samples], axis=0))
-
-    inside, out = (log_density(made, at) - log_density(reference, at) for at in (train, outside))
-    expected = np.mean(inside[:, None] > out)
-    assert domias(train, holdout, made, seed=3) == pytest.approx(expected)
-
-
-def test_density_ratio_tells_members_of_an_overfitted_generator_only():
-    train, holdout = cloud(60, 0), cloud(400, 1)
-    near = np.repeat(train, 10, axis=0) + 0.05 * cloud(600, 2)
-    assert domias(train, holdout, near) > 0.6
-    assert domias(cloud(400, 3), holdout, cloud(400, 4)) == pytest.approx(0.5, abs=0.09)
 
 
 # -- means beside a reference ------------------------------------------------------------------------------------------

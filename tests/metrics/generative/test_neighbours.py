@@ -167,7 +167,7 @@ def test_an_error_in_a_thread_is_raised_here() -> None:
         (lambda: knn_distances([[1.0]], k=1), ConfigurationError, "0 others to choose from; give more samples"),
         (lambda: knn_distances(np.eye(3), k=0), ConfigurationError, "k=0 is not a number of neighbours"),
         (lambda: knn_distances(np.eye(3), k=1, chunk=0), ConfigurationError, "chunk=0 is no number of rows"),
-        (lambda: nearest(np.eye(3), np.eye(4)), InvalidValues, "x has 3 columns and y 4; .*RealSpace"),
+        (lambda: nearest(np.eye(3), np.eye(4)), InvalidValues, "x has 3 columns and y 4; .*principal components"),
         (lambda: knn_distances(np.zeros((0, 4))), InvalidValues, r"x has shape \(0, 4\)"),
         (lambda: knn_distances([1.0, 2.0]), InvalidValues, r"x has shape \(2,\)"),
         (lambda: knn_distances([["a"], ["b"]]), InvalidValues, "x holds values that are not numbers"),

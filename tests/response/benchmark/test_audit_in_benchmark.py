@@ -6,13 +6,13 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from cellixir.data.response_data import ResponseData
-from cellixir.data.simulate import simulate_responses
 from cellixir.data.splits import Fold, make_folds, split_groups, split_off
 from cellixir.exceptions import ConfigurationError, Leakage
 from cellixir.response.benchmark.run import run_benchmark
@@ -22,8 +22,8 @@ TWIN = ("D001", "D002")
 
 
 @pytest.fixture(scope="module")
-def plain() -> ResponseData:
-    return simulate_responses(n_samples=24, n_drugs=8, n_features=16, n_targets=4, seed=4)[0]
+def plain(simulate_screen: Callable[..., Any]) -> ResponseData:
+    return simulate_screen(n_samples=24, n_drugs=8, n_features=16, n_targets=4, seed=4)[0]
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,12 +11,13 @@ import pytest
 
 from cellixir import metrics
 from cellixir.data.response_data import ResponseData
-from cellixir.data.simulate import simulate_responses
 from cellixir.data.splits import make_folds, read_folds
-from cellixir.exceptions import ConfigurationError
-from cellixir.response.benchmark import pieces
+from cellixir.exceptions import ConfigurationError, DataError
 from cellixir.response.benchmark.models import BASELINES, MODELS, ModelSpec
 from cellixir.response.benchmark.run import run_benchmark
+from cellixir.response.models.effects import Effects
+from cellixir.response.models.ridge import RidgePerDrug
+from cellixir.runs import Found, Piece, read_manifest
 
 LEADERBOARD = [
     "split", "model", "fold", "n_train", "n_test", "rmse", "mse", "mae", "r2", "pearson", "spearman",
@@ -23,8 +26,8 @@ LEADERBOARD = [
 
 
 @pytest.fixture(scope="module")
-def data() -> ResponseData:
-    return simulate_responses(n_samples=60, n_drugs=12, n_features=30, seed=1)[0]
+def data(simulate_screen: Callable[..., Any]) -> ResponseData:
+    return simulate_screen(n_samples=60, n_drugs=12, n_features=30, seed=1)[0]
 
 
 @pytest.fixture(scope="module")
@@ -80,16 +83,14 @@ def test_intervals_hold_the_value(folder: Path) -> None:
     assert paired.loc[0, "rmse_difference"] == pytest.approx(ridge - best_baseline, rel=1e-9)
 
 
-class Forbidden:
-    """Fails if it is asked to learn: its pieces must be there already."""
-
-    def fit(self, data: ResponseData, validation: object = None) -> None:
-        pytest.fail("a finished piece was run again")
+def forbidden(*arguments: object) -> None:
+    pytest.fail("a finished piece was run again")
 
 
 def test_a_second_run_does_nothing_twice(data: ResponseData, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = (folder / "leaderboard.csv").read_bytes()
-    monkeypatch.setitem(MODELS, "ridge", ModelSpec("ridge", "linear", lambda split, seed, options: Forbidden()))
+    monkeypatch.setattr(RidgePerDrug, "fit", forbidden)
+    monkeypatch.setattr(Piece, "run", forbidden)
     run_benchmark(data, "LCO", folder, models=["ridge"], n_folds=3)
     assert (folder / "leaderboard.csv").read_bytes() == before
 
@@ -97,28 +98,29 @@ def test_a_second_run_does_nothing_twice(data: ResponseData, folder: Path, monke
 def test_a_stopped_run_goes_on_and_ends_the_same(
     data: ResponseData, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = pieces.Piece.run
+    run = Piece.run
 
-    def stops(piece: pieces.Piece, *args: object) -> None:
-        if piece.spec.name == "ridge" and piece.fold.number == 1:
+    def stops(piece: Piece, *args: Any) -> Found:
+        if piece.labels == {"model": "ridge", "fold": 1}:
             raise KeyboardInterrupt
-        run(piece, *args)
+        return run(piece, *args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(pieces.Piece, "run", stops)
+        patch.setattr(Piece, "run", stops)
         with pytest.raises(KeyboardInterrupt):
             run_benchmark(data, "LCO", tmp_path / "out", models=["ridge"], n_folds=3)
     assert not (tmp_path / "out" / "leaderboard.csv").exists()
+    assert read_manifest(tmp_path / "out")["state"] == "stopped"
     run_benchmark(data, "LCO", tmp_path / "out", models=["ridge"], n_folds=3)
     again, once = (pd.read_parquet(f / "predictions.parquet") for f in (tmp_path / "out", folder))
     pd.testing.assert_frame_equal(again, once)
 
 
 def test_another_benchmark_is_refused_and_left_as_it_is(data: ResponseData, folder: Path) -> None:
-    before = (folder / "benchmark.json").read_text()
+    before = (folder / "run.json").read_text()
     with pytest.raises(ConfigurationError, match="other data, split, folds, labels or seed"):
         run_benchmark(data, "LPO", folder, models=["ridge"], n_folds=3)
-    assert (folder / "benchmark.json").read_text() == before
+    assert (folder / "run.json").read_text() == before
 
 
 def test_a_folder_with_other_things_is_refused(data: ResponseData, tmp_path: Path) -> None:
@@ -168,6 +170,68 @@ def test_same_seed_same_predictions_of_the_network(data: ResponseData, tmp_path:
 def test_a_piece_of_other_settings_is_done_again(data: ResponseData, folder: Path) -> None:
     file = folder / "pieces" / "ridge" / "fold-0" / "piece.json"
     facts = json.loads(file.read_text())
-    file.write_text(json.dumps(facts | {"settings": "another preset"}))
+    file.write_text(json.dumps(facts | {"key": "of another preset"}))
     run_benchmark(data, "LCO", folder, models=["ridge"], n_folds=3)
-    assert json.loads(file.read_text())["settings"] == facts["settings"]
+    assert json.loads(file.read_text())["key"] == facts["key"]
+
+
+def test_a_model_that_raises_loses_no_other_and_is_listed(
+    data: ResponseData, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit = RidgePerDrug.fit
+
+    def fails(model: RidgePerDrug, known: ResponseData, validation: Any = None) -> RidgePerDrug:
+        if known.responses["sample"].nunique() == len(data.samples) * 2 // 3 and not done:
+            done.append(1)
+            message = "singular"
+            raise ValueError(message)
+        return fit(model, known, validation)
+
+    done: list[int] = []
+    monkeypatch.setattr(RidgePerDrug, "fit", fails)
+    out = tmp_path / "out"
+    result = run_benchmark(data, "LCO", out, models=["ridge"], n_folds=3)
+    assert set(result.overall["model"]) == set(result.leaderboard["model"]) == set(BASELINES)
+    once = pd.read_csv(folder / "overall.csv").set_index("model").drop(index="ridge")
+    now = pd.read_csv(out / "overall.csv").set_index("model")
+    pd.testing.assert_frame_equal(now.drop(columns="seconds"), once.drop(columns="seconds"), check_exact=True)
+    expected = [{"model": "ridge", "fold": 0, "error": "ValueError: singular"}]
+    assert result.failures.to_dict("records") == pd.read_csv(out / "failures.csv").to_dict("records") == expected
+    assert (read_manifest(out)["state"], read_manifest(out)["failures"]) == ("done", 1)
+    page = (out / "report.html").read_text()
+    assert "ValueError: singular" in page
+    assert "Failed, and in no table: ridge." in page
+    mended = run_benchmark(data, "LCO", out, models=["ridge"], n_folds=3)  # the piece that failed is tried again
+    assert "ridge" in set(mended.overall["model"])
+    assert mended.failures.empty
+    assert not (out / "failures.csv").exists()
+
+
+def test_without_the_baseline_of_the_scores_there_is_no_table(
+    data: ResponseData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Effects, "fit", lambda *args, **named: 1 / 0)
+    with pytest.raises(DataError, match=r"the naive baseline mean_effects failed.*division by zero"):
+        run_benchmark(data, "LCO", tmp_path / "out", models=["drug_mean"], n_folds=3)
+    assert read_manifest(tmp_path / "out")["state"] == "failed"
+    assert "mean_effects" in set(pd.read_csv(tmp_path / "out" / "failures.csv")["model"])
+
+
+def test_another_version_does_every_piece_anew(
+    data: ResponseData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = run_benchmark(data, "LCO", tmp_path / "out", models=["ridge"], n_folds=3).overall.set_index("model")
+    monkeypatch.setattr("cellixir.runs.piece.__version__", "99.0")
+    monkeypatch.setattr(RidgePerDrug, "predict", lambda model, question: np.zeros(len(question)))
+    new = run_benchmark(data, "LCO", tmp_path / "out", models=["ridge"], n_folds=3).overall.set_index("model")
+    zero = float(np.sqrt(np.mean(data.response**2)))
+    assert new.loc["ridge", "rmse"] == pytest.approx(zero)
+    assert old.loc["ridge", "rmse"] < 0.9 * zero
+    versions = {json.loads(f.read_text())["version"] for f in (tmp_path / "out").rglob("piece.json")}
+    assert versions == {"99.0"}
+
+
+def test_two_processes_give_the_same(data: ResponseData, folder: Path, tmp_path: Path) -> None:
+    run_benchmark(data, "LCO", tmp_path / "out", models=["ridge"], n_folds=3, jobs=2)
+    again, once = (pd.read_parquet(f / "predictions.parquet") for f in (tmp_path / "out", folder))
+    pd.testing.assert_frame_equal(again, once, check_exact=True)

@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from cellixir.data.response_data import ResponseData
-from cellixir.data.simulate import simulate_responses
 from cellixir.data.splits import Fold, make_folds
 from cellixir.exceptions import ConfigurationError, DataError
 from cellixir.response.benchmark import models
-from cellixir.response.benchmark.labels import MEASURE, Labels
+from cellixir.response.benchmark.labels import MEASURE, Labels, fold_labels
 from cellixir.response.benchmark.models import BASELINES, ModelSpec, Options
 from cellixir.response.benchmark.output import BenchmarkResult
-from cellixir.response.benchmark.pieces import Piece
+from cellixir.response.benchmark.pieces import fold_pieces, sides_of
 from cellixir.response.benchmark.run import run_benchmark
 from cellixir.response.network.architecture import Architecture
 from cellixir.response.network.predictor import ResponsePredictor
+from cellixir.runs import read_manifest
 from cellixir.training import TrainingConfig
 
 RULES = ("zscore=-1", "median", "threshold=1.5")
 
 
 @pytest.fixture(scope="module")
-def data() -> ResponseData:
+def data(simulate_screen: Callable[..., Any]) -> ResponseData:
     """Twelve drugs against four targets, each with two strong markers."""
-    return simulate_responses(n_samples=80, n_drugs=12, n_features=20, n_targets=4, noise=0.3, seed=3)[0]
+    return simulate_screen(n_samples=80, n_drugs=12, n_features=20, n_targets=4, noise_sd=0.3, seed=3)[0]
 
 
 @pytest.fixture(scope="module")
@@ -68,11 +69,12 @@ def test_the_folder_holds_tables_predictions_and_the_page(run: tuple[str, Benchm
     rule, result = run
     names = {path.name for path in result.folder.iterdir()}
     assert {"leaderboard.csv", "overall.csv", "paired.csv", "predictions.parquet", "split.csv.gz"} <= names
-    assert {"audit.json", "report.html", "benchmark.json"} <= names
+    assert {"audit.json", "report.html", "run.json"} <= names
     assert set(result.overall["model"]) == {*BASELINES, "ridge", "network"}
     assert "AUROC" in (result.folder / "report.html").read_text()
-    piece = json.loads((result.folder / "pieces" / "ridge" / "fold-0" / "piece.json").read_text())
-    assert piece["labels"] == rule
+    manifest = read_manifest(result.folder)
+    assert (manifest["settings"]["task"], manifest["settings"]["label"]) == ("classification", rule)
+    assert manifest["headline"] == result.headline
     long = pd.read_parquet(result.folder / "predictions.parquet")
     assert long["predicted"].between(0, 1).all()
     assert len(long) == len(data) * (len(BASELINES) + 2)
@@ -112,12 +114,11 @@ def test_models_beat_the_base_rate_where_a_signal_was_planted(run: tuple[str, Be
         assert overall.loc[model, "brier"] < overall.loc["global_mean", "brier"]
 
 
-def test_models_learn_labels_and_no_test_response(data: ResponseData, folds: list[Fold], tmp_path: Path) -> None:
+def test_models_learn_labels_and_no_test_response(data: ResponseData, folds: list[Fold]) -> None:
     fold = folds[0]
     fit = np.sort(np.concatenate([fold.train, fold.validation]))
     labels = Labels.fit(data.take(fit), "median")
-    piece = Piece(models.MODELS["ridge"], fold, "LCO", 0, Options(), tmp_path, labels)
-    sides = piece.sides(data)
+    sides = sides_of(data, fold, labels)
     assert sides.known.measure == MEASURE
     assert set(sides.known.response) == {0.0, 1.0}
     assert sides.known.response.mean() == pytest.approx(0.5, abs=0.05)
@@ -128,12 +129,21 @@ def test_models_learn_labels_and_no_test_response(data: ResponseData, folds: lis
     np.testing.assert_array_equal(fit[sides.validation], fold.validation)
 
 
+def test_pieces_of_another_rule_are_other_pieces(data: ResponseData, folds: list[Fold]) -> None:
+    keys = set()
+    for rule, side in (("median", "below"), ("zscore=-1", "below"), ("median", "above"), ("", "")):
+        labels = fold_labels(data, folds, rule, sensitive=side)[1] if rule else None
+        piece = fold_pieces(data, folds, "LCO", 0, Options(), labels)(models.MODELS["ridge"])[0]
+        keys.add(piece.key(data.fingerprint))
+    assert len(keys) == 4
+
+
 def test_a_folder_of_another_rule_or_task_is_refused(
     run: tuple[str, BenchmarkResult], data: ResponseData, folds: list[Fold]
 ) -> None:
     rule, result = run
     other = "median" if rule != "median" else "zscore=-1"
-    before = (result.folder / "benchmark.json").read_text()
+    before = (result.folder / "run.json").read_text()
     for options in (
         {"task": "classification", "rule": other},
         {"task": "classification", "rule": rule, "sensitive": "above"},
@@ -141,7 +151,7 @@ def test_a_folder_of_another_rule_or_task_is_refused(
     ):
         with pytest.raises(ConfigurationError, match="labels"):
             run_benchmark(data, "LCO", result.folder, models=["ridge"], folds=folds, **options)  # type: ignore[arg-type]
-    assert (result.folder / "benchmark.json").read_text() == before
+    assert (result.folder / "run.json").read_text() == before
 
 
 @pytest.mark.parametrize("rule", ["threshold=-1000", "threshold=1000"])

@@ -12,9 +12,9 @@ from cellixir.data.response_data import ResponseData
 from cellixir.data.splits import Fold, make_folds, split_groups
 from cellixir.exceptions import DataError
 from cellixir.metrics import classification as metrics
+from cellixir.metrics.catalogue import CLASSIFICATION
 from cellixir.metrics.class_intervals import class_draws
-from cellixir.report.page import Report
-from cellixir.response.benchmark.class_report import ClassSummary, class_headline, f1_note, write_class_sections
+from cellixir.report.classes import f1_note
 from cellixir.response.benchmark.classes import (
     CLASS_LEADERBOARD,
     class_bootstrap,
@@ -26,7 +26,10 @@ from cellixir.response.benchmark.classes import (
     drug_auroc,
 )
 from cellixir.response.benchmark.labels import fold_labels
-from cellixir.response.models import baselines
+from cellixir.response.benchmark.report import benchmark_page
+from cellixir.response.benchmark.summary import BenchmarkSummary
+from cellixir.response.models.baselines import GroupMean
+from cellixir.runs import Leaderboard
 
 SPLIT = "LCO"
 
@@ -46,13 +49,13 @@ def predictions(screen: ResponseData, folds: list[Fold], labels: np.ndarray) -> 
     """Rates of baselines, a model that sees the label through noise (network) and one through more (ridge)."""
     rng = np.random.default_rng(0)
     learned = fold_labels(screen, folds, "median")[1]
-    makers = {"global_mean": baselines.everything, "drug_mean": baselines.drug, "tissue_mean": baselines.tissue}
+    makers = {"global_mean": "all", "drug_mean": "drug", "tissue_mean": "tissue"}
     told = {name: np.full(len(screen), np.nan) for name in makers}
     for fold, rule in zip(folds, learned, strict=True):
         known = rule.transform(screen.take(np.concatenate([fold.train, fold.validation])))
         test = screen.take(fold.test).as_question()
         for name, group in makers.items():
-            told[name][fold.test] = baselines.GroupMean(group).fit(known).predict(test)
+            told[name][fold.test] = GroupMean(group).fit(known).predict(test)
     noise = rng.normal(size=(2, len(screen)))
     # least squares leaves 0 to 1 here and there
     return told | {"network": 0.2 + 0.6 * labels + 0.3 * noise[0], "ridge": 0.3 + 0.4 * labels + 0.6 * noise[1]}
@@ -73,17 +76,34 @@ def overall(screen, folds, predictions, labels, seconds, draws) -> pd.DataFrame:
     return class_overall(screen, SPLIT, folds, predictions, labels, seconds, seed=0, draws=draws)
 
 
+def summarised(
+    screen: ResponseData, board: Leaderboard, predictions: pd.DataFrame, folds: pd.DataFrame | None = None
+) -> BenchmarkSummary:
+    """What the page is told."""
+    nothing = pd.DataFrame()
+    return BenchmarkSummary(
+        "a screen", SPLIT, board, nothing if folds is None else folds, predictions, screen.samples, screen.drugs,
+        nothing, "", {}, ["Two lines were left out."], nothing,
+        rule="sensitive is below the drug's median in training",
+    )  # fmt: skip
+
+
 @pytest.fixture(scope="module")
-def summary(screen, folds, predictions, labels, seconds, draws, overall) -> ClassSummary:
-    return ClassSummary(
-        overall,
-        class_leaderboard(screen, SPLIT, folds, predictions, labels, seconds),
-        class_paired(screen, SPLIT, folds, predictions, labels, seed=0, draws=draws),
+def summary(screen, folds, predictions, labels, seconds, draws, overall) -> BenchmarkSummary:
+    paired = class_paired(screen, SPLIT, folds, predictions, labels, seed=0, draws=draws)
+    return summarised(
+        screen,
+        Leaderboard(overall, paired, "auroc", CLASSIFICATION),
         class_predictions_table(screen, folds, predictions, labels),
-        screen.drugs,
-        "sensitive is below the drug's median in training",
-        ["Two lines were left out."],
+        class_leaderboard(screen, SPLIT, folds, predictions, labels, seconds),
     )
+
+
+def headline(table: pd.DataFrame) -> str:
+    """What is said of models whose gain is over the baseline ``mean``."""
+    gains = table[["model", "auroc_gain", "auroc_gain_low", "auroc_gain_high"]].dropna()
+    gains.columns = ["model", "auroc_difference", "low", "high"]
+    return Leaderboard(table, gains.assign(reference="mean"), "auroc", CLASSIFICATION).headline()
 
 
 def test_scores_of_a_fold_are_those_of_the_metrics(screen, folds, labels, predictions) -> None:
@@ -101,8 +121,8 @@ def test_a_prediction_that_is_not_finite_has_no_score() -> None:
     assert {k for k, v in score.items() if not np.isnan(v)} == {"prevalence"}
 
 
-def test_one_row_a_model_and_fold(summary: ClassSummary, predictions) -> None:
-    table = summary.leaderboard
+def test_one_row_a_model_and_fold(summary: BenchmarkSummary, predictions) -> None:
+    table = summary.folds
     assert list(table.columns) == CLASS_LEADERBOARD
     assert len(table) == 3 * len(predictions)
     flat = table[table["model"] == "global_mean"]
@@ -148,10 +168,10 @@ def test_the_gain_is_over_the_best_baseline(overall: pd.DataFrame, draws) -> Non
     assert table.loc["network", "auroc_gain_low"] == pytest.approx(np.quantile(difference[1:], 0.025))
 
 
-def test_pairs_of_models_and_references(summary: ClassSummary, screen, folds, predictions, labels, draws) -> None:
-    assert list(summary.paired.columns) == ["model", "reference", "auroc_difference", "low", "high"]
-    assert set(summary.paired["model"]) == {"network", "ridge"}
-    assert summary.paired["reference"].nunique() == 1
+def test_pairs_of_models_and_references(summary: BenchmarkSummary, screen, folds, predictions, labels, draws) -> None:
+    assert list(summary.board.paired.columns) == ["model", "reference", "auroc_difference", "low", "high"]
+    assert set(summary.board.paired["model"]) == {"network", "ridge"}
+    assert summary.board.paired["reference"].nunique() == 1
     more = predictions | {"random_forest": predictions["ridge"], "mean_effects": predictions["drug_mean"]}
     also = draws | {"random_forest": draws["ridge"], "mean_effects": draws["drug_mean"]}
     table = class_paired(screen, SPLIT, folds, more, labels, seed=0, draws=also)
@@ -166,17 +186,13 @@ def test_a_model_that_failed_stands_last_with_no_value(screen, folds, prediction
     table = class_overall(screen, SPLIT, folds, some, labels, seconds, seed=0, draws=draws)
     assert table["model"].to_list() == ["drug_mean", "network"]
     assert table.loc[1, ["auroc", "brier", "f1", "log_loss"]].isna().all()
-    assert class_headline(table).endswith("only naive baselines were run.")
-    page = write_class_sections(
-        Report("x"),
-        ClassSummary(
-            table, pd.DataFrame(), pd.DataFrame(), class_predictions_table(screen, folds, some, labels), screen.drugs
-        ),
-    ).render()
+    assert headline(table).endswith("only naive baselines were run.")
+    board = Leaderboard(table, pd.DataFrame(), "auroc", CLASSIFICATION)
+    page = benchmark_page(summarised(screen, board, class_predictions_table(screen, folds, some, labels))).render()
     assert "Confusion matrix" in page
 
 
-def test_predictions_table_holds_labels_and_clipped_probabilities(summary: ClassSummary, screen, folds) -> None:
+def test_predictions_table_holds_labels_and_clipped_probabilities(summary: BenchmarkSummary, screen, folds) -> None:
     table = summary.predictions
     assert set(table["observed"]) == {0.0, 1.0}
     assert table["predicted"].between(0, 1).all()
@@ -212,8 +228,8 @@ NAIVE = ("baseline", 0.7, NAN, NAN, NAN)
     [
         (
             board(net=("network", 0.75, 0.05, 0.03, 0.07), mean=NAIVE),
-            "net has the highest AUROC, 0.750, which is 0.050 (0.030 to 0.070) above the 0.700 of the strongest naive "
-            "baseline, mean.",
+            "net has the highest AUROC, 0.750, which is 0.050 (0.030 to 0.070), or 7.1%, higher than the 0.700 of the "
+            "strongest naive baseline, mean.",
         ),
         (
             board(net=("network", 0.71, 0.01, -0.02, 0.04), mean=NAIVE),
@@ -231,12 +247,11 @@ NAIVE = ("baseline", 0.7, NAN, NAN, NAN)
             "net has the highest AUROC, 0.800; no naive baseline was run, so nothing can be said about a gain over "
             "one.",
         ),
-        (board(net=("network", NAN, NAN, NAN, NAN)), "No model has an AUROC: the test rows need both classes and "
-         "finite predictions."),
+        (board(net=("network", NAN, NAN, NAN, NAN)), "No model has an AUROC: it is defined on no test rows."),
     ],
 )  # fmt: skip
 def test_headline_says_no_more_than_is_shown(table: pd.DataFrame, said: str) -> None:
-    assert class_headline(table) == said
+    assert headline(table) == said
 
 
 def test_f1_note_tells_the_bound_and_the_guess() -> None:
@@ -246,16 +261,17 @@ def test_f1_note_tells_the_bound_and_the_guess() -> None:
     assert "no F1" in f1_note(np.zeros(3), np.zeros(3))
 
 
-def test_sections_of_the_page(summary: ClassSummary, tmp_path: Path) -> None:
-    report = write_class_sections(Report("Classes"), summary)
-    page = report.write(tmp_path / "report.html").read_text(encoding="utf-8")
+def test_sections_of_the_page(summary: BenchmarkSummary, tmp_path: Path) -> None:
+    page = benchmark_page(summary).write(tmp_path / "report.html").read_text(encoding="utf-8")
     assert re.findall(r"<h2>(.*?)</h2>", page) == [
         "Headline",
         "Leaderboard",
+        "How it was split",
         "How well the classes are told apart",
         "Calibration",
         "Confusion matrix",
         "Per-drug performance",
+        "Missing values",
     ]
     assert not re.search(r"https?:", page)
     assert "Two lines were left out." in page
@@ -263,21 +279,22 @@ def test_sections_of_the_page(summary: ClassSummary, tmp_path: Path) -> None:
     best = summary.pairs("network")
     for count in metrics.confusion_matrix(best["observed"], best["predicted"]).ravel():
         assert f">{count:,}</text>" in page
-    assert f"network, {summary.ranked.loc[0, 'auroc']:.3f}" in page
+    assert f"network, {summary.board.ranked.loc[0, 'auroc']:.3f}" in page
     assert page.count("<svg") >= 7
 
 
-def test_what_the_page_cannot_do_without_is_named(summary: ClassSummary) -> None:
-    with pytest.raises(DataError, match="table 'overall' has no column 'auroc'"):
-        replace(summary, overall=summary.overall.drop(columns="auroc"))
-    with pytest.raises(DataError, match="no model of table 'overall' has an AUROC"):
-        replace(summary, overall=summary.overall.assign(auroc=np.nan))
+def test_what_the_page_cannot_do_without_is_named(summary: BenchmarkSummary) -> None:
+    table = summary.board.table
+    with pytest.raises(DataError, match="the leaderboard has no column 'auroc'"):
+        replace(summary.board, table=table.drop(columns="auroc"))
+    with pytest.raises(DataError, match="No model has an AUROC"):
+        replace(summary, board=replace(summary.board, table=table.assign(auroc=np.nan)))
     with pytest.raises(DataError, match="table 'predictions' has no column 'observed'"):
         replace(summary, predictions=summary.predictions.drop(columns="observed"))
 
 
-def test_a_drug_without_a_class_is_left_out_and_counted(summary: ClassSummary) -> None:
+def test_a_drug_without_a_class_is_left_out_and_counted(summary: BenchmarkSummary) -> None:
     first = summary.predictions["drug"] == "d00"
     one = summary.predictions.assign(observed=summary.predictions["observed"].mask(first, 0.0))
-    page = write_class_sections(Report("x"), replace(summary, predictions=one)).render()
+    page = benchmark_page(replace(summary, predictions=one)).render()
     assert "Drugs with both classes in no fold, left out: 1." in page

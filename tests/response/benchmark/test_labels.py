@@ -172,9 +172,9 @@ def test_an_unknown_side_is_refused() -> None:
 
 @pytest.mark.parametrize("rule", ["median", "zscore=-1", "threshold=3"])
 @pytest.mark.parametrize("side", ["below", "above"])
-def test_state_comes_back(rule: str, side: str) -> None:
+def test_labels_come_back(rule: str, side: str, through_a_bundle: Callable[[Labels], Labels]) -> None:
     labels = Labels.fit(TWO, rule.replace("-", "" if side == "above" else "-"), sensitive=side)
-    back = Labels.from_state(*labels.state())
+    back = through_a_bundle(labels)
     new = table({"a": [2.0, 2.2, 3.5], "z": [6.0, 8.0, 20.0]})
     np.testing.assert_array_equal(back.of(new), labels.of(new))
     assert (back.rule, back.sensitive, back.notes) == (labels.rule, labels.sensitive, labels.notes)

@@ -10,9 +10,11 @@ import pytest
 from matplotlib import pyplot as plt
 
 from cellixir.exceptions import DataError
+from cellixir.metrics.catalogue import REGRESSION
 from cellixir.response.benchmark import report as page_of
-from cellixir.response.benchmark.report import write_response_report
-from cellixir.response.benchmark.summary import BenchmarkSummary, drug_scores, headline
+from cellixir.response.benchmark.report import benchmark_page
+from cellixir.response.benchmark.summary import BenchmarkSummary, drug_scores
+from cellixir.runs import Leaderboard
 
 KINDS = {"net": "network", "forest": "tree", "drug mean": "baseline", "mean": "baseline"}
 
@@ -57,20 +59,20 @@ def summary() -> BenchmarkSummary:
     predictions = make_predictions()
     overall = make_overall(predictions)
     gain = float(overall["rmse"][0] - overall["rmse"][2])
+    paired = pd.DataFrame(
+        {
+            "model": ["net"],
+            "reference": ["drug mean"],
+            "rmse_difference": [gain],
+            "low": [gain - 0.1],
+            "high": [gain + 0.1],
+        }
+    )
     return BenchmarkSummary(
-        title="Six drugs",
+        source="Six drugs",
         split="LCO",
-        leaderboard=pd.DataFrame({"split": "LCO", "model": list(KINDS), "fold": 0, "rmse": [1.5, 2.5, 3.5, 4.5]}),
-        overall=overall,
-        paired=pd.DataFrame(
-            {
-                "model": ["net"],
-                "reference": ["drug mean"],
-                "rmse_difference": [gain],
-                "low": [gain - 0.1],
-                "high": [gain + 0.1],
-            }
-        ),
+        board=Leaderboard(overall, paired, "rmse", REGRESSION),
+        folds=pd.DataFrame({"split": "LCO", "model": list(KINDS), "fold": 0, "rmse": [1.5, 2.5, 3.5, 4.5]}),
         predictions=predictions,
         samples=pd.DataFrame({"tissue": ["lung_small", None] * 6}, index=[f"s{i}" for i in range(12)]),
         drugs=pd.DataFrame(
@@ -78,8 +80,7 @@ def summary() -> BenchmarkSummary:
             index=[f"d{j}" for j in range(6)],
         ),
         histories=make_history(),
-        measure="LN_IC50",
-        unit="ln µM",
+        label="ln IC50 (ln µM)",
         facts={"Seed": "0", "Fingerprint": "abc123"},
         notes=["Two lines were left out."],
         fold_sizes=pd.DataFrame({"fold": [0, 1], "n_train": [30, 31], "n_test": [36, 35]}),
@@ -91,7 +92,16 @@ def titles(page: str) -> list[str]:
 
 
 def written(path: Path, summary: BenchmarkSummary) -> str:
-    return write_response_report(path, summary).read_text(encoding="utf-8")
+    return benchmark_page(summary).write(path).read_text(encoding="utf-8")
+
+
+def changed(summary: BenchmarkSummary, **tables: pd.DataFrame) -> BenchmarkSummary:
+    """The summary with another table of models or of paired differences."""
+    return replace(summary, board=replace(summary.board, **tables))
+
+
+def headline(summary: BenchmarkSummary) -> str:
+    return summary.board.headline()
 
 
 def test_page_has_every_section_and_fetches_nothing(tmp_path: Path, summary: BenchmarkSummary):
@@ -127,7 +137,7 @@ def test_table_holds_the_numbers_given(tmp_path: Path, summary: BenchmarkSummary
     page = written(tmp_path / "report.html", summary)
     board = page[page.index("All folds together") : page.index("Paired differences")]
     values = [float(value) for value in re.findall(r'data-v="([^"]*)"', board)]
-    ranked = summary.overall.sort_values("rmse")
+    ranked = summary.board.table.sort_values("rmse")
     expected = ranked[["rmse", "r2", "pearson", "normalised_pearson", "seconds"]].to_numpy()
     np.testing.assert_array_equal(np.reshape(values, expected.shape), expected)
     assert "1,234.6" in board
@@ -135,51 +145,52 @@ def test_table_holds_the_numbers_given(tmp_path: Path, summary: BenchmarkSummary
 
 
 def test_headline_tells_the_gain_with_its_paired_interval(summary: BenchmarkSummary):
-    gain = -summary.paired.loc[0, "rmse_difference"]
-    share = gain / summary.overall.loc[2, "rmse"]
+    gain = -summary.board.paired.loc[0, "rmse_difference"]
+    share = gain / summary.board.table.loc[2, "rmse"]
     text = headline(summary)
-    assert text.startswith(f"net has the lowest RMSE, {summary.overall.loc[0, 'rmse']:.3f} (95% interval")
+    assert text.startswith(f"net has the lowest RMSE, {summary.board.table.loc[0, 'rmse']:.3f} (95% interval")
     assert f"{gain:.3f} ({gain - 0.1:.3f} to {gain + 0.1:.3f}), or {share:.1%}, lower than" in text
     assert text.endswith("the strongest naive baseline, drug mean.")
 
 
 def test_headline_reads_a_difference_taken_the_other_way(summary: BenchmarkSummary):
-    turned = summary.paired.rename(columns={"model": "reference", "reference": "model", "low": "high", "high": "low"})
+    turned = summary.board.paired.rename(
+        columns={"model": "reference", "reference": "model", "low": "high", "high": "low"}
+    )
     turned[["rmse_difference", "low", "high"]] *= -1
-    assert headline(replace(summary, paired=turned)) == headline(summary)
+    assert headline(changed(summary, paired=turned)) == headline(summary)
 
 
 def test_headline_does_not_claim_a_gain_whose_interval_includes_zero(summary: BenchmarkSummary):
-    paired = summary.paired.assign(rmse_difference=-0.01, low=-0.03, high=0.02)
-    text = headline(replace(summary, paired=paired))
+    paired = summary.board.paired.assign(rmse_difference=-0.01, low=-0.03, high=0.02)
+    text = headline(changed(summary, paired=paired))
     assert "not shown to be better" in text
     assert "is 0.010 and its interval (−0.020 to 0.030) includes zero" in text
 
 
 def test_headline_says_when_the_naive_baseline_wins(tmp_path: Path, summary: BenchmarkSummary):
-    overall = summary.overall.assign(rmse=[2.0, 2.5, 1.5, 3.0])
-    paired = summary.paired.assign(rmse_difference=0.5, low=0.4, high=0.6)
-    worse = replace(summary, overall=overall, paired=paired)
+    overall = summary.board.table.assign(rmse=[2.0, 2.5, 1.5, 3.0])
+    paired = summary.board.paired.assign(rmse_difference=0.5, low=0.4, high=0.6)
+    worse = changed(summary, table=overall, paired=paired)
     assert headline(worse).startswith("No model beats the naive baseline: drug mean has the lowest RMSE, 1.500")
     assert headline(worse).endswith("the best model, net, is 0.500 higher (0.400 to 0.600).")
     assert "No model beats the naive baseline" in written(tmp_path / "report.html", worse)
 
 
 def test_headline_without_interval_baseline_or_model(summary: BenchmarkSummary):
-    unpaired = replace(summary, paired=summary.paired[:0])
+    unpaired = changed(summary, paired=summary.board.paired[:0])
     assert "(no interval known)" in headline(unpaired)
-    models, naive = summary.overall[:2], summary.overall[2:]
-    assert "no naive baseline was run" in headline(replace(summary, overall=models))
-    assert "only naive baselines were run" in headline(replace(summary, overall=naive))
+    models, naive = summary.board.table[:2], summary.board.table[2:]
+    assert "no naive baseline was run" in headline(changed(summary, table=models))
+    assert "only naive baselines were run" in headline(changed(summary, table=naive))
 
 
 def test_sections_without_input_are_left_out(tmp_path: Path, summary: BenchmarkSummary):
     bare = replace(
-        summary,
+        changed(summary, paired=pd.DataFrame()),
         samples=summary.samples.drop(columns="tissue"),
         drugs=summary.drugs[[]],
         histories=pd.DataFrame(),
-        paired=pd.DataFrame(),
         facts={},
         notes=[],
     )
@@ -194,7 +205,7 @@ def test_sections_without_input_are_left_out(tmp_path: Path, summary: BenchmarkS
         "Missing values",
     ]
     assert "largest tissues" not in page
-    empty = replace(bare, predictions=pd.DataFrame(), leaderboard=pd.DataFrame(), fold_sizes=pd.DataFrame())
+    empty = replace(bare, predictions=pd.DataFrame(), folds=pd.DataFrame(), fold_sizes=pd.DataFrame())
     assert titles(written(tmp_path / "empty.html", empty)) == ["Headline", "Leaderboard", "How it was split"]
 
 
@@ -212,7 +223,7 @@ def test_failure_in_a_figure_leaves_no_file(tmp_path: Path, summary: BenchmarkSu
 
     monkeypatch.setattr(page_of, "missing_map", fail)
     with pytest.raises(RuntimeError, match="a pen broke"):
-        write_response_report(tmp_path / "report.html", summary)
+        benchmark_page(summary).write(tmp_path / "report.html")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -235,7 +246,7 @@ def test_drug_scores_in_closed_form():
 def test_tables_that_lack_a_column_or_a_score_are_refused(summary: BenchmarkSummary):
     with pytest.raises(DataError, match="'predictions' has no column 'observed'"):
         replace(summary, predictions=summary.predictions.drop(columns="observed"))
-    with pytest.raises(DataError, match="no model of table 'overall' has an RMSE"):
-        replace(summary, overall=summary.overall.assign(rmse=np.nan))
-    with pytest.raises(DataError, match="'overall' has no column"):
-        replace(summary, overall=pd.DataFrame())
+    with pytest.raises(DataError, match="No model has an RMSE"):
+        changed(summary, table=summary.board.table.assign(rmse=np.nan))
+    with pytest.raises(DataError, match="the leaderboard has no column"):
+        changed(summary, table=pd.DataFrame())

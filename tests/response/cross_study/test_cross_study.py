@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,18 @@ import pytest
 from cellixir import metrics
 from cellixir.data.inputs import read_inputs
 from cellixir.data.response_data import ResponseData
-from cellixir.data.simulate import Truth, simulate_responses
 from cellixir.exceptions import ConfigurationError, DataError, GeneMismatch, UnknownIds
 from cellixir.response.benchmark.models import BASELINES, MODELS, ModelSpec, Options
-from cellixir.response.cross_study import run as module
-from cellixir.response.cross_study.run import CrossStudyResult, cross_study, harmonised
+from cellixir.response.cross_study.harmonise import harmonised
+from cellixir.response.cross_study.run import CrossStudyResult, cross_study
+from cellixir.response.cross_study.scores import within_drugs
+from cellixir.response.models.ridge import RidgePerDrug
+from cellixir.runs import Found, Piece, read_manifest
 from cellixir.sources.gdsc import load_gdsc_v17
 
 FILES = {
-    "cross_study.json", "leaderboard.csv", "matches.csv", "overlap.json", "paired.csv", "per_drug.csv", "pieces",
-    "predictions.parquet", "report.html",
+    "leaderboard.csv", "matches.csv", "overlap.json", "paired.csv", "per_drug.csv", "pieces",
+    "predictions.parquet", "report.html", "run.json",
 }  # fmt: skip
 NOISE = 0.5
 
@@ -59,18 +61,18 @@ def chosen(
 
 
 @pytest.fixture(scope="module")
-def simulated() -> tuple[ResponseData, Truth]:
-    return simulate_responses(n_samples=120, n_drugs=16, n_features=40, noise=NOISE, missing=0.1, seed=5)
+def simulated(simulate_screen: Callable[..., Any]) -> tuple[ResponseData, pd.Series]:
+    return simulate_screen(n_samples=120, n_drugs=16, n_features=40, noise_sd=NOISE, missing=0.1, seed=5)
 
 
 @pytest.fixture(scope="module")
-def shift(simulated: tuple[ResponseData, Truth]) -> pd.Series:
+def shift(simulated: tuple[ResponseData, pd.Series]) -> pd.Series:
     drugs = simulated[0].drugs.index
     return pd.Series(np.random.default_rng(1).normal(1.0, 0.7, len(drugs)), index=drugs)
 
 
 @pytest.fixture(scope="module")
-def studies(simulated: tuple[ResponseData, Truth], shift: pd.Series) -> tuple[ResponseData, ResponseData]:
+def studies(simulated: tuple[ResponseData, pd.Series], shift: pd.Series) -> tuple[ResponseData, ResponseData]:
     """Lines 1-80 and drugs 1-14 against lines 61-120 and drugs 5-16: 20 lines and 10 drugs in both."""
     data = simulated[0]
     lines, drugs = data.samples.index, data.drugs.index
@@ -170,7 +172,10 @@ def test_a_model_that_learned_something_beats_the_naive_ones_within_drugs(result
     table = scores(result)
     naive = table.loc[list(BASELINES), "per_drug_pearson"].max()
     assert table.loc["ridge", "per_drug_pearson_low"] > naive
-    assert "better than the best naive baseline" in result.headline
+    assert re.match(rf"ridge has the lowest RMSE on {len(result.predictions) // len(table):,} external pairs, [\d.]+ ",
+                    result.headline)  # fmt: skip
+    assert "lower than the" in result.headline
+    assert "of the strongest naive baseline" in result.headline
     assert table.loc["ridge", "rmse_recalibrated"] < 0.85 * table.loc["ridge", "rmse"]
 
 
@@ -197,13 +202,13 @@ def with_model(monkeypatch: pytest.MonkeyPatch, make: type) -> None:
 
 
 def test_recalibration_takes_away_the_planted_shift_and_nothing_else(
-    simulated: tuple[ResponseData, Truth],
+    simulated: tuple[ResponseData, pd.Series],
     studies: tuple[ResponseData, ResponseData],
     shift: pd.Series,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    Oracle.truth = simulated[1].noiseless
+    Oracle.truth = simulated[1]
     with_model(monkeypatch, Oracle)
     row = scores(cross_study(*studies, tmp_path / "run", models=["ridge"])).loc["ridge"]
     noise = np.hypot(NOISE, 0.2)
@@ -248,7 +253,7 @@ def test_what_is_left_in_is_said(studies: tuple[ResponseData, ResponseData], tmp
     found = cross_study(*studies, tmp_path / "run", models=["drug_mean"], remove="none")
     assert "20 of 60 test samples are also in training (remove='none')" in found.notes[0]
     assert found.overlap["test"]["samples_in_training"] == 20
-    assert found.headline.startswith("Only naive baselines")
+    assert found.headline.endswith("only naive baselines were run.")
 
 
 @pytest.mark.parametrize("remove", ["samples", "drugs", "pairs", "none"])
@@ -290,7 +295,7 @@ def test_order_of_rows_ids_and_genes_changes_nothing(
 
 
 def test_other_names_of_lines_and_drugs_change_nothing(
-    simulated: tuple[ResponseData, Truth], studies: tuple[ResponseData, ResponseData], tmp_path: Path
+    simulated: tuple[ResponseData, pd.Series], studies: tuple[ResponseData, ResponseData], tmp_path: Path
 ) -> None:
     """Ids of its own, names beside them: the same result as with the ids of the training study."""
     train, external = studies
@@ -358,16 +363,16 @@ def test_a_stopped_run_goes_on_and_ends_the_same(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    run, done = module.StudyPiece.run, []
+    run, done = Piece.run, []
 
-    def stops(piece: module.StudyPiece, *args: Any) -> None:
-        if piece.spec.name == "ridge":
+    def stops(piece: Piece, *args: Any) -> Found:
+        if piece.labels["model"] == "ridge":
             raise KeyboardInterrupt
-        done.append(piece.spec.name)
-        run(piece, *args)
+        done.append(piece.labels["model"])
+        return run(piece, *args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module.StudyPiece, "run", stops)
+        patch.setattr(Piece, "run", stops)
         with pytest.raises(KeyboardInterrupt):
             cross_study(*studies, tmp_path / "run", models=["ridge"])
     assert done == list(BASELINES)
@@ -381,9 +386,56 @@ def test_a_second_run_does_nothing_twice(
 ) -> None:
     cross_study(*studies, tmp_path / "run", models=["drug_mean"])
     before = (tmp_path / "run" / "leaderboard.csv").read_bytes()
-    monkeypatch.setattr(module.StudyPiece, "run", lambda *a: pytest.fail("a finished piece was run again"))
+    monkeypatch.setattr(Piece, "run", lambda *a: pytest.fail("a finished piece was run again"))
     cross_study(*studies, tmp_path / "run", models=["drug_mean"])
     assert (tmp_path / "run" / "leaderboard.csv").read_bytes() == before
+
+
+def test_a_model_that_raises_loses_no_other_and_is_listed(
+    studies: tuple[ResponseData, ResponseData],
+    result: CrossStudyResult,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(RidgePerDrug, "fit", lambda *args: 1 / 0)
+    found = cross_study(*studies, tmp_path / "run", models=["ridge"])
+    plain = [
+        table.drop(index="ridge", errors="ignore").drop(columns="seconds") for table in map(scores, (found, result))
+    ]
+    pd.testing.assert_frame_equal(*plain, check_exact=True)
+    assert set(found.leaderboard["model"]) == set(BASELINES)
+    expected = [{"model": "ridge", "error": "ZeroDivisionError: division by zero"}]
+    assert found.failures.to_dict("records") == expected
+    assert pd.read_csv(tmp_path / "run" / "failures.csv").to_dict("records") == expected
+    assert "ZeroDivisionError" in (tmp_path / "run" / "report.html").read_text()
+    assert found.notes[0] == "Failed, and in no table: ridge"
+
+
+def test_another_version_fits_every_model_anew(
+    studies: tuple[ResponseData, ResponseData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = scores(cross_study(*studies, tmp_path / "run", models=["ridge"]))
+    monkeypatch.setattr("cellixir.runs.piece.__version__", "99.0")
+    monkeypatch.setattr(RidgePerDrug, "predict", lambda model, question: np.zeros(len(question)))
+    found = cross_study(*studies, tmp_path / "run", models=["ridge"])
+    zero = float(np.sqrt(np.mean(harmonised(*studies).external.response ** 2)))
+    assert scores(found).loc["ridge", "rmse"] == pytest.approx(zero)
+    assert old.loc["ridge", "rmse"] != pytest.approx(zero)
+
+
+def test_the_manifest_says_what_was_found(result: CrossStudyResult) -> None:
+    manifest = read_manifest(result.folder)
+    assert (manifest["job"], manifest["state"], manifest["command"]) == ("response cross-study", "done", "cellixir ...")
+    assert manifest["headline"] == result.headline
+    assert manifest["metrics"]["best"]["value"] == result.leaderboard["rmse"].iloc[0]
+    assert set(manifest["data"]) == {"training", "external"}
+
+
+def test_two_processes_give_the_same(
+    studies: tuple[ResponseData, ResponseData], result: CrossStudyResult, tmp_path: Path
+) -> None:
+    again = cross_study(*studies, tmp_path / "run", models=["ridge"], jobs=2)
+    pd.testing.assert_frame_equal(again.predictions, result.predictions, check_exact=True)
 
 
 def test_a_model_can_be_added_and_earlier_ones_stay(studies: tuple[ResponseData, ResponseData], tmp_path: Path) -> None:
@@ -418,7 +470,7 @@ def test_another_measure_leaves_correlations_alone(
     ranks = ["spearman", "per_drug_spearman"]  # of a monotone change of the response
     for name in ranks:
         assert scores(found).loc["ridge", name] == pytest.approx(scores(result).loc["ridge", name])
-    assert "measured different things" in found.headline
+    assert "external pairs of another measure" in found.headline
     assert "Recalibrated" not in (found.folder / "report.html").read_text()
 
 
@@ -451,10 +503,10 @@ def test_tissues_that_training_knows_are_left_out_under_lto(
     studies: tuple[ResponseData, ResponseData], tmp_path: Path
 ) -> None:
     train, external = studies
-    samples = train.samples[train.samples["tissue"] != "tissue 1"]
+    samples = train.samples[train.samples["tissue"] != "tissue1"]
     train = chosen(train, samples.index)
     found = cross_study(train, external, tmp_path / "run", models=["drug_mean"], split="LTO")
-    here = external.samples.index[external.samples["tissue"] == "tissue 1"]
+    here = external.samples.index[external.samples["tissue"] == "tissue1"]
     assert set(found.predictions["sample"].unique()) == set(here)
     assert found.overlap["excluded"]["tissue in training"]["samples"] == 60 - len(here)
 
@@ -482,11 +534,11 @@ def test_options_that_do_not_exist(studies: tuple[ResponseData, ResponseData], t
 
 
 def test_studies_without_a_common_drug_are_refused_with_examples_of_both(
-    simulated: tuple[ResponseData, Truth],
+    simulated: tuple[ResponseData, pd.Series],
 ) -> None:
     data = simulated[0]
     lines, drugs = data.samples.index, data.drugs.index
-    with pytest.raises(UnknownIds, match=r"no drug is in both.*'D001 \(compound 001\)'.*'D009 \(compound 009\)'"):
+    with pytest.raises(UnknownIds, match=r"no drug is in both.*'D001 \(sulfanilamide\)'.*'D009 \(paracetamol\)'"):
         harmonised(chosen(data, lines[:60], drugs[:8]), chosen(data, lines[60:], drugs[8:]))
     with pytest.raises(UnknownIds, match=r"no sample is in both.*'S001'.*'S061'.*LPO predicts samples"):
         harmonised(chosen(data, lines[:60]), chosen(data, lines[60:]), split="LPO", remove="pairs")
@@ -528,7 +580,7 @@ def test_no_common_gene_view_or_scale(studies: tuple[ResponseData, ResponseData]
         harmonised(train, counts)
 
 
-def test_samples_that_no_shared_view_describes_are_counted(simulated: tuple[ResponseData, Truth]) -> None:
+def test_samples_that_no_shared_view_describes_are_counted(simulated: tuple[ResponseData, pd.Series]) -> None:
     data, lines = simulated[0], simulated[0].samples.index
     genomic, own = data.views["genomic"], data.views["genomic"][:, :3]
     train = ResponseData.join(
@@ -559,7 +611,7 @@ def test_a_question_is_no_study(studies: tuple[ResponseData, ResponseData]) -> N
         harmonised(studies[0], studies[1].as_question())
 
 
-def test_nothing_left_to_learn_from(simulated: tuple[ResponseData, Truth]) -> None:
+def test_nothing_left_to_learn_from(simulated: tuple[ResponseData, pd.Series]) -> None:
     data = simulated[0]
     lines = data.samples.index
     with pytest.raises(DataError, match=r"remove='samples' leaves 1 of 61 training samples.*remove='none'"):
@@ -568,7 +620,7 @@ def test_nothing_left_to_learn_from(simulated: tuple[ResponseData, Truth]) -> No
     assert any("Only 10 samples are left to learn from" in note for note in few.notes)
 
 
-def test_drugs_that_went_with_the_removed_samples(simulated: tuple[ResponseData, Truth]) -> None:
+def test_drugs_that_went_with_the_removed_samples(simulated: tuple[ResponseData, pd.Series]) -> None:
     data = simulated[0]
     lines, drugs = data.samples.index, data.drugs.index
     first, second = chosen(data, lines[:60], drugs[:4]), chosen(data, lines[60:], drugs[4:])
@@ -577,7 +629,7 @@ def test_drugs_that_went_with_the_removed_samples(simulated: tuple[ResponseData,
         harmonised(train, first)
 
 
-def test_a_copy_of_a_study_is_not_taken_for_another_one(simulated: tuple[ResponseData, Truth]) -> None:
+def test_a_copy_of_a_study_is_not_taken_for_another_one(simulated: tuple[ResponseData, pd.Series]) -> None:
     data = simulated[0]
     lines = data.samples.index
     part = data.take(data.responses["sample"].isin(lines[60:]).to_numpy())
@@ -586,7 +638,7 @@ def test_a_copy_of_a_study_is_not_taken_for_another_one(simulated: tuple[Respons
     assert "one that stands in both studies" in found.notes[0]
 
 
-def test_one_external_sample_has_no_interval(simulated: tuple[ResponseData, Truth], tmp_path: Path) -> None:
+def test_one_external_sample_has_no_interval(simulated: tuple[ResponseData, pd.Series], tmp_path: Path) -> None:
     data = simulated[0]
     lines = data.samples.index
     found = cross_study(chosen(data, lines[:80]), chosen(data, lines[80:81]), tmp_path / "run", models=["ridge"])
@@ -631,7 +683,7 @@ def test_strange_tissues_are_said(studies: tuple[ResponseData, ResponseData]) ->
     train, external = studies
     other = replace(external, samples=external.samples.assign(tissue=external.samples["tissue"].str.upper()))
     notes = harmonised(train, other).notes
-    assert any("60 of 60 test samples have a tissue that training does not know ('TISSUE 1'" in note for note in notes)
+    assert any("60 of 60 test samples have a tissue that training does not know ('TISSUE1'" in note for note in notes)
 
 
 def test_interval_of_the_per_drug_mean_is_that_of_a_plain_bootstrap() -> None:
@@ -640,7 +692,7 @@ def test_interval_of_the_per_drug_mean_is_that_of_a_plain_bootstrap() -> None:
     y = rng.normal(size=120) + 100 * drug
     p = y + rng.normal(size=120)
     p[drug == 3] = 1.0  # a constant prediction has no correlation and is left out
-    found = module._within_drugs(y, p, drug, sample, seed=7)
+    found = within_drugs(y, p, drug, sample, seed=7)
     drawn = []
     for block in metrics.bootstrap_weights(30, 1000, 7):
         for weights in block.astype(int):

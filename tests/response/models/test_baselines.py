@@ -11,7 +11,7 @@ import pytest
 from cellixir.data.response_data import ResponseData
 from cellixir.exceptions import ConfigurationError
 from cellixir.response.benchmark.models import BASELINES, MODELS, chosen_models
-from cellixir.response.models.baselines import DrugPlusTissue, DrugTissueMean, EffectsBaseline, GroupMean, drug
+from cellixir.response.models.baselines import DrugPlusTissue, DrugTissueMean, EffectsBaseline, GroupMean
 from cellixir.response.models.effects import SHRINKAGE
 
 TISSUE = {"l1": "lung", "l2": "lung", "k1": "skin", "k2": "skin", "b1": "bone"}
@@ -83,14 +83,14 @@ def test_no_baseline_reads_the_responses_it_predicts(name, screen):
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_baselines_learn_from_all_rows_they_are_given(name, screen):
-    with_validation = MODELS[name].make("LPO", 0).fit(screen, np.arange(50)).predict(screen)
+    with_validation = MODELS[name].make("LPO", 0).fit(screen, validation=np.arange(50)).predict(screen)
     np.testing.assert_array_equal(with_validation, MODELS[name].make("LPO", 0).fit(screen).predict(screen))
 
 
 @pytest.mark.parametrize("make", [DrugTissueMean, DrugPlusTissue, lambda: EffectsBaseline(samples=False, tissue=True)])
 def test_without_tissues_the_drug_mean_is_left(make: Callable[[], GroupMean], screen):
     bare = ResponseData(screen.responses, None, screen.samples[[]], screen.drugs)
-    expected = GroupMean(drug).fit(bare).predict(bare)
+    expected = GroupMean("drug").fit(bare).predict(bare)
     np.testing.assert_allclose(make().fit(bare).predict(bare), expected, atol=1e-12)
 
 

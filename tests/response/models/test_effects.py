@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -143,8 +142,7 @@ def test_prediction_reads_no_response(screen):
 
 @pytest.mark.parametrize("tissue", [True, False])
 @pytest.mark.parametrize("samples", [True, False])
-def test_state_comes_back(screen, tissue, samples):
+def test_state_comes_back(screen, tissue, samples, through_a_bundle):
     effects = Effects.fit(screen, samples=samples, drugs=True, tissue=tissue)
-    arrays, facts = effects.state()
-    loaded = Effects.from_state({n: a.copy() for n, a in arrays.items()}, json.loads(json.dumps(facts)))
+    loaded = through_a_bundle(effects)
     np.testing.assert_array_equal(loaded.predict(screen), effects.predict(screen))

@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 
 from cellixir.data.response_data import ResponseData
+from cellixir.estimator import Arrays
+from cellixir.estimator.values import packed
 from cellixir.exceptions import ConfigurationError, GeneMismatch, InvalidValues
 from cellixir.response.models.blocks import BLOCK_NORM, MAX_LEVELS, Blocks, OneHot
 from cellixir.response.models.drug_features import DrugFeatures
@@ -24,6 +26,12 @@ def with_view(data: ResponseData, values: np.ndarray, genes: list[str] | None = 
     view = ad.AnnData(values.astype(np.float32), pd.DataFrame(index=data.samples.index), pd.DataFrame(index=names))
     with mudata.set_options(pull_on_update=False):
         return replace(data, omics=mudata.MuData({"mutations": view}))
+
+
+def kept(features: SampleFeatures | DrugFeatures) -> tuple[str, Arrays]:
+    """What a bundle holds of them."""
+    arrays: Arrays = {}
+    return json.dumps(packed(features, "features", arrays)), arrays
 
 
 @pytest.fixture(scope="module")
@@ -105,9 +113,11 @@ def test_nothing_is_learned_from_samples_without_training_pairs(train):
     samples.loc[samples.index[50:], ["tissue", "medium"]] = ["moon", "cheese"]
     other = with_view(replace(train, samples=samples), values)
     one, two = SampleFeatures().fit(train), SampleFeatures().fit(other)
-    assert json.dumps(one.state()[1]) == json.dumps(two.state()[1])
-    for name, array in one.state()[0].items():
-        np.testing.assert_array_equal(array, two.state()[0][name])
+    (facts, arrays), (other_facts, other_arrays) = kept(one), kept(two)
+    assert facts == other_facts
+    assert arrays.keys() == other_arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(array, other_arrays[name])
     np.testing.assert_array_equal(one.transform(train)[:50], two.transform(other)[:50])
     assert len(other.samples) == 60
     assert not two.transform(other)[50:, 12:].any()  # moon and cheese
@@ -207,11 +217,10 @@ def test_a_whole_view_may_be_missing_when_another_is_there(two_views):
     assert not alone[:, 12:16].any()
 
 
-def test_views_survive_their_bundle(two_views):
+def test_views_survive_their_bundle(two_views, through_a_bundle):
     for preprocess in ("", "expression:impute=median,variance=3,standard;mutations:variance=5"):
         features = SampleFeatures(preprocess).fit(two_views)
-        arrays, facts = features.state()
-        loaded = SampleFeatures.from_state({n: a.copy() for n, a in arrays.items()}, json.loads(json.dumps(facts)))
+        loaded = through_a_bundle(features)
         assert loaded.names == features.names
         np.testing.assert_array_equal(loaded.transform(two_views), features.transform(two_views))
 
@@ -250,10 +259,9 @@ def test_samples_without_views_have_their_annotation(train):
     assert SampleFeatures().fit(nothing).transform(nothing).shape == (60, 0)
 
 
-def test_sample_features_come_back(train):
+def test_sample_features_come_back(train, through_a_bundle):
     features = SampleFeatures().fit(train)
-    arrays, facts = features.state()
-    loaded = SampleFeatures.from_state({n: a.copy() for n, a in arrays.items()}, json.loads(json.dumps(facts)))
+    loaded = through_a_bundle(features)
     assert loaded.names == features.names
     np.testing.assert_array_equal(loaded.transform(train), features.transform(train))
 
@@ -280,7 +288,7 @@ def test_nothing_is_learned_from_drugs_without_training_pairs(train):
     other_drugs = train.drugs.copy()
     other_drugs.loc["d03", ["targets", "pathway", "smiles"]] = ["NEW, T1", "PX", "CCCCCCCCCCCCCCCCCCCC"]
     two = DrugFeatures().fit(replace(train, drugs=other_drugs))
-    assert one.state() == two.state()
+    assert kept(one) == kept(two)
 
 
 def test_targets_of_one_drug_alone_are_no_feature(train):
@@ -318,8 +326,8 @@ def test_smiles_that_do_not_parse_are_named(screen):
         DrugFeatures().fit(replace(screen, drugs=drugs))
 
 
-def test_drug_features_come_back(screen):
+def test_drug_features_come_back(screen, through_a_bundle):
     features = DrugFeatures().fit(screen)
-    loaded = DrugFeatures.from_state(json.loads(json.dumps(features.state())))
+    loaded = through_a_bundle(features)
     assert loaded.names == features.names
     np.testing.assert_array_equal(loaded.transform(screen.drugs), features.transform(screen.drugs))

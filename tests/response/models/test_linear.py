@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -137,11 +135,10 @@ def test_ids_without_a_model_keep_their_effects(screen):
     assert len(np.unique(predicted[~new])) > 100
 
 
-def test_wide_part_comes_back(screen):
+def test_wide_part_comes_back(screen, through_a_bundle):
     for split in ("LPO", "LCO", "LDO"):
         wide, _, samples, drugs = fit_wide(screen, split)
-        arrays, facts = wide.state()
-        loaded = Wide.from_state({n: a.copy() for n, a in arrays.items()}, json.loads(json.dumps(facts)))
+        loaded = through_a_bundle(wide)
         np.testing.assert_array_equal(
             predict_wide(loaded, screen, samples, drugs), predict_wide(wide, screen, samples, drugs)
         )
@@ -181,4 +178,4 @@ def test_ridge_reads_no_test_response(screen):
     train, new = halves(screen)
     model = RidgePerDrug().fit(train)
     np.testing.assert_array_equal(model.predict(new.as_question()), model.predict(new))
-    np.testing.assert_array_equal(RidgePerDrug().fit(train, np.arange(9)).predict(new), model.predict(new))
+    np.testing.assert_array_equal(RidgePerDrug().fit(train, validation=np.arange(9)).predict(new), model.predict(new))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.stats import linregress
 
-from cellixir.data.simulate import simulate_responses
 from cellixir.response.models.drug_features import DrugFeatures
 from cellixir.response.models.features import SampleFeatures
 from cellixir.response.models.markers import LEAST_CARRIERS, LEAST_T, _slopes, binary_columns, marker_weights
@@ -133,10 +135,10 @@ def test_where_there_is_nothing_to_find_nothing_is_said(x: np.ndarray, y: np.nda
     assert not intercept.any()
 
 
-def test_the_wide_part_holds_the_marker_of_a_drug() -> None:
+def test_the_wide_part_holds_the_marker_of_a_drug(simulate_screen: Callable[..., Any]) -> None:
     """One drug of twenty has a strong marker; a joint model alone shrinks it with what is noise."""
-    data, _ = simulate_responses(n_samples=100, n_drugs=20, n_features=40, seed=1)
-    mutated = data.feature_matrix("genomic")[:, 0] > 0
+    data, _ = simulate_screen(n_samples=100, n_drugs=20, n_features=40, seed=1)
+    mutated = data.feature_matrix("genomic")[:, 5] > 0  # a common feature that no response depends on
     hit = (data.drug_index == 3) & mutated[data.sample_index]
     response = data.response - 6.0 * hit
     data = type(data).join(

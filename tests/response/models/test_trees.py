@@ -9,12 +9,13 @@ import pytest
 
 from cellixir.data.response_data import ResponseData
 from cellixir.exceptions import ConfigurationError, MissingExtra
+from cellixir.response.models import trees
 from cellixir.response.models.baselines import EffectsBaseline
 from cellixir.response.models.drug_features import DrugFeatures
 from cellixir.response.models.features import SampleFeatures
 from cellixir.response.models.model import Known
 from cellixir.response.models.profiles import ResponseProfiles
-from cellixir.response.models.trees import TreeModel, hist_gradient_boosting, random_forest, xgboost
+from cellixir.response.models.trees import TreeModel
 
 
 class Memory:
@@ -23,12 +24,18 @@ class Memory:
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
-    def fit(self, X: np.ndarray, y: np.ndarray) -> None:
+    def fit(self, X: np.ndarray, y: np.ndarray) -> Memory:
         self.X, self.y = X, y
+        return self
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         self.asked = X
         return np.full(len(X), 10.0)
+
+
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trees, "ensemble", lambda kind, seed, **options: Memory(seed))
 
 
 def parts(data: ResponseData, split: str) -> tuple[ResponseData, ResponseData]:
@@ -39,42 +46,42 @@ def parts(data: ResponseData, split: str) -> tuple[ResponseData, ResponseData]:
 
 
 @pytest.mark.parametrize("split", ["LPO", "LCO", "LDO", "LTO"])
-def test_known_sides_are_profiles_and_new_sides_are_features(screen, split):
-    model = TreeModel(Memory, split, seed=3).fit(screen)
+def test_known_sides_are_profiles_and_new_sides_are_features(screen, split, memory):
+    model = TreeModel("random_forest", split, seed=3).fit(screen)
     profiles, known = ResponseProfiles().fit(screen), Known.under(split)
     sample = (
         profiles.of_samples(screen.samples.index) if known.samples else SampleFeatures().fit(screen).transform(screen)
     )
     drug = profiles.of_drugs(screen.drugs.index) if known.drugs else DrugFeatures().fit(screen).transform(screen.drugs)
-    memory = model.regressor_
-    assert memory.seed == 3
-    assert memory.X.dtype == np.float32
+    kept = model.trees_
+    assert kept.seed == 3
+    assert kept.X.dtype == np.float32
     expected = [
         np.concatenate([sample[s], drug[d]]) for s, d in zip(screen.sample_index, screen.drug_index, strict=True)
     ]
-    np.testing.assert_array_equal(memory.X, expected)
-    np.testing.assert_allclose(memory.y, screen.response - model.effects_.predict(screen))
+    np.testing.assert_array_equal(kept.X, expected)
+    np.testing.assert_allclose(kept.y, screen.response - model.effects_.predict(screen))
 
 
-def test_prediction_is_effects_plus_regressor(screen):
+def test_prediction_is_effects_plus_regressor(screen, memory):
     train, new = parts(screen, "LCO")
-    model = TreeModel(Memory, "LCO").fit(train)
+    model = TreeModel("random_forest", "LCO").fit(train)
     np.testing.assert_allclose(model.predict(new), model.effects_.predict(new) + 10.0)
-    assert model.regressor_.asked.shape == (len(new), model.regressor_.X.shape[1])
+    assert model.trees_.asked.shape == (len(new), model.trees_.X.shape[1])
     drug_means = train.responses.groupby("drug")["response"].mean().reindex(new.responses["drug"])
     np.testing.assert_allclose(model.predict(new) - 10.0, drug_means)
 
 
 def test_test_responses_are_not_read(screen):
     train, new = parts(screen, "LPO")
-    model = TreeModel(random_forest, "LPO").fit(train)
+    model = TreeModel("random_forest", "LPO").fit(train)
     # threads add the trees of a forest in any order
     np.testing.assert_allclose(model.predict(new.as_question()), model.predict(new), rtol=1e-12)
 
 
-@pytest.mark.parametrize("make", [random_forest, hist_gradient_boosting, xgboost])
+@pytest.mark.parametrize("make", ["random_forest", "hist_gradient_boosting", "xgboost"])
 def test_trees_find_the_biomarker_and_repeat(make, screen, biomarker):
-    if make is xgboost:
+    if make == "xgboost":
         pytest.importorskip("xgboost")
     train, new = parts(screen, "LCO")
     predicted = TreeModel(make, "LCO", seed=1).fit(train).predict(new)
@@ -92,7 +99,7 @@ def test_trees_find_the_biomarker_and_repeat(make, screen, biomarker):
 def test_trees_beat_mean_effects(make_screen, split):
     data = make_screen(n_samples=50, n_drugs=24, hidden=1.0 if split == "LPO" else 0.0, seed=1)
     train, new = parts(data, split)
-    predicted = TreeModel(random_forest, split).fit(train).predict(new)
+    predicted = TreeModel("random_forest", split).fit(train).predict(new)
     mean = EffectsBaseline(samples=True).fit(train).predict(new)
     assert np.square(predicted - new.response).mean() < 0.7 * np.square(mean - new.response).mean()
 
@@ -100,12 +107,12 @@ def test_trees_beat_mean_effects(make_screen, split):
 def test_xgboost_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "xgboost", None)
     with pytest.raises(MissingExtra, match=r"cellixir\[boost\]"):
-        xgboost(0)
+        trees.ensemble("xgboost", 0)
 
 
 def test_unknown_split_is_refused(screen):
     with pytest.raises(ConfigurationError, match="no split 'LXO'"):
-        TreeModel(Memory, "LXO").fit(screen)
+        TreeModel("random_forest", "LXO").fit(screen)
 
 
 # --- profiles ----------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import anndata as ad
@@ -90,8 +91,10 @@ def test_without_features_or_structures_there_is_no_domain(data: ResponseData) -
 
 
 @pytest.mark.parametrize("split", ["LPO", "LCO", "LDO"])
-def test_it_comes_back_from_its_bundle(data: ResponseData, split: str) -> None:
+def test_it_comes_back_from_its_bundle(
+    data: ResponseData, split: str, through_a_bundle: Callable[[Domain], Domain]
+) -> None:
     samples, domain = learned(data, split)
-    again = samples, Domain.from_state(*domain.state())
+    again = samples, through_a_bundle(domain)
     for question in (data, new_samples(data, 0.4)):
         np.testing.assert_array_equal(inside(again, question), inside((samples, domain), question))

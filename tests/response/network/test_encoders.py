@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import anndata as ad
 import numpy as np
@@ -14,11 +16,10 @@ import torch
 
 from cellixir.data.gene_layout import correlation_order, gene_grid, pathway_tokens, tokens
 from cellixir.data.response_data import ResponseData
-from cellixir.data.simulate import simulate_responses
 from cellixir.data.splits import make_folds
 from cellixir.exceptions import ConfigurationError, GeneMismatch, InvalidValues
 from cellixir.response.benchmark.models import Options, spec_of
-from cellixir.response.benchmark.pieces import make_pieces
+from cellixir.response.benchmark.pieces import fold_pieces
 from cellixir.response.models.drug_features import DrugFeatures
 from cellixir.response.models.features import SampleFeatures
 from cellixir.response.network.architecture import Architecture
@@ -38,14 +39,14 @@ from cellixir.training import TrainingConfig
 TWO_EPOCHS = TrainingConfig(max_epochs=2, batch_size=256)
 SHAPE = Shape(hidden=16, latent=5, dropout=0.1, input_dropout=0.1)
 GENE_SETS = {
-    "first": [f"GENE{i:03d}" for i in range(1, 9)],
-    "second": [f"GENE{i:03d}" for i in range(7, 15)],
+    "first": [f"GENE{i:04d}" for i in range(1, 9)],
+    "second": [f"GENE{i:04d}" for i in range(7, 15)],
 }
 
 
 @pytest.fixture(scope="module")
-def data() -> ResponseData:
-    return simulate_responses(n_samples=40, n_drugs=12, n_features=30, seed=1)[0]
+def data(simulate_screen: Callable[..., Any]) -> ResponseData:
+    return simulate_screen(n_samples=40, n_drugs=12, n_features=30, seed=1)[0]
 
 
 def gappy(data: ResponseData) -> ResponseData:
@@ -126,13 +127,13 @@ def test_every_encoder_is_a_model_by_name() -> None:
             spec_of(wrong)
 
 
-def test_other_gene_sets_are_another_model(data: ResponseData, tmp_path: Path) -> None:
+def test_other_gene_sets_are_another_model(data: ResponseData) -> None:
     """A piece of a benchmark that was done with other tokens is not taken for this one's."""
     folds = make_folds(data, "LCO", n_folds=2)
 
     def settings(**options: object) -> dict[str, object]:
         chosen = Options(**options)  # type: ignore[arg-type]
-        return make_pieces(tmp_path, [spec_of("network")], folds, "LCO", 0, chosen)[0].settings
+        return dict(fold_pieces(data, folds, "LCO", 0, chosen)(spec_of("network"))[0].settings)
 
     found = [settings(encoder="transformer", gene_sets=sets) for sets in ({"a": ["TP53"]}, {"a": ["KRAS"]}, None)]
     assert len({repr(each) for each in found}) == 3
@@ -173,7 +174,7 @@ def test_rows_that_are_not_trained_on_do_not_change_a_layout(data: ResponseData)
     other = data.views["genomic"].copy()
     other.X = values
     changed = replace(kept, omics=ResponseData.join(data.responses, views={"genomic": other}).omics)
-    layouts = [fitted(d, sample_encoder="conv1d").sample_encoding_.layouts["genomic"] for d in (kept, changed)]
+    layouts = [fitted(d, sample_encoder="conv1d").inputs_.sample_encoding.layouts["genomic"] for d in (kept, changed)]
     np.testing.assert_array_equal(*layouts)
 
 
@@ -188,10 +189,10 @@ def test_genes_with_positions_stand_along_the_genome(data: ResponseData) -> None
 def test_tokens_of_a_transformer_are_pathways_where_gene_sets_are_given(data: ResponseData, tmp_path: Path) -> None:
     model = fitted(data, sample_encoder="transformer", gene_sets=GENE_SETS)
     names = list(data.views["genomic"].var_names)
-    layout = model.sample_encoding_.layouts["genomic"]
+    layout = model.inputs_.sample_encoding.layouts["genomic"]
     np.testing.assert_array_equal(layout, pathway_tokens(names, GENE_SETS).layout)
     members = [{names[i] for i in token if i >= 0} for token in layout]
-    assert {f"GENE{i:03d}_mut" for i in range(1, 9)} in members
+    assert {f"GENE{i:04d}_mut" for i in range(1, 9)} in members
     again = ResponsePredictor.load(model.save(tmp_path / "bundle"))  # the gene sets are not needed any more
     np.testing.assert_array_equal(deep(again, data), deep(model, data))
     with pytest.raises(GeneMismatch):
@@ -278,7 +279,7 @@ def test_drugs_without_what_an_encoder_reads_are_counted_and_predicted(
 def test_new_drugs_that_lack_it_are_said_when_they_are_ranked(data: ResponseData, encoder: str) -> None:
     model = fitted(data, "LDO", drug_encoder=encoder)
     notes: list[str] = []
-    drugs = pd.DataFrame({"targets": ["TARGET1", "TARGET2"]}, index=["new", "newer"])
+    drugs = pd.DataFrame({"targets": data.drugs["targets"].unique()[:2]}, index=["new", "newer"])
     table = rank(model, data.views, drugs=drugs, on_note=notes.append)
     assert np.isfinite(table["predicted"]).all()
     assert f"2 of 2 drugs have no SMILES for '{encoder}': 'new', 'newer'" in notes
@@ -305,10 +306,12 @@ def test_an_encoder_of_what_no_drug_has_is_refused(
             fitted(replace(data, drugs=drugs), drug_encoder=encoder)
 
 
-def test_tokens_of_new_drugs_are_those_of_training(data: ResponseData) -> None:
+def test_tokens_of_new_drugs_are_those_of_training(
+    data: ResponseData, through_a_bundle: Callable[[DrugEncoding], DrugEncoding]
+) -> None:
     features = DrugFeatures().fit(data)
     plan = DrugEncoding.fit(features, data.drugs, "smiles-conv")
-    assert plan == DrugEncoding.from_state(json.loads(json.dumps(plan.state())))
+    assert plan == through_a_bundle(plan)
     assert "I" not in plan.vocabulary
     new = pd.DataFrame({"smiles": ["ICCI", data.drugs["smiles"].iloc[0]]}, index=["new", "old"])
     block = plan.blocks(new, features.transform(new))[0]
@@ -326,8 +329,12 @@ def test_two_views_may_have_two_encoders(data: ResponseData, tmp_path: Path) -> 
     )
     both = data.with_views({"proteome": view})
     model = fitted(both, sample_encoder="proteome=conv2d,genomic=transformer", drug_encoder="smiles-conv")
-    assert model.sample_encoding_.encoders == {"genomic": "transformer", "proteome": "conv2d", "annotation": "dense"}
-    assert {name: layout.shape for name, layout in model.sample_encoding_.layouts.items()} == {
+    assert model.inputs_.sample_encoding.encoders == {
+        "genomic": "transformer",
+        "proteome": "conv2d",
+        "annotation": "dense",
+    }
+    assert {name: layout.shape for name, layout in model.inputs_.sample_encoding.layouts.items()} == {
         "genomic": (2, 16),
         "proteome": (5, 5),
     }

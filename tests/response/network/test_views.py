@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import anndata as ad
 import numpy as np
@@ -11,7 +13,6 @@ import pandas as pd
 import pytest
 
 from cellixir.data.response_data import ResponseData
-from cellixir.data.simulate import simulate_responses
 from cellixir.data.splits import split_off
 from cellixir.exceptions import ConfigurationError, GeneMismatch, UnknownIds
 from cellixir.metrics import rmse
@@ -33,8 +34,8 @@ def profiles(samples: pd.Index, *, n_genes: int = 20, seed: int = 0, name: str =
 
 
 @pytest.fixture(scope="module")
-def plain() -> ResponseData:
-    return simulate_responses(n_samples=60, n_drugs=12, n_features=30, seed=3)[0]
+def plain(simulate_screen: Callable[..., Any]) -> ResponseData:
+    return simulate_screen(n_samples=60, n_drugs=12, n_features=30, seed=3)[0]
 
 
 @pytest.fixture(scope="module")
@@ -189,17 +190,15 @@ def test_features_that_are_missing_are_filled_with_their_training_mean(data: Res
 # --- how much a view counts --------------------------------------------------------------------------------------
 
 
-def test_noise_weighs_little_and_hurts_little() -> None:
-    plain, truth = simulate_responses(n_samples=90, n_drugs=16, n_features=30, n_targets=6, seed=2)
+def test_noise_weighs_little_and_hurts_little(simulate_screen: Callable[..., Any]) -> None:
+    plain, expected = simulate_screen(n_samples=120, n_drugs=16, n_features=30, n_targets=6, seed=2)
     noisy = plain.with_views({"expression": profiles(plain.samples.index, n_genes=200, seed=4)})
     train, new = split_off(plain, "LCO", fraction=0.33, seed=1)
     found = {}
     for name, data in (("plain", plain), ("noisy", noisy)):
         model = fitted(data.take(train), epochs=10)
-        found[name] = rmse(
-            new_truth := truth.noiseless.loc[_pairs(data.take(new))].to_numpy(), model.predict(data.take(new))
-        )
-    gain = dict(zip(model.sample_features_.widths, model.view_gain_, strict=True))
+        found[name] = rmse(new_truth := expected.loc[_pairs(data.take(new))].to_numpy(), model.predict(data.take(new)))
+    gain = dict(zip(model.inputs_.samples.widths, model.inputs_.gains, strict=True))
     assert gain["genomic"] == pytest.approx(1.0)
     assert gain["expression"] < 0.3
     assert found["noisy"] < 1.1 * found["plain"]
@@ -213,8 +212,8 @@ def _pairs(data: ResponseData) -> pd.MultiIndex:
 
 def test_gains_come_back_from_a_bundle(model: ResponsePredictor, tmp_path: Path) -> None:
     again = ResponsePredictor.load(model.save(tmp_path / "bundle"))
-    np.testing.assert_array_equal(again.view_gain_, model.view_gain_)
-    assert list(model.sample_features_.widths) == ["genomic", "expression", "annotation"]
+    np.testing.assert_array_equal(again.inputs_.gains, model.inputs_.gains)
+    assert list(model.inputs_.samples.widths) == ["genomic", "expression", "annotation"]
 
 
 def test_a_masked_view_in_training_is_not_refused(data: ResponseData) -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
 from cellixir.data.response_data import ResponseData
-from cellixir.data.simulate import simulate_responses
 from cellixir.data.splits import make_folds
 from cellixir.metrics import rmse
 from cellixir.response.models.drug_features import DrugFeatures
@@ -54,17 +56,19 @@ def test_the_penalty_is_the_one_of_least_leave_one_out_error(problem: tuple[np.n
 
 
 @pytest.mark.parametrize("split", ["LCO", "LDO", "LPO"])
-def test_a_restored_part_predicts_the_same(split: str) -> None:
-    data, _ = simulate_responses(n_samples=40, n_drugs=15, seed=2)
+def test_a_restored_part_predicts_the_same(
+    split: str, through_a_bundle: Callable[[Wide], Wide], simulate_screen: Callable[..., Any]
+) -> None:
+    data, _ = simulate_screen(n_samples=40, n_drugs=15, seed=2)
     samples, drugs = SampleFeatures().fit(data), DrugFeatures().fit(data)
     wide = Wide.fit(data, Known.under(split), samples, drugs).wide
     arguments = (data, samples.transform(data), drugs.transform(data.drugs))
-    restored = Wide.from_state(*wide.state())
+    restored = through_a_bundle(wide)
     np.testing.assert_array_equal(restored.predict(*arguments), wide.predict(*arguments))
 
 
-def test_a_drug_that_was_never_measured_keeps_the_mean() -> None:
-    data, _ = simulate_responses(n_samples=60, n_drugs=10, seed=3)
+def test_a_drug_that_was_never_measured_keeps_the_mean(simulate_screen: Callable[..., Any]) -> None:
+    data, _ = simulate_screen(n_samples=60, n_drugs=10, seed=3)
     kept = data.take(data.drug_index != 9)
     samples, drugs = SampleFeatures().fit(kept), DrugFeatures().fit(kept)
     wide = Wide.fit(kept, Known.under("LCO"), samples, drugs).wide
@@ -74,10 +78,12 @@ def test_a_drug_that_was_never_measured_keeps_the_mean() -> None:
 
 
 @pytest.mark.parametrize("split", ["LCO", "LDO"])
-def test_what_is_left_of_training_rows_is_what_will_be_left_of_new_ones(split: str) -> None:
+def test_what_is_left_of_training_rows_is_what_will_be_left_of_new_ones(
+    split: str, simulate_screen: Callable[..., Any]
+) -> None:
     """The leave-one-out error is that of new samples or drugs; the error of fitted rows is below."""
     n_samples, n_drugs = (150, 40) if split == "LCO" else (40, 200)
-    data, _ = simulate_responses(n_samples=n_samples, n_drugs=n_drugs, n_features=60, seed=5)
+    data, _ = simulate_screen(n_samples=n_samples, n_drugs=n_drugs, n_features=60, seed=5)
     fold = make_folds(data, split, n_folds=3)[0]
     known, new = data.take(np.concatenate([fold.train, fold.validation])), data.take(fold.test)
     samples, drugs = SampleFeatures().fit(known), DrugFeatures().fit(known)

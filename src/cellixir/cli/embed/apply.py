@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cellixir.cli.embed.options import Backed, Data, Device, Layer, cells_of, say
+from cellixir.cli.shared import Backed, Device, Layer, Samples, cells_of, say
 
 APPLY_HELP = """Embed other cells with a bundle: latents, and the types that its head calls.
 
@@ -17,16 +17,19 @@ columns predicted and probability (that of the called type).
 \b
 Examples:
   cellixir embed apply runs/pbmc new_cells.h5ad --out new_embedded.h5ad
-  cellixir embed apply runs/pbmc/model counts.csv.gz --missing fill --out embedded.h5ad
+  cellixir embed apply runs/pbmc/model counts.csv.gz --missing zero --out embedded.h5ad
 """
 
 
 def apply(
     bundle: Annotated[Path, typer.Argument(help="Folder that 'fit' wrote, or the model in it.")],
-    data: Data,
+    data: Samples,
     out: Annotated[Path, typer.Option(help="File to write, .h5ad.")],
     missing: Annotated[
-        str, typer.Option(help="Genes of the model that the data lack: refuse, or fill up to a fifth of them.")
+        str,
+        typer.Option(
+            help="Genes of the model that the data lack: refuse, or zero or mean (no counts) for up to a fifth."
+        ),
     ] = "refuse",
     layer: Layer = None,
     backed: Backed = False,

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cellixir.cli.embed.options import (
+from cellixir.cli.shared import (
     Backed,
     BatchKey,
-    Data,
     Device,
-    Enrich,
+    Epochs,
     GeneSets,
     GroupKey,
+    Jobs,
     LabelKey,
     Layer,
-    Maps,
+    NoMaps,
+    Samples,
     Seed,
     cells_of,
+    command_line,
+    end_of_run,
+    print_table,
+    refuse_given,
     say,
 )
 from cellixir.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from cellixir.embedding.job import EmbeddingResult
+    from cellixir.embedding.result import EmbeddingResult
 
 FIT_HELP = """Fit a variational autoencoder to cells, and show what it sees beside PCA.
 
@@ -47,7 +50,7 @@ Examples:
 
 
 def fit(
-    data: Data,
+    data: Samples,
     out: Annotated[Path, typer.Option(help="Folder for the bundle, the tables and the report.")],
     likelihood: Annotated[
         str, typer.Option(help="nb or zinb (counts), gaussian (log values), bernoulli (0 and 1), or auto.")
@@ -56,7 +59,7 @@ def fit(
     hidden: Annotated[int, typer.Option(help="Units of a hidden layer.")] = 128,
     layers: Annotated[int, typer.Option(help="Hidden layers of encoder and decoder.")] = 1,
     dropout: Annotated[float, typer.Option(help="Share of units dropped in training.")] = 0.1,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the cells. Default: 60, or fewer.")] = None,
+    epochs: Epochs = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate. Default: 0.002.")] = None,
     beta: Annotated[float, typer.Option(help="Weight of the KL divergence.")] = 1.0,
     library: Annotated[str, typer.Option(help="Library size: observed, or learned.")] = "observed",
@@ -64,13 +67,16 @@ def fit(
     label_key: LabelKey = None,
     group_key: GroupKey = None,
     gene_sets: GeneSets = None,
-    enrich: Enrich = None,
+    enrich: Annotated[
+        Path | None, typer.Option(metavar="GMT", help="Pathways to test the genes of each latent for.")
+    ] = None,
     layer: Layer = None,
     backed: Backed = False,
-    no_maps: Maps = False,
+    no_maps: NoMaps = False,
     folds: Annotated[int, typer.Option(help="Folds of the cross-validation of cell types; 0 for none.")] = 5,
     seed: Seed = 0,
     device: Device = "auto",
+    jobs: Jobs = 1,
 ) -> None:
     """Read, fit, judge, write, and print what was found."""
     from cellixir.data.gene_sets import read_gene_sets
@@ -84,42 +90,33 @@ def fit(
         "gene_sets": read_gene_sets(gene_sets) if gene_sets else None, "seed": seed, "device": device,
     }  # fmt: skip
     vae_of(settings)
+    if label_key is None:
+        refuse_given(["folds"], "is of the cross-validation of cell types, which --label-key names")
+    if gene_sets is not None:
+        refuse_given(["latent"], "is for a decoder without --gene-sets, whose latents are the pathways")
     if enrich is not None and gene_sets is not None:
         message = "give --enrich or --gene-sets, not both: free latents beside masked ones are tested for the same sets"
         raise ConfigurationError(message)
     cells = cells_of(data, layer, backed=backed)
-    command = shlex.join(["cellixir", *sys.argv[1:]])
     result = run_embedding(
-        cells,
-        out,
-        maps=not no_maps,
-        folds=folds,
-        enrich=read_gene_sets(enrich) if enrich else None,
-        source=data.name,
-        command=command,
-        quiet=False,
-        **settings,
-    )
+        cells, out, maps=not no_maps, folds=folds, enrich=read_gene_sets(enrich) if enrich else None, jobs=jobs,
+        source=data.name, command=command_line(), quiet=False, **settings,
+    )  # fmt: skip
     for note in result.notes:
         say(note)
-    _print(result)
-    typer.echo(result.headline)
-    typer.echo(f"report: {result.folder / 'report.html'}")
+    if len(result.scores):
+        _print(result)
+    end_of_run(result.headline, result.folder)
 
 
 def _print(result: EmbeddingResult) -> None:
-    if result.scores.empty:
-        return
-    from rich.console import Console
-    from rich.table import Table
+    from cellixir.metrics.catalogue import EMBEDDING, heading_of
+    from cellixir.metrics.words import bracketed, estimate, numbers_of
 
-    table = Table(title="VAE beside PCA of the same dimension", title_justify="left")
-    for column in ("metric", "VAE [95 %]", "PCA [95 %]", "VAE less PCA [95 %]"):
-        table.add_column(column, justify="left" if column == "metric" else "right")
-    for row in result.scores.to_dict(orient="records"):
-        numbers = (
-            f"{row[name]:.3f} [{row[f'{name}_low']:.3f}, {row[f'{name}_high']:.3f}]"
-            for name in ("vae", "pca", "difference")
-        )
-        table.add_row(str(row["metric"]), *numbers)
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    rows = [
+        [heading_of(str(row["metric"]), EMBEDDING)]
+        + [bracketed(estimate(numbers_of(row), name)) for name in ("vae", "pca", "difference")]
+        for row in result.scores.to_dict("records")
+    ]
+    heads = ("metric", "VAE [95 %]", "PCA [95 %]", "VAE less PCA [95 %]")
+    print_table(heads, rows, "VAE beside PCA of the same dimension")

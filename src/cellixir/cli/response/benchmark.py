@@ -30,6 +30,7 @@ from cellixir.cli.response.options import (
     names_of,
     refuse_given,
 )
+from cellixir.cli.shared import Own
 from cellixir.exceptions import ConfigurationError
 
 BENCHMARK_HELP = """Say how well response can be predicted here, and by which model.
@@ -47,6 +48,7 @@ Examples:
       --require expression --models network,network:conv1d,network:transformer,xgboost --out runs/encoders
   cellixir response benchmark --dataset gdsc-v17 --split LCO --task classification --label zscore=-1 --out runs/classes
   cellixir response benchmark --dataset gdsc-v17 --split LCO --models network --interval .9 --out runs/intervals
+  cellixir response benchmark --dataset gdsc-v17 --split LCO --models ridge --model my_models:MyRidge --out runs/own
   cellixir response benchmark --response gdsc.csv --omics expression=gdsc_tpm.csv --external-response ccle.csv
       --external-omics expression=ccle_tpm.csv --models network,ridge --out runs/external
   cellixir response benchmark --table anova.csv --target ic50_effect_size --drop log_ic50_mean_pos --out runs/table
@@ -59,7 +61,8 @@ A sample that lacks a view is masked there. 'network:NAME' is the network with t
 OF_TABLES = ("target", "group", "drop")
 OF_RESPONSES = (
     "omics", "drugs", "samples", "ids", "require", "views", "split", "split_file", "label", "sensitive", "encoder",
-    "drug_encoder", "gene_sets", "external_response", "external_omics", "external_drugs", "external_samples", "overlap",
+    "drug_encoder", "gene_sets", "model", "external_response", "external_omics", "external_drugs", "external_samples",
+    "overlap",
 )  # fmt: skip
 OF_EXTERNAL = ("external_omics", "external_drugs", "external_samples", "overlap")
 OF_FOLDS = ("folds", "split_file", "task", "label", "sensitive")
@@ -79,6 +82,7 @@ def benchmark(
     models: Annotated[
         str | None, typer.Option(metavar="A,B,C", help="Models beside the naive baselines. Default: all.")
     ] = None,
+    model: Own = None,
     folds: Annotated[int, typer.Option(help="Number of folds.")] = 5,
     split_file: Annotated[Path | None, typer.Option(help="Folds from a file (split.csv.gz of an earlier run).")] = None,
     task: Annotated[str, typer.Option(help="regression or classification; with --table also auto.")] = "",
@@ -135,7 +139,7 @@ def benchmark(
 
     from cellixir.response.benchmark.models import Options, chosen_models
 
-    names = names_of(models)
+    names = [*(names_of(models) or []), *(model or [])] or None
     chosen_models(names, split)
     data = data_of(dataset, response, omics, drugs, samples, ids=ids, require=require, views=views)
 

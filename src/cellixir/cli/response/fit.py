@@ -81,14 +81,13 @@ def fit(
         check_gene_sets(data, [model.preset.architecture], model.gene_sets)
     check_allowed(allow or [])
     require_clean(audit_response(data, split), allow or [])
-    limit, n_members = model.preset.training.max_epochs, model.preset.members
     checkpoint = out.with_name(f".{out.name}.checkpoint")
-    with Bars("fit", n_members) as bars:
+    with Bars("fit", model.preset.members) as bars:
 
-        def show(member: int, epoch: Epoch) -> None:
+        def show(member: int, epoch: Epoch, of: int) -> None:
             if epoch.epoch == 0 and member:
                 bars.done()
-            bars.epoch(member, epoch, limit)
+            bars.epoch(member, epoch, of)
 
         model.fit(data, allow=None, checkpoint=checkpoint, on_epoch=show)
     for note in model.notes_:

@@ -36,21 +36,19 @@ def predict(
     samples: Samples = None,
     missing: Annotated[
         str,
-        typer.Option(help="Features of the model that the file lacks: refuse (error), or fill with mean or zero."),
-    ] = "error",
+        typer.Option(help="Features of the model that the file lacks: refuse, or fill with mean or zero."),
+    ] = "refuse",
     interval: Annotated[float, typer.Option(help="Probability with which low and high hold the response.")] = 0.9,
     top: Annotated[int, typer.Option(min=0, help="Drugs to print for the first samples.")] = 5,
     seed: Annotated[int, typer.Option(help="Accepted for uniformity; prediction draws nothing.")] = 0,
 ) -> None:
     """Predict every sample against every drug and write the ranked table."""
-    if missing not in ("error", "mean", "zero"):
-        message = f"--missing '{missing}' is unknown; write error, mean or zero"
-        raise ConfigurationError(message)
     if not 0 < interval < 1:
         message = f"--interval {interval} is no probability; write 0.9 for 90 %"
         raise ConfigurationError(message)
     from cellixir.data.drugs import read_drugs
     from cellixir.data.inputs import parse_views, read_samples, read_views
+    from cellixir.data.missing_genes import check_missing
     from cellixir.response.network.predictor import ResponsePredictor
     from cellixir.response.ranking.rank import check_ranking_file, rank, write_ranking
 
@@ -62,7 +60,7 @@ def predict(
         read_views(files),
         drugs=read_drugs(drugs) if drugs else None,
         samples=read_samples(samples) if samples else None,
-        missing=missing,
+        missing=check_missing(missing, "--missing"),
         interval=interval,
         on_note=lambda note: typer.echo(f"note: {note}", err=True),
     )

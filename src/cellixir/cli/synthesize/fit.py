@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cellixir.cli.embed.options import cells_of, say
-from cellixir.cli.synthesize.options import FILES, Condition, Epochs, Layer, Seed, columns_of, epochs_of
+from cellixir.cli.shared import Condition, Epochs, Layer, Samples, Seed, cells_of, names_of, say
+from cellixir.cli.synthesize.options import epochs_of, takes_epochs
 from cellixir.exceptions import BundleError, ConfigurationError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ Examples:
 
 
 def fit(
-    data: Annotated[Path, typer.Argument(help=f"Samples x genes: {FILES}.")],
+    data: Samples,
     model: Annotated[str, typer.Option(help="gaussian, copula, vae, cvae, gan or wgan-gp.")],
     out: Annotated[Path, typer.Option(help="Folder of the bundle.")],
     condition: Condition = None,
@@ -42,19 +42,18 @@ def fit(
     seed: Seed = 0,
 ) -> None:
     """Read, fit, save, and say what was done."""
+    from cellixir.runs import Progress
     from cellixir.synthesis import make_generator
-    from cellixir.training import Bars
 
-    generator = make_generator(model, condition=columns_of(condition), seed=seed, **epochs_of(model, epochs))
+    settings = epochs_of([model], epochs).get(model, {})
+    generator = make_generator(model, condition=names_of(condition) or (), seed=seed, **settings)
     _check_out(out)
     _check_history(history, out, generator)
     samples = cells_of(data, layer)
     checkpoint = out.with_name(f"{out.name}.checkpoint.safetensors")
     start = time.perf_counter()
-    with Bars("fit", 1) as bars:
-        bars.starts(model)
-        generator.fit(samples, checkpoint=checkpoint, on_epoch=lambda epoch, n: bars.epoch(0, epoch, n))
-        bars.done()
+    with Progress(f"fit of {model}", 1) as progress:
+        generator.fit(samples, checkpoint=checkpoint, on_epoch=progress.epoch)
     seconds = time.perf_counter() - start
     generator.save(out)
     if history is not None:
@@ -67,22 +66,21 @@ def fit(
 
 def _check_out(out: Path) -> None:
     """Refuse a place that cannot be written, or holds anything but a bundle of a generator."""
+    from cellixir.estimator import class_named, read_facts
     from cellixir.synthesis import Generator
-    from cellixir.synthesis.models import class_in
 
     Generator.check_target(out)
     try:
-        found, name = class_in(out)
+        name = read_facts(out).get("class")
     except BundleError:  # none, or a damaged one, which may be replaced
         return
-    if name is None:
-        message = f"{out} holds a {found!r}, which is no generator; choose another --out"
+    if not issubclass(class_named(name) or object, Generator):
+        message = f"{out} holds a {name!r}, which is no generator; choose another --out"
         raise ConfigurationError(message)
 
 
 def _check_history(history: Path | None, out: Path, generator: Generator) -> None:
     """Refuse a history that there will not be, or that would stand in the bundle."""
-    from cellixir.cli.synthesize.options import takes_epochs
     from cellixir.files import require_writable
 
     if history is None:

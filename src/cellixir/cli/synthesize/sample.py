@@ -25,7 +25,7 @@ that are not asked for come as often as they did there. Another --seed gives oth
 \b
 Examples:
   cellixir synthesize sample tumours.bundle -n 300 --out synthetic.h5ad
-  cellixir synthesize sample tumours.bundle -n 100 --condition group=group2 --condition batch=batch1 --out g2.h5ad
+  cellixir synthesize sample tumours.bundle -n 100 --given group=group2 --given batch=batch1 --out g2.h5ad
 """
 #: What marks a file as one that may be written over.
 OURS = "cellixir synthesize"
@@ -37,14 +37,14 @@ def sample(
     bundle: Annotated[Path, typer.Argument(help="Folder that 'fit' wrote.")],
     out: Annotated[Path, typer.Option(help="File to write, .h5ad.")],
     n: Annotated[int, typer.Option("--n-samples", "-n", help="Samples to draw.")],
-    condition: Annotated[
+    given: Annotated[
         list[str] | None, typer.Option(metavar="COLUMN=VALUE", help="Only such samples; may be given more than once.")
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of the draw. Default: that of the fit.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Also overwrite what this command has not written.")] = False,
 ) -> None:
     """Load, draw, write, and say what was drawn."""
-    fixed = values_of(condition)
+    fixed = values_of(given)
     _check(bundle, out, force=force)
 
     from cellixir.synthesis import load_generator
@@ -52,10 +52,10 @@ def sample(
     generator = load_generator(bundle)
     _require_memory(generator, n)
     try:
-        made = generator.sample(n, condition=fixed, seed=seed)
+        made = generator.sample(n, given=fixed, seed=seed)
     except UnknownIds as error:
         if any("," in value and "=" in value for value in fixed.values()):
-            error.add_note("--condition takes one COLUMN=VALUE; give it once for each column")
+            error.add_note("--given takes one COLUMN=VALUE; give it once for each column")
         raise
     _write(made, out)
     counts = "; ".join(

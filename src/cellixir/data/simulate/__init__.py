@@ -10,31 +10,22 @@ if TYPE_CHECKING:
     from cellixir.data.simulate.bulk import simulate_bulk
     from cellixir.data.simulate.cohort import simulate_cohort
     from cellixir.data.simulate.perturbation import simulate_perturbation
-    from cellixir.data.simulate.responses import DRUG_SD, SAMPLE_SD, Truth, simulate_responses
     from cellixir.data.simulate.single_cell import simulate_single_cell
 
 __all__ = [
-    "DRUG_SD",
-    "SAMPLE_SD",
-    "Truth",
     "simulate_aging",
     "simulate_bulk",
     "simulate_cohort",
     "simulate_perturbation",
-    "simulate_responses",
     "simulate_single_cell",
 ]
 
 # Imported on first use: nobody who simulates samples needs what draws molecules.
 _HOMES = {
-    "DRUG_SD": "responses",
-    "SAMPLE_SD": "responses",
-    "Truth": "responses",
     "simulate_aging": "aging",
     "simulate_bulk": "bulk",
     "simulate_cohort": "cohort",
     "simulate_perturbation": "perturbation",
-    "simulate_responses": "responses",
     "simulate_single_cell": "single_cell",
 }
 

@@ -8,6 +8,7 @@ With the steepness ``k`` and the midpoint ``x`` (Splatter: Zappia et al., Genome
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,6 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from cellixir.data.simulate.cell_plan import bisect
 from cellixir.data.simulate.counts import Floats, detected
 
 
@@ -55,10 +55,22 @@ def dropout_of(share: float, mean: Floats, dispersions: Floats, steepness: float
     """Dropout that loses this share of the gamma-Poisson counts above zero, above 0 and below 1."""
     log = np.log(np.maximum(mean, np.finfo(np.float64).tiny))
     span = 40 / steepness  # a logistic curve is 0 or 1 that far from its midpoint
-    midpoint = bisect(
+    midpoint = _bisect(
         lambda x: Dropout(x, steepness).share(mean, dispersions),
         share,
         float(log.min()) - span,
         float(log.max()) + span,
     )
     return Dropout(float(midpoint), steepness)
+
+
+def _bisect(rising: Callable[[float], float], wanted: float, low: float, high: float) -> float:
+    """Where a rising function takes the value that is wanted, between ``low`` and ``high``.
+
+    >>> round(_bisect(lambda x: x**2, 2.0, 0.0, 4.0), 6)
+    1.414214
+    """
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if rising(middle) < wanted else (low, middle)
+    return middle

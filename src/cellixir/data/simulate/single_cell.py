@@ -1,4 +1,4 @@
-"""Single cells of batches and groups with known truth: what differs, what goes together, and what was lost."""
+"""Simulated single cells of types, batches and groups, with their truth."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from cellixir.data.simulate.cell_plan import shares
 from cellixir.data.simulate.counts import Floats
-from cellixir.data.simulate.single_cell_plan import Piece, SingleCellPlan, SingleCellSettings, plan_single_cells
+from cellixir.data.simulate.single_cell_plan import Piece, SingleCellPlan, plan_single_cells, shares
+from cellixir.data.simulate.single_cell_settings import SingleCellSettings
 from cellixir.data.simulate.truth import labels, numbered, with_truth
 from cellixir.exceptions import ConfigurationError
 
@@ -152,7 +152,7 @@ def _obs(plan: SingleCellPlan, pieces: Sequence[Piece]) -> pd.DataFrame:
     columns = {
         "cell_type": labels(np.concatenate([some.cell_type for some in cells]), numbered("type", asked.n_types)),
         "batch": labels(np.concatenate([some.batch for some in cells]), numbered("batch", asked.n_batches)),
-        "group": labels(np.concatenate([piece.group for piece in pieces]), numbered("group", asked.n_groups)),
+        "group": labels(np.concatenate([some.group for some in cells]), numbered("group", asked.n_groups)),
         "library_size": np.concatenate([some.library for some in cells]),
         "n_dropped": np.concatenate([piece.n_dropped for piece in pieces]),
     }
@@ -160,31 +160,30 @@ def _obs(plan: SingleCellPlan, pieces: Sequence[Piece]) -> pd.DataFrame:
 
 
 def _var(plan: SingleCellPlan) -> pd.DataFrame:
-    core, effects = plan.core, plan.group_effects
-    first = core.base + core.type_effects[0] + core.batch_effects[0]
+    effects = plan.group_effects
+    first = plan.base + plan.type_effects[0] + plan.batch_effects[0]
     module = np.zeros(len(first), dtype=np.int64)
-    for number, genes in enumerate(core.sets, start=1):
-        module[genes] = number
+    module[plan.modules] = np.arange(1, len(plan.modules) + 1)[:, None]
     columns = {
         "mean": plan.settings.library_size[0] * shares(first[None])[0],
-        "dispersion": core.dispersions,
+        "dispersion": plan.dispersions,
         "is_de": (effects != 0).any(axis=(0, 1)),
         "is_up": effects.max(axis=(0, 1)) > -effects.min(axis=(0, 1)),
-        "module": labels(module, ["none", *numbered("module", len(core.sets))]),
+        "module": labels(module, ["none", *numbered("module", len(plan.modules))]),
     }
     return pd.DataFrame(columns, index=pd.Index(numbered("GENE", len(first), width=4), dtype=object))
 
 
 def _varm(plan: SingleCellPlan) -> dict[str, Floats]:
     """Shifts in log2, genes in rows."""
-    core, folds = plan.core, plan.group_effects.transpose(0, 2, 1) / np.log(2)
+    folds = plan.group_effects.transpose(0, 2, 1) / np.log(2)
     by_type = zip(numbered("type", len(folds)), folds, strict=True) if plan.settings.de_by_type else ()
     return {
         "log2_fold_change": folds.mean(axis=0),
         **{f"log2_fold_change_{name}": values for name, values in by_type},
-        "log2_batch_shift": (core.batch_effects - core.batch_effects[0]).T / np.log(2),
-        "log2_type_shift": (core.type_effects - core.type_effects[0]).T / np.log(2),
-        "log2_module_loading": core.loadings / np.log(2),
+        "log2_batch_shift": (plan.batch_effects - plan.batch_effects[0]).T / np.log(2),
+        "log2_type_shift": (plan.type_effects - plan.type_effects[0]).T / np.log(2),
+        "log2_module_loading": plan.loadings / np.log(2),
     }
 
 
@@ -195,5 +194,5 @@ def _dropout(plan: SingleCellPlan) -> dict[str, float]:
     share = plan.settings.lost
     if plan.settings.dropout_midpoint is not None:
         pilot = plan.pilot(np.random.default_rng([plan.settings.seed, 3]))
-        share = plan.dropout.share(pilot, plan.core.dispersions)
+        share = plan.dropout.share(pilot, plan.dispersions)
     return {"dropout_midpoint": plan.dropout.midpoint, "dropout": share}

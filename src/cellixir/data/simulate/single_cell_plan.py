@@ -1,14 +1,16 @@
-"""What simulated single cells of groups are drawn from: the plan of `simulate_cells`, groups, modules and dropout.
+"""Plan of simulated single cells: genes, types, batches, groups and modules, then counts a piece at a time.
 
-To the log expression of ``cellixir.data.simulate.cell_plan`` a group ``k`` adds the planted change of a gene in a cell
-of type ``t``, and modules stand in the place of pathways::
+Counts are gamma-Poisson, which is negative binomial (Splatter: Zappia et al., Genome Biology 18:174, 2017). A cell
+``c`` of type ``t`` in batch ``b`` and group ``k`` has of gene ``g`` the expected count::
 
-    log(c, g) = base(g) + type(t, g) + batch(b, g) + ln(2) fold(g, k, t) + activity(c, m) loading(g, m)
+    mean(c, g) = library(c) share(c, g),   share(c, .) = exp(log(c, .)) / sum over genes of exp(log(c, .))
+    log(c, g)  = base(g) + type(t, g) + batch(b, g) + fold(g, k, t) + sum over modules m: activity(c, m) loading(g, m)
+
+and the variance ``mean + dispersion(g) mean²``, before dropout.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -17,127 +19,28 @@ import scipy.sparse as sp
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from cellixir.data.simulate.cell_plan import (
-    PILOT,
-    CellPlan,
-    Cells,
-    CellSettings,
-    no_library,
-    plan_cells,
-    shares,
-)
 from cellixir.data.simulate.counts import Floats, gamma_poisson
 from cellixir.data.simulate.dropout import Dropout, dropout_of
-from cellixir.data.simulate.ranges import is_number, wrong_counts, wrong_numbers
-from cellixir.data.simulate.truth import refuse
+from cellixir.data.simulate.single_cell_settings import SingleCellSettings
 
-#: Share of the genes that differ between groups, and of the counts above zero that are lost, where nothing is asked.
-DIFFERENT, LOST = 0.1, 0.2
-#: Of log changes; exponentials of more overflow.
-LARGEST_CHANGE = 20
+BASE_SD = 1.5
+#: Share of the genes that are markers of a type, up or down.
+MARKERS = 0.2
+DISPERSION, DISPERSION_SD = 0.3, 0.5
+#: Cells drawn at once, from a generator of their own.
+PIECE = 500
+PILOT = 200
 
 
-@dataclass(frozen=True, kw_only=True)
-class SingleCellSettings:
-    """What `simulate_single_cell` was asked for; its docstring says what each means."""
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Cells without their counts: numbers of type, batch and group, activities and library sizes."""
 
-    n_cells: int
-    n_genes: int
-    n_types: int
-    n_batches: int
-    n_groups: int
-    library_size: tuple[float, float]
-    type_strength: float
-    batch_strength: float
-    n_de: int | None
-    n_up: int | None
-    mean_log2_fold_change: float
-    de_by_type: bool
-    n_modules: int
-    module_size: int
-    module_strength: float
-    dropout: float | None
-    dropout_midpoint: float | None
-    dropout_steepness: float
-    keep_before: bool
-    seed: int
-
-    def __post_init__(self) -> None:
-        # Numbers first: what follows compares them.
-        refuse("single cells", {**self._not_whole(), **self._not_numbers()})
-        refuse("single cells", self._wrong_sizes())
-
-    @property
-    def different(self) -> int:
-        """Number of genes that differ between a group and the first."""
-        usual = round(DIFFERENT * self.n_genes) if self.n_groups > 1 else 0
-        return usual if self.n_de is None else self.n_de
-
-    @property
-    def up(self) -> int:
-        """Number of those that rise."""
-        return self.different // 2 if self.n_up is None else self.n_up
-
-    @property
-    def lost(self) -> float:
-        """Expected share of the counts above zero that is lost, where no midpoint says so."""
-        return LOST if self.dropout is None else self.dropout
-
-    @property
-    def core(self) -> CellSettings:
-        """The part of them that `simulate_cells` knows too."""
-        return CellSettings(
-            n_cells=self.n_cells,
-            n_genes=self.n_genes,
-            n_types=self.n_types,
-            n_patients=self.n_batches,
-            n_batches=self.n_batches,
-            type_strength=self.type_strength,
-            batch_strength=self.batch_strength,
-            library_size=self.library_size,
-            n_pathways=0,
-            n_active=0,
-            pathway_size=(1, 1),
-            seed=self.seed,
-        )
-
-    def _not_whole(self) -> dict[str, bool]:
-        given = [name for name in ("n_de", "n_up") if getattr(self, name) is not None]
-        return {
-            **wrong_counts(self, "n_cells", "n_genes", "n_types", "n_batches", "n_groups", "module_size"),
-            **wrong_counts(self, "n_modules", "seed", *given, least=0),
-        }
-
-    def _not_numbers(self) -> dict[str, bool]:
-        strengths = ("type_strength", "batch_strength", "mean_log2_fold_change", "module_strength")
-        given = () if self.dropout is None else ("dropout",)
-        share, midpoint = "the share of the counts above zero that is lost,", self.dropout_midpoint
-        return {
-            **wrong_numbers(self, *strengths, most=LARGEST_CHANGE),
-            **no_library(self.library_size),
-            **wrong_numbers(self, *given, most=0.95, what=share),
-            **wrong_numbers(self, "dropout_steepness", most=100, open_below=True),
-            f"dropout_midpoint={midpoint!r}; give the natural log of a mean": not (
-                midpoint is None or is_number(midpoint, -math.inf)
-            ),
-        }
-
-    def _wrong_sizes(self) -> dict[str, bool]:
-        few = max(self.n_types, self.n_batches, self.n_groups)
-        return {
-            f"n_cells={self.n_cells}; {self.n_types} types, {self.n_batches} batches and {self.n_groups} groups need "
-            f"at least {few}": self.n_cells < few,
-            f"n_de={self.n_de}; n_genes={self.n_genes} genes allow at most that many": self.different > self.n_genes,
-            f"n_de={self.n_de} and n_groups=1; genes differ between groups, so give n_groups=2 or n_de=0": (
-                self.n_groups < 2 and self.different > 0
-            ),
-            f"n_up={self.n_up}; give 0 to n_de={self.different}": self.up > self.different,
-            f"n_modules={self.n_modules} and module_size={self.module_size}; modules share no genes, so they need "
-            f"n_genes={self.n_modules * self.module_size}": self.n_modules * self.module_size > self.n_genes,
-            "both dropout and dropout_midpoint; each follows from the other, so give one": (
-                self.dropout is not None and self.dropout_midpoint is not None
-            ),
-        }
+    cell_type: NDArray[np.int64]
+    batch: NDArray[np.int64]
+    group: NDArray[np.int64]
+    activities: Floats  # (n_cells, n_modules)
+    library: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +48,6 @@ class Piece:
     """Some cells and their counts, how many values each has lost, and the counts before that where they are kept."""
 
     cells: Cells
-    group: NDArray[np.int64]
     counts: sp.csr_matrix
     n_dropped: NDArray[np.int64]
     before: sp.csr_matrix | None
@@ -157,75 +59,113 @@ class SingleCellPlan:
 
     Attributes
     ----------
-    core
-        Genes, types and batches; its pathways are the modules, all of them active.
+    base, dispersions
+        Shape ``(n_genes,)``.
+    type_effects, batch_effects
+        Shapes ``(n_types, n_genes)`` and ``(n_batches, n_genes)``.
     group_effects
         Against group 1, shape ``(n_types, n_groups, n_genes)``.
+    modules
+        Genes of each module, shape ``(n_modules, module_size)``.
+    loadings
+        Shape ``(n_genes, n_modules)``.
     dropout
         None: nothing is lost.
     """
 
     settings: SingleCellSettings
-    core: CellPlan
+    base: Floats
+    dispersions: Floats
+    type_effects: Floats
+    batch_effects: Floats
     group_effects: Floats
+    modules: NDArray[np.int64]
+    loadings: Floats
     dropout: Dropout | None = None
 
     def pieces(self) -> Iterator[Piece]:
         """Cells and counts (float32) a piece at a time; every call draws the same."""
-        for cells, rng in self.core.cell_pieces():
-            group = self._groups(len(cells.batch), rng)
-            mean = self.mean(cells, group)
-            before = sp.csr_matrix(gamma_poisson(mean, self.core.dispersions, rng), dtype=np.float32)
-            counts, n_dropped = before, np.zeros(len(group), dtype=np.int64)
+        n_cells = self.settings.n_cells
+        for start in range(0, n_cells, PIECE):
+            rng = np.random.default_rng([self.settings.seed, 1, start])
+            cells = self.cells(start, min(start + PIECE, n_cells), rng)
+            mean = self.mean(cells)
+            before = sp.csr_matrix(gamma_poisson(mean, self.dispersions, rng), dtype=np.float32)
+            counts, n_dropped = before, np.zeros(len(mean), dtype=np.int64)
             if self.dropout:
                 counts, n_dropped = self.dropout.lose(before, mean, rng)
-            yield Piece(cells, group, counts, n_dropped, before if self.settings.keep_before else None)
+            yield Piece(cells, counts, n_dropped, before if self.settings.keep_before else None)
 
-    def mean(self, cells: Cells, group: NDArray[np.int64]) -> Floats:
+    def cells(self, start: int, stop: int, rng: Generator) -> Cells:
+        """Cells from number ``start`` to before ``stop``; types, batches and groups are dealt out evenly."""
+        asked, number = self.settings, np.arange(start, stop)
+        median, sd = asked.library_size
+        cell_type = rng.permutation(number % asked.n_types)
+        batch = rng.permutation(number % asked.n_batches)
+        activities = rng.normal(size=(len(number), asked.n_modules))
+        rng.permutation(len(number))  # of no use, but without it a seed would draw other cells than it always has
+        library = median * np.exp(rng.normal(scale=sd, size=len(number)))
+        group = rng.permutation(np.arange(len(number)) % asked.n_groups)
+        return Cells(cell_type, batch, group, activities, library)
+
+    def mean(self, cells: Cells) -> Floats:
         """Expected count of each gene before dropout, shape ``(n_cells, n_genes)``."""
-        log = self.core.log(cells) + self.group_effects[cells.cell_type, group]
+        log = self.base + self.type_effects[cells.cell_type] + self.batch_effects[cells.batch]
+        log = log + cells.activities @ self.loadings.T + self.group_effects[cells.cell_type, cells.group]
         return cells.library[:, None] * shares(log)
 
     def pilot(self, rng: Generator) -> Floats:
         """Expected counts of cells that are not used again."""
-        cells = self.core.cells(0, max(PILOT, self.settings.n_types), rng)
-        return self.mean(cells, self._groups(len(cells.batch), rng))
+        return self.mean(self.cells(0, max(PILOT, self.settings.n_types), rng))
 
-    def _groups(self, n_cells: int, rng: Generator) -> NDArray[np.int64]:
-        return rng.permutation(np.arange(n_cells) % self.settings.n_groups)
+
+def shares(log: Floats) -> Floats:
+    """Exponentials as shares of their row."""
+    value = np.exp(log - log.max(axis=1, keepdims=True))
+    return np.asarray(value / value.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
 def plan_single_cells(settings: SingleCellSettings) -> SingleCellPlan:
     """Genes, types, batches, modules, groups and dropout of simulated single cells, drawn from the seed.
 
-    Genes, types and batches are those of `plan_cells`. Modules share no genes; their activities do not depend on the
-    type, and their genes have loadings of 0.5 to 1.5 times the strength. Log2 fold changes are 0.5 to 1.5 times their
-    mean; which genes rise is chosen so that what some gain of a library the others lose.
+    Base values are normal (SD 1.5), dispersions log-normal (median 0.3, SD of the log 0.5). A gene is a marker of a
+    type with probability 0.2, with a normal effect. Batch effects are normal for all genes and sum to zero over the
+    batches. Modules share no genes; their activities do not depend on the type, and their genes have loadings of 0.5
+    to 1.5 times the strength. Log2 fold changes are 0.5 to 1.5 times their mean; which genes rise is chosen so that
+    what some gain of a library the others lose.
     """
+    rng = np.random.default_rng([settings.seed, 0])
+    n, n_types, n_batches = settings.n_genes, settings.n_types, settings.n_batches
+    base = rng.normal(scale=BASE_SD, size=n)
+    dispersions = DISPERSION * np.exp(rng.normal(scale=DISPERSION_SD, size=n))
+    type_effects = (rng.random((n_types, n)) < MARKERS) * rng.normal(scale=settings.type_strength, size=(n_types, n))
+    batch_effects = rng.normal(scale=settings.batch_strength, size=(n_batches, n))
     rng = np.random.default_rng([settings.seed, 2])
-    core = _with_modules(plan_cells(settings.core), settings, rng)
-    plan = SingleCellPlan(settings, core, _group_effects(settings, shares(core.base + core.type_effects), rng))
+    modules, loadings = _modules(settings, rng)
+    plan = SingleCellPlan(
+        settings,
+        base,
+        dispersions,
+        type_effects,
+        batch_effects - batch_effects.mean(axis=0),
+        _group_effects(settings, shares(base + type_effects), rng),
+        modules,
+        loadings,
+    )
     if settings.dropout_midpoint is not None:
         return replace(plan, dropout=Dropout(settings.dropout_midpoint, settings.dropout_steepness))
     if not settings.lost:
         return plan
-    pilot = plan.pilot(rng)
-    return replace(plan, dropout=dropout_of(settings.lost, pilot, core.dispersions, settings.dropout_steepness))
+    return replace(plan, dropout=dropout_of(settings.lost, plan.pilot(rng), dispersions, settings.dropout_steepness))
 
 
-def _with_modules(core: CellPlan, settings: SingleCellSettings, rng: Generator) -> CellPlan:
+def _modules(settings: SingleCellSettings, rng: Generator) -> tuple[NDArray[np.int64], Floats]:
+    """Genes of each module, shape ``(n_modules, module_size)``, and their loadings, ``(n_genes, n_modules)``."""
     n_modules, size = settings.n_modules, settings.module_size
     genes = rng.permutation(settings.n_genes)[: n_modules * size].reshape(n_modules, size)
     loadings = np.zeros((settings.n_genes, n_modules))
     loadings[genes, np.arange(n_modules)[:, None]] = settings.module_strength * rng.uniform(0.5, 1.5, genes.shape)
-    return replace(
-        core,
-        sets=tuple(np.sort(members) for members in genes),
-        active=np.arange(n_modules),
-        loadings=loadings,
-        type_activities=np.zeros((settings.n_types, n_modules)),
-        by_type=0.0,
-    )
+    return genes, loadings
 
 
 def _group_effects(settings: SingleCellSettings, share: Floats, rng: Generator) -> Floats:

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 from scipy.stats import t as student
 
 from cellixir.exceptions import ConfigurationError, DuplicateIds, GeneMismatch, InvalidValues, examples
 from cellixir.metrics.fdr import benjamini_hochberg
-from cellixir.metrics.generative.gene_tables import GeneTable, gene_blocks, gene_table, library_sizes, not_negative
+from cellixir.metrics.generative.gene_tables import GeneTable, gene_blocks, gene_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,43 +21,6 @@ if TYPE_CHECKING:
 
 FDR = 0.05
 ROUNDING = 1e-12  # of the largest value of a gene: differences below it are none
-
-
-def log2_normalised(counts: ArrayLike | GeneTable, *, target: float | None = None) -> GeneTable:
-    """log2(counts scaled to a common library size + 1), dense or sparse as the counts are.
-
-    Parameters
-    ----------
-    counts
-        Samples x genes.
-    target
-        Library size that samples are scaled to; None: the median of those that are not empty. Give one to all data
-        that are compared. A sample without counts stays 0.
-
-    Raises
-    ------
-    InvalidValues
-        If a value is negative or not finite, or there is no count at all.
-    ConfigurationError
-        If ``target`` is no positive number.
-    """
-    if target is not None and not 0 < target < np.inf:
-        message = f"target={target} is no library size; use a positive number of counts, or None"
-        raise ConfigurationError(message)
-    table = gene_table(counts, "counts", at_least=1)
-    not_negative(table, "counts")
-    sizes = library_sizes(table)
-    if not sizes.any():
-        message = f"none of {table.shape[0]:,} samples has a count; give counts"
-        raise InvalidValues(message)
-    goal = float(np.median(sizes[sizes > 0])) if target is None else target
-    factors = np.divide(goal, sizes, out=np.zeros_like(sizes), where=sizes > 0)
-    kind = np.result_type(table.dtype, np.float32)
-    if not sp.issparse(table):
-        return np.log2(table * factors[:, None] + 1).astype(kind)
-    scaled = (sp.diags_array(factors) @ table).tocsr()
-    scaled.data = np.log2(scaled.data + 1).astype(kind)
-    return scaled
 
 
 def differential_expression(
@@ -78,7 +40,7 @@ def differential_expression(
     Parameters
     ----------
     log_values
-        Samples x genes, on the log2 scale (``log2_normalised`` of counts).
+        Samples x genes, on the log2 scale.
     group, batch
         Name of each sample's group (two of them) and batch.
     reference

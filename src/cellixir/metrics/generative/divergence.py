@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 STATISTICS = ("mean", "variance", "zero_fraction")
-N_BINS = 20
 N_CORRELATED = 500  # genes whose pairs are compared
 ROUNDING = 1e-9  # a spread below this share of the mean is that of a constant gene: what a sum of 10^7 values loses
 
@@ -64,32 +63,6 @@ def jensen_shannon(p: ArrayLike, q: ArrayLike) -> float:
     middle = (one + other) / 2
     divergence = float((rel_entr(one, middle) + rel_entr(other, middle)).sum() / 2)
     return min(max(divergence, 0.0), float(np.log(2)))
-
-
-def gene_jensen_shannon(real_genes: GeneTable, synthetic_genes: GeneTable, *, n_bins: int = N_BINS) -> Floats:
-    """Jensen-Shannon divergence of each gene in bins of the real data, in nats, shape ``(n_genes,)``.
-
-    Bins end at quantiles of the real values of the gene, so that zeros, and any other value that many samples have,
-    fill a bin of their own; what lies below or above all real values has a bin each. Memory: a block of genes.
-
-    Raises
-    ------
-    ConfigurationError
-        If there are fewer than two bins.
-    GeneMismatch, InvalidValues
-        If the matrices differ in width, hold no number, or fewer than two samples.
-    """
-    if n_bins < 2:
-        message = f"n_bins={n_bins} tells nothing apart; use 2 or more"
-        raise ConfigurationError(message)
-    real, synthetic = gene_tables(real_genes, synthetic_genes)
-    levels = np.linspace(0, 1, n_bins)
-    found = [
-        _binned_divergence(a, b, ends)
-        for one, other in gene_blocks(real, synthetic)
-        for a, b, ends in zip(one.T, other.T, np.quantile(one, levels, axis=0, method="higher").T, strict=True)
-    ]
-    return np.array(found)
 
 
 def gene_statistics(
@@ -220,13 +193,6 @@ def _weights(values: ArrayLike, name: str) -> Floats:
         raise InvalidValues(message)
     weights = weights / weights.max()  # the sum of huge weights would be infinite
     return np.asarray(weights / weights.sum())
-
-
-def _binned_divergence(real: Floats, synthetic: Floats, ends: Floats) -> float:
-    """Bins are open below and closed above; the first holds what lies below the least real value."""
-    ends = np.concatenate([[np.nextafter(ends[0], -np.inf)], np.unique(ends)])
-    one, other = (np.bincount(np.searchsorted(ends, v), minlength=len(ends) + 1) for v in (real, synthetic))
-    return jensen_shannon(one, other)
 
 
 def _moments(table: GeneTable) -> dict[str, Floats]:

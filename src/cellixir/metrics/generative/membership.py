@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-N_DIMENSIONS = 5  # of the densities of DOMIAS: kernels in more need more samples than there are
 GATHERED = 8_000_000  # values whose means are taken at a time: 64 MB
 
 
@@ -51,29 +50,6 @@ def membership_interval(
 ) -> Interval:
     """``membership_inference`` with its percentile bootstrap interval over real samples."""
     return auroc_interval(*_attack(train, holdout, synthetic), level=level, n=n, seed=seed)
-
-
-def domias(
-    train: ArrayLike, holdout: ArrayLike, synthetic: ArrayLike, *, n_dimensions: int = N_DIMENSIONS, seed: int = 0
-) -> float:
-    """Area under the ROC curve of the attack that calls members where p_synthetic / p_real is high; .5 is best.
-
-    It sees overfitting where the real data are thin, which the plain distance takes for safe (van Breugel et al.,
-    AISTATS 2023). Densities are Gaussian kernels with Scott's bandwidth in the first ``n_dimensions`` coordinates;
-    p_real is learned from a half of the holdout samples, which takes no part in the attack.
-
-    Raises
-    ------
-    InvalidValues
-        If the widths differ, a value is not finite, or there are too few samples, or too alike, for a density: they
-        must spread in each of the dimensions.
-    """
-    members, others, made = (table[:, :n_dimensions] for table in as_three(train, holdout, synthetic))
-    order = np.random.default_rng(seed).permutation(len(others))
-    reference, outside = np.split(others[order], [(len(others) + 1) // 2])
-    candidates = np.concatenate([members, outside])
-    ratio = _log_density(made, candidates, "synthetic data") - _log_density(reference, candidates, "half the holdout")
-    return area(np.repeat([1.0, 0.0], [len(members), len(outside)]), ratio)
 
 
 def reference_attack(
@@ -132,16 +108,3 @@ def _attack(train: ArrayLike, holdout: ArrayLike, synthetic: ArrayLike) -> tuple
     members, others, made = as_three(train, holdout, synthetic)
     distance = knn_distances(np.concatenate([members, others]), made, k=1)[:, 0]
     return np.repeat([1.0, 0.0], [len(members), len(others)]), -distance
-
-
-def _log_density(samples: Points, at: Points, what: str) -> Floats:
-    from scipy.stats import gaussian_kde
-
-    spread = np.linalg.matrix_rank(np.subtract(samples, samples[:1], dtype=np.float64))
-    if not len(samples) > spread == samples.shape[1] > 0:
-        message = (
-            f"{what}: {len(samples):,} samples in {samples.shape[1]} dimensions have no density; "
-            "give more samples that differ, or fewer dimensions"
-        )
-        raise InvalidValues(message)
-    return np.asarray(gaussian_kde(samples.T).logpdf(at.T), dtype=np.float64)

@@ -169,7 +169,7 @@ def as_pair(
     if one.shape[1] != other.shape[1]:
         message = (
             f"{names[0]} has {one.shape[1]:,} columns and {names[1]} {other.shape[1]:,}; give both in the same "
-            "coordinates, such as those of RealSpace.fit(real_genes).transform(...)"
+            "coordinates, such as principal components of the real samples"
         )
         raise InvalidValues(message)
     return one, other
@@ -190,7 +190,7 @@ def as_points(values: ArrayLike, name: str) -> Points:
         If it is empty, sparse, of another shape, or a value is missing, infinite or beyond ``LARGEST``.
     """
     if hasattr(values, "toarray"):
-        message = f"{name} is sparse; distances need dense coordinates: RealSpace.transform gives them, or .toarray()"
+        message = f"{name} is sparse; distances need dense coordinates: give principal components, or .toarray()"
         raise InvalidValues(message)
     table = np.asarray(values)
     if table.dtype != np.float32:

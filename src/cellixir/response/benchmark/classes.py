@@ -20,9 +20,11 @@ from cellixir.metrics import classification as metrics
 from cellixir.metrics.class_intervals import class_draws, interval_of
 from cellixir.metrics.intervals import N_BOOTSTRAP
 from cellixir.metrics.ranked import Ranked
+from cellixir.metrics.words import banded
 from cellixir.response.benchmark import evaluation
 from cellixir.response.benchmark.labels import with_labels
-from cellixir.response.benchmark.models import spec_of
+from cellixir.response.benchmark.models import kind_of
+from cellixir.runs.leaderboard import paired_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +42,6 @@ CLASS_LEADERBOARD = [
 ]  # fmt: skip
 BANDED = ("auroc", "per_drug_auroc", "auprc", "balanced_accuracy", "brier")
 PLAIN = ("accuracy", "precision", "recall", "f1", "matthews", "log_loss", "calibration_error")
-PAIRED = ["model", "reference", "auroc_difference", "low", "high"]
 
 
 def class_scores(labels: Floats, p: Floats, drug_index: NDArray[np.int64]) -> dict[str, float]:
@@ -128,16 +129,16 @@ def class_overall(
     """
     draws = draws or class_bootstrap(data, split, folds, predictions, labels, seed=seed)
     tested = np.concatenate([fold.test for fold in folds])
-    naive = _best([model for model in predictions if spec_of(model).kind == "baseline"], draws)
+    naive = _best([model for model in predictions if kind_of(model) == "baseline"], draws)
     rows = []
     for model, p in predictions.items():
-        row: dict[str, Any] = {"model": model, "kind": spec_of(model).kind}
+        row: dict[str, Any] = {"model": model, "kind": kind_of(model)}
         for name in BANDED:
-            row |= _banded(name, draws[model][name])
+            row |= banded(name, interval_of(draws[model][name]))
         row |= {name: float(draws[model][name][0]) for name in PLAIN if name in draws[model]}
         row |= _told(labels[tested], p[tested])
         gain = draws[model]["auroc"] - draws[naive]["auroc"] if naive not in (None, model) else np.full(2, np.nan)
-        row |= _banded("auroc_gain", gain)
+        row |= banded("auroc_gain", interval_of(gain))
         row["seconds"] = float(seconds.loc[seconds["model"] == model, "seconds"].sum())
         rows.append(row)
     return pd.DataFrame(rows).sort_values("auroc", ascending=False, kind="stable").reset_index(drop=True)
@@ -152,11 +153,6 @@ def _told(labels: Floats, p: Floats) -> dict[str, float]:
         "log_loss": metrics.log_loss(labels, clipped),
         "calibration_error": metrics.calibration_error(labels, clipped),
     }
-
-
-def _banded(name: str, drawn: Floats) -> dict[str, float]:
-    interval = interval_of(drawn)
-    return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
 def _best(models: Sequence[str], draws: Draws) -> str | None:
@@ -176,15 +172,12 @@ def class_paired(
 ) -> pd.DataFrame:
     """AUROC of each model less that of the best baseline, of the best tree, and of mean effects; above 0: better."""
     draws = draws or class_bootstrap(data, split, folds, predictions, labels, seed=seed)
-    best = (_best([m for m in predictions if spec_of(m).kind == kind], draws) for kind in ("baseline", "tree"))
+    best = (_best([m for m in predictions if kind_of(m) == kind], draws) for kind in ("baseline", "tree"))
     references = dict.fromkeys([*(m for m in best if m), *(m for m in ("mean_effects",) if m in predictions)])
-    rows = []
-    for reference in references:
-        for model in predictions:
-            if model != reference and spec_of(model).kind != "baseline":
-                drawn = interval_of(draws[model]["auroc"] - draws[reference]["auroc"])
-                rows.append((model, reference, *drawn))
-    return pd.DataFrame(rows, columns=PAIRED)
+    kinds = {model: kind_of(model) for model in predictions}
+    return paired_table(
+        kinds, list(references), lambda a, b: interval_of(draws[a]["auroc"] - draws[b]["auroc"]), "auroc"
+    )
 
 
 def class_predictions_table(

@@ -9,7 +9,9 @@ import pandas as pd
 
 from cellixir import metrics
 from cellixir.data.splits import split_groups
-from cellixir.response.benchmark.models import spec_of
+from cellixir.metrics.words import banded
+from cellixir.response.benchmark.models import kind_of
+from cellixir.runs.leaderboard import paired_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -73,13 +75,13 @@ def overall(
     for model, p in predictions.items():
         plain = metrics.intervals(y, p, units, seed=seed)
         normalised = metrics.intervals(y - expected, p - expected, units, seed=seed)["pearson"]
-        row: dict[str, Any] = {"model": model, "kind": spec_of(model).kind}
+        row: dict[str, Any] = {"model": model, "kind": kind_of(model)}
         for name, interval in (
             ("rmse", plain["rmse"]),
             ("r2", plain["r2"]),
             ("normalised_pearson", normalised),
         ):
-            row |= {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
+            row |= banded(name, interval)
         row |= {
             "mae": plain["mae"].value,
             "pearson": plain["pearson"].value,
@@ -106,29 +108,12 @@ def paired(data: ResponseData, split: str, predictions: Predictions, table: pd.D
     ]
     references += [r for r in ("mean_effects", *TREES) if r in predictions and r not in references]
     units = split_groups(data, split)
-    rows = [
-        {
-            "model": model,
-            "reference": reference,
-            **_difference(data, predictions, model, reference, units, seed),
-        }
-        for reference in references
-        for model in table["model"]
-        if model != reference and spec_of(model).kind != "baseline"
-    ]
-    return pd.DataFrame(rows, columns=["model", "reference", "rmse_difference", "low", "high"])
 
+    def difference(model: str, reference: str) -> metrics.Interval:
+        return metrics.paired_difference(data.response, predictions[model], predictions[reference], units, seed=seed)
 
-def _difference(
-    data: ResponseData,
-    predictions: Predictions,
-    model: str,
-    reference: str,
-    units: NDArray[np.int64],
-    seed: int,
-) -> dict[str, float]:
-    drawn = metrics.paired_difference(data.response, predictions[model], predictions[reference], units, seed=seed)
-    return {"rmse_difference": drawn.value, "low": drawn.low, "high": drawn.high}
+    kinds = dict(zip(table["model"], table["kind"], strict=True))
+    return paired_table(kinds, references, difference, "rmse")
 
 
 def predictions_table(

@@ -7,7 +7,7 @@ line that it is judged by. Equal to the threshold is resistant.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ import pandas as pd
 from cellixir.exceptions import ConfigurationError, DataError, InvalidValues, examples
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -185,25 +185,6 @@ class Labels:
             "zscore": f"a z-score of {value}, by the drug's mean and standard deviation in training",
         }
         return f"sensitive is {self.sensitive} {line[self.rule.name]}"
-
-    def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """Arrays and facts for a bundle."""
-        facts = {
-            "rule": str(self.rule.name),
-            "value": self.rule.value,
-            "sensitive": self.sensitive,
-            "pooled": self.pooled,
-            "drugs": [str(drug) for drug in self.thresholds.index],
-            "notes": list(self.notes),
-        }
-        return {"thresholds": self.thresholds.to_numpy(np.float64)}, facts
-
-    @classmethod
-    def from_state(cls, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Labels:
-        """Rebuild what ``state`` described."""
-        thresholds = pd.Series(arrays["thresholds"], index=pd.Index(facts["drugs"], dtype=object), dtype=np.float64)
-        rule = Rule(facts["rule"], facts["value"])
-        return cls(rule, thresholds, float(facts["pooled"]), facts["sensitive"], tuple(facts["notes"]))
 
 
 def with_labels(data: ResponseData, labels: NDArray[np.float64]) -> ResponseData:

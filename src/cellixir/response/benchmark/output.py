@@ -1,71 +1,100 @@
-"""From the pieces of a benchmark to its folder: tables, predictions, the split and the report."""
+"""From what models predicted to the tables and the page of a benchmark's folder."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-import cellixir
 from cellixir.data.splits import folds_table, split_groups
-from cellixir.files import whole
+from cellixir.metrics.catalogue import CLASSIFICATION, REGRESSION
 from cellixir.metrics.conformal import coverage
-from cellixir.report.page import Report
-from cellixir.response.benchmark import class_report, classes, evaluation
-from cellixir.response.benchmark.models import Options
-from cellixir.response.benchmark.report import write_response_report
-from cellixir.response.benchmark.summary import BenchmarkSummary, headline
+from cellixir.response.benchmark import classes, evaluation
+from cellixir.response.benchmark.report import benchmark_page
+from cellixir.response.benchmark.summary import BenchmarkSummary, label_of
+from cellixir.runs.leaderboard import Leaderboard
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from cellixir.data.response_data import ResponseData
     from cellixir.data.splits import Fold
     from cellixir.response.benchmark.labels import Labels
+    from cellixir.response.benchmark.models import Options
     from cellixir.response.benchmark.pieces import Gathered
+    from cellixir.runs.folder import RunFolder
 
 
 @dataclass(frozen=True)
 class BenchmarkResult:
-    """Tables of a finished benchmark, the folder that holds them, and what they say in one sentence."""
+    """What a finished benchmark found.
+
+    Attributes
+    ----------
+    folder
+        Holds the tables, the page and the manifest.
+    board
+        Models over all folds with intervals (``board.table``), and their paired differences (``board.paired``).
+    leaderboard
+        One row a model and fold.
+    histories
+        Epochs of the networks.
+    headline
+        What they say in one sentence.
+    failures
+        Pieces that failed, by model and fold; their models stand in no table.
+    coverage
+        Of intervals, over all pairs and by drug, where they were asked for.
+    """
 
     folder: Path
+    board: Leaderboard
     leaderboard: pd.DataFrame
-    overall: pd.DataFrame
-    paired: pd.DataFrame
     histories: pd.DataFrame
-    headline: str = ""
-    coverage: pd.DataFrame | None = None  # of intervals: model, group, n, covered, ..., where they were asked for
+    headline: str
+    failures: pd.DataFrame
+    coverage: pd.DataFrame | None = None
+
+    @property
+    def overall(self) -> pd.DataFrame:
+        """One row a model over all folds, the best first."""
+        return self.board.table
+
+    @property
+    def paired(self) -> pd.DataFrame:
+        """Differences between models on the same test rows."""
+        return self.board.paired
 
 
 @dataclass(frozen=True)
-class Run:
-    """What was run, and where its results go."""
+class Judged:
+    """Tables of one task: models over all folds, one row a model and fold, test pairs, coverage of intervals."""
 
-    folder: Path
+    board: Leaderboard
+    folds: pd.DataFrame
+    predictions: pd.DataFrame
+    coverage: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What was asked, of which data."""
+
     data: ResponseData
     split: str
     folds: list[Fold]
     seed: int
-    command: str
     options: Options
-    findings: list[str] = field(default_factory=list)
 
     @property
     def facts(self) -> dict[str, str]:
         """What a reader needs to repeat it."""
         data, options = self.data, self.options
-        chosen = {
-            "preprocess": options.preprocess,
-            "encoder": options.encoder if options.encoder != "dense" else "",
-            "drug encoder": options.drug_encoder if options.drug_encoder != "fingerprint" else "",
-            "command": self.command,
-        }
         return {
             "data": data.source or "user files",
             "measurements": f"{len(data):,}",
@@ -75,95 +104,105 @@ class Run:
             "measure": f"{data.measure} ({data.unit})" if data.unit else data.measure,
             "seed": str(self.seed),
             "data fingerprint (SHA-256)": data.fingerprint,
-            "cellixir": cellixir.__version__,
-        } | {name: value for name, value in chosen.items() if value}
+            "preprocess": options.preprocess,
+            "encoder": options.encoder if options.encoder != "dense" else "",
+            "drug encoder": options.drug_encoder if options.drug_encoder != "fingerprint" else "",
+        }
 
-    def write(self, tables: dict[str, pd.DataFrame], predictions: pd.DataFrame) -> None:
-        """Every table as csv, predictions as parquet, and the split."""
-        for name, table in (tables | {"split": folds_table(self.data, self.folds)}).items():
-            with whole(self.folder / (f"{name}.csv.gz" if name == "split" else f"{name}.csv")) as file:
-                table.to_csv(file, index=False)
-        with whole(self.folder / "predictions.parquet") as file:
-            predictions.to_parquet(file, index=False)
+    @property
+    def fold_sizes(self) -> pd.DataFrame:
+        """Pairs on each side of each fold, and units held out."""
+        groups = split_groups(self.data, self.split)
+        sizes = [
+            {
+                "fold": fold.number,
+                "n_train": len(fold.train),
+                "n_validation": len(fold.validation),
+                "n_test": len(fold.test),
+                "groups_test": len(np.unique(groups[fold.test])),
+            }
+            for fold in self.folds
+        ]
+        return pd.DataFrame(sizes)
 
 
-def write_regression(run: Run, found: Gathered) -> BenchmarkResult:
-    """Gather what was found into the tables and the report."""
-    data, split, folds = run.data, run.split, run.folds
-    table = evaluation.overall(data, split, folds, found.predictions, found.seconds, seed=run.seed)
-    board = evaluation.leaderboard(data, split, folds, found.predictions, found.seconds)
-    paired = evaluation.paired(data, split, found.predictions, table, seed=run.seed)
-    covered = _coverage(run, found)
-    long = evaluation.predictions_table(data, folds, found.predictions, found.half_widths)
-    tables = {"leaderboard": board, "overall": table, "paired": paired, "histories": found.histories}
-    run.write(tables | ({"coverage": covered} if len(covered) else {}), long)
+def judge_numbers(asked: Question, found: Gathered) -> Judged:
+    """Tables of a regression."""
+    data, split, folds = asked.data, asked.split, asked.folds
+    table = evaluation.overall(data, split, folds, found.predictions, found.seconds, seed=asked.seed)
+    paired = evaluation.paired(data, split, found.predictions, table, seed=asked.seed)
+    return Judged(
+        Leaderboard(table, paired, "rmse", REGRESSION),
+        evaluation.leaderboard(data, split, folds, found.predictions, found.seconds),
+        evaluation.predictions_table(data, folds, found.predictions, found.half_widths),
+        _coverage(asked, found),
+    )
+
+
+def judge_classes(asked: Question, found: Gathered, y: NDArray[np.float64]) -> Judged:
+    """Tables of sensitive against resistant; predictions are clipped to probabilities."""
+    data, split, folds, seed = asked.data, asked.split, asked.folds, asked.seed
+    predictions = {model: np.clip(p, 0.0, 1.0) for model, p in found.predictions.items()}
+    draws = classes.class_bootstrap(data, split, folds, predictions, y, seed=seed)
+    table = classes.class_overall(data, split, folds, predictions, y, found.seconds, seed=seed, draws=draws)
+    paired = classes.class_paired(data, split, folds, predictions, y, seed=seed, draws=draws)
+    return Judged(
+        Leaderboard(table, paired, "auroc", CLASSIFICATION),
+        classes.class_leaderboard(data, split, folds, predictions, y, found.seconds),
+        classes.class_predictions_table(data, folds, predictions, y),
+    )
+
+
+def write_benchmark(
+    run: RunFolder,
+    asked: Question,
+    judged: Judged,
+    *,
+    histories: pd.DataFrame,
+    failures: pd.DataFrame,
+    notes: list[str],
+    labels: Sequence[Labels] = (),
+) -> BenchmarkResult:
+    """Write tables, predictions, split and page, and say what was found in the manifest."""
+    data, board, covered = asked.data, judged.board, judged.coverage
+    tables = {"leaderboard": judged.folds, "overall": board.table, "paired": board.paired, "histories": histories}
+    tables |= {"coverage": covered} if len(covered) else {}
+    tables |= {"split.csv.gz": folds_table(data, asked.folds), "predictions.parquet": judged.predictions}
+    for name, table in tables.items():
+        run.table(name, table)
+    learned = dict.fromkeys(note for fold in labels for note in fold.notes)
     summary = BenchmarkSummary(
-        title=f"Drug response: {data.source or 'your data'}",
-        split=split,
-        leaderboard=board,
-        overall=table,
-        paired=paired,
-        predictions=long,
+        source=data.source or "your data",
+        split=asked.split,
+        board=board,
+        folds=judged.folds,
+        predictions=judged.predictions,
         samples=data.samples,
         drugs=data.drugs,
-        histories=found.histories,
-        measure=data.measure,
-        unit=data.unit,
-        facts=run.facts,
-        notes=[*data.notes, *run.findings],
-        fold_sizes=_fold_sizes(run),
+        histories=histories,
+        label=label_of(data.measure, data.unit),
+        facts=asked.facts,
+        notes=[*data.notes, *notes, *learned],
+        fold_sizes=asked.fold_sizes,
+        rule=labels[0].describe() if labels else "",
         coverage=covered,
-        interval=run.options.interval or 0.0,
+        interval=asked.options.interval or 0.0,
+        failures=failures,
+        command=run.command,
     )
-    write_response_report(run.folder / "report.html", summary)
-    said = headline(summary)
-    return BenchmarkResult(run.folder, board, table, paired, found.histories, said, covered if len(covered) else None)
+    run.page(benchmark_page(summary))
+    said = board.headline()
+    run.says(headline=said, metrics=board.metrics(), notes=summary.notes)
+    return BenchmarkResult(run.path, board, judged.folds, histories, said, failures, covered if len(covered) else None)
 
 
-def write_classes(run: Run, found: Gathered, y: NDArray[np.float64], labels: Sequence[Labels]) -> BenchmarkResult:
-    """The same for sensitive against resistant; predictions are clipped to probabilities."""
-    data, split, folds = run.data, run.split, run.folds
-    predictions = {model: np.clip(p, 0.0, 1.0) for model, p in found.predictions.items()}
-    draws = classes.class_bootstrap(data, split, folds, predictions, y, seed=run.seed)
-    table = classes.class_overall(data, split, folds, predictions, y, found.seconds, seed=run.seed, draws=draws)
-    board = classes.class_leaderboard(data, split, folds, predictions, y, found.seconds)
-    paired = classes.class_paired(data, split, folds, predictions, y, seed=run.seed, draws=draws)
-    long = classes.class_predictions_table(data, folds, predictions, y)
-    run.write({"leaderboard": board, "overall": table, "paired": paired, "histories": found.histories}, long)
-    notes = [*data.notes, *run.findings, *dict.fromkeys(note for fold in labels for note in fold.notes)]
-    summary = class_report.ClassSummary(table, board, paired, long, data.drugs, labels[0].describe(), notes)
-    report = Report(
-        f"Sensitive or resistant: {data.source or 'your data'}",
-        f"{len(table)} models tell sensitive from resistant under {split}, over {len(folds)} folds.",
-    )
-    class_report.write_class_sections(report, summary)
-    report.section("Data and reproducibility").facts(run.facts)
-    report.write(run.folder / "report.html")
-    return BenchmarkResult(run.folder, board, table, paired, found.histories, class_report.class_headline(table))
-
-
-def _coverage(run: Run, found: Gathered) -> pd.DataFrame:
+def _coverage(asked: Question, found: Gathered) -> pd.DataFrame:
     """How often the intervals held what was measured, over all rows and for each drug."""
-    data, parts = run.data, []
-    units = split_groups(data, run.split)
+    data, parts = asked.data, []
+    units = split_groups(data, asked.split)
     drugs = data.drugs.index.to_numpy(str)[data.drug_index]
     for model, half in found.half_widths.items():
         p = found.predictions[model]
-        table = coverage(data.response, p - half, p + half, drugs, units, level=run.options.interval or 0.9)
+        table = coverage(data.response, p - half, p + half, drugs, units, level=asked.options.interval or 0.9)
         parts.append(table.rename_axis("drug").reset_index().assign(model=model))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-
-
-def _fold_sizes(run: Run) -> pd.DataFrame:
-    groups = split_groups(run.data, run.split)
-    sizes = [
-        {
-            "fold": fold.number,
-            "n_train": len(fold.train),
-            "n_validation": len(fold.validation),
-            "n_test": len(fold.test),
-            "groups_test": len(np.unique(groups[fold.test])),
-        }
-        for fold in run.folds
-    ]
-    return pd.DataFrame(sizes)

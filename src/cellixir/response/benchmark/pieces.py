@@ -1,24 +1,24 @@
-"""Pieces of a benchmark: one model on one fold, fitted, judged on its test rows and written once it is done."""
+"""Pieces of a response benchmark: one model, fitted on rows that are not test rows, and what it says of test rows."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from cellixir.exceptions import ConfigurationError
-from cellixir.files import whole
-from cellixir.response.benchmark.models import ModelSpec, Options, known_names, spec_of
+from cellixir.exceptions import DataError
+from cellixir.response.benchmark.models import known_names, spec_of
 from cellixir.response.network.predictor import ResponsePredictor
+from cellixir.runs.own import accepted
+from cellixir.runs.piece import CHECKPOINT, Found, Piece
+from cellixir.runs.work import earlier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -26,9 +26,14 @@ if TYPE_CHECKING:
     from cellixir.data.response_data import ResponseData
     from cellixir.data.splits import Fold
     from cellixir.response.benchmark.labels import Labels
-    from cellixir.training import Bars, Epoch
+    from cellixir.response.benchmark.models import ModelSpec, Options
+    from cellixir.runs.folder import RunFolder
+    from cellixir.runs.piece import OnEpoch
+    from cellixir.runs.work import Outcomes
 
 HISTORY = ["model", "fold", "member", "epoch", "train_loss", "validation_loss", "learning_rate", "seconds"]
+#: The baseline that normalised scores are set against.
+NEEDED = "mean_effects"
 
 
 class Sides(NamedTuple):
@@ -39,166 +44,154 @@ class Sides(NamedTuple):
     question: ResponseData
 
 
-class Done(NamedTuple):
-    """What a piece found on its test rows."""
-
-    predicted: NDArray[np.float64]
-    history: pd.DataFrame
-    seconds: float
-    half_width: NDArray[np.float64] | None  # of the interval, where one was asked for and the model has any
-
-
 class Gathered(NamedTuple):
-    """What all pieces found: predictions and half widths by model, one value a row of the data."""
+    """Predictions and half widths by model, one value a row of the data; history and seconds of each model and fold."""
 
     predictions: dict[str, NDArray[np.float64]]
     half_widths: dict[str, NDArray[np.float64]]
     histories: pd.DataFrame
-    seconds: pd.DataFrame  # model, fold, seconds
+    seconds: pd.DataFrame
 
 
-@dataclass(frozen=True)
-class Piece:
-    """One model on one fold: where its result stands once it is there."""
+def sides_of(data: ResponseData, fold: Fold, labels: Labels | None = None) -> Sides:
+    """The rows that are not test rows, labelled where classes are told apart, and the test rows without responses."""
+    rows = np.sort(np.concatenate([fold.train, fold.validation]))
+    known = labels.transform(data.take(rows)) if labels else data.take(rows)
+    return Sides(known, np.searchsorted(rows, fold.validation), data.take(fold.test).as_question())
 
-    spec: ModelSpec
-    fold: Fold
-    split: str
-    seed: int
-    options: Options
-    folder: Path
-    labels: Labels | None = None
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What the result depends on besides the data and the fold."""
-        model = self.spec.make(self.split, self.seed, self.options)
-        preset = repr(model.preset) if isinstance(model, ResponsePredictor) else ""
-        preset += "" if self.spec.kind == "baseline" else self.options.preprocess
-        facts = {"model": self.spec.name, "fold": self.fold.number, "seed": self.seed, "settings": preset}
-        if isinstance(model, ResponsePredictor):
-            facts |= {"interval": self.options.interval, "gene_sets": self._gene_sets(model)}
-        return facts | ({"labels": str(self.labels.rule)} if self.labels else {})
+def rows_digest(folds: Iterable[Fold]) -> str:
+    """SHA-256 of the rows on every side of the folds."""
+    digest = hashlib.sha256()
+    for fold in folds:
+        for rows in (fold.train, fold.validation, fold.test):
+            digest.update(np.asarray(rows, dtype=np.int64).tobytes() + b"|")
+    return digest.hexdigest()
 
-    def _gene_sets(self, model: ResponsePredictor) -> str | None:
-        """Digest of the gene sets that are tokens of a transformer; None without."""
-        if not self.options.gene_sets or "transformer" not in model.preset.architecture.sample_encoder:
-            return None
-        sets = {name: list(genes) for name, genes in self.options.gene_sets.items()}
-        return hashlib.sha256(json.dumps(sets).encode()).hexdigest()
 
-    def read(self) -> Done | None:
-        """What was found; None if the piece is still to be done."""
-        settings = self.settings
-        try:
-            facts = json.loads((self.folder / "piece.json").read_text())
-            predicted = np.load(self.folder / "predicted.npy", allow_pickle=False)
-            half = np.load(self.folder / "half_width.npy", allow_pickle=False) if facts.get("interval") else None
-        except (OSError, ValueError, EOFError):  # not there, or damaged: to be done
-            return None
-        if {k: facts.get(k) for k in settings} != settings or len(predicted) != len(self.fold.test):
-            return None
-        return Done(predicted, pd.DataFrame(facts["history"], columns=HISTORY), float(facts["seconds"]), half)
+def model_piece(
+    spec: ModelSpec,
+    sides: Callable[[], Sides],
+    split: str,
+    seed: int,
+    options: Options,
+    *,
+    fold: int | None = None,
+    called: str = "",
+    **settings: str,
+) -> Piece:
+    """One model, fitted and asked.
 
-    def sides(self, data: ResponseData) -> Sides:
-        """The rows that are not test rows, labelled where classes are told apart, and the test rows."""
-        rows = np.sort(np.concatenate([self.fold.train, self.fold.validation]))
-        known = self.labels.transform(data.take(rows)) if self.labels else data.take(rows)
-        return Sides(known, np.searchsorted(rows, self.fold.validation), data.take(self.fold.test).as_question())
+    Parameters
+    ----------
+    sides
+        Gives what it learns from and what it is asked.
+    fold
+        Number of the fold, where there are several.
+    settings
+        What the sides depend on besides the data: rows, labels.
+    """
+    made = spec.make(split, seed, options)
+    level = options.interval if isinstance(made, ResponsePredictor) else None
 
-    def run(self, data: ResponseData, bars: Bars) -> None:
-        """Fit on the rows that are not test rows, predict the test rows, write the piece; ``piece.json`` is last."""
-        known, validation, question = self.sides(data)
-        model = self.spec.make(self.split, self.seed, self.options)
+    def work(place: Path, on_epoch: OnEpoch) -> Found:
+        known, validation, question = sides()
+        model = spec.make(split, seed, options)
         start = time.perf_counter()
-        if isinstance(model, ResponsePredictor):
-            limit = model.preset.training.max_epochs
-
-            def show(member: int, epoch: Epoch) -> None:
-                bars.epoch(member, epoch, limit)
-
-            model.fit(known, validation, allow=None, checkpoint=self.folder / "checkpoint", on_epoch=show)
-        else:
-            model.fit(known, validation)
-        predicted = model.predict(question)
-        if isinstance(model, ResponsePredictor) and self.options.interval:
-            with whole(self.folder / "half_width.npy") as file:
-                np.save(file, model.half_width(question, self.options.interval))
+        given = {"validation": validation, "checkpoint": place / CHECKPOINT, "on_epoch": on_epoch, "allow": None}
+        model.fit(known, **accepted(model.fit, **given))
+        arrays = {"predicted": np.asarray(model.predict(question))}
+        if level is not None:
+            arrays["half_width"] = model.half_width(question, level)
         seconds = time.perf_counter() - start
-        history = getattr(model, "history_", pd.DataFrame()).assign(model=self.spec.name, fold=self.fold.number)
-        with whole(self.folder / "predicted.npy") as file:
-            np.save(file, predicted)
-        facts = self.settings | {"seconds": seconds, "history": history.to_dict(orient="list")}
-        with whole(self.folder / "piece.json") as file:
-            file.write_text(json.dumps(facts))
-        shutil.rmtree(self.folder / "checkpoint", ignore_errors=True)
+        history = getattr(model, "history_", pd.DataFrame())
+        return Found(arrays, {"history": history} if len(history) else {}, {"seconds": seconds})
+
+    facts = {"split": split, "seed": seed, "parameters": _parameters(made), "interval": level, "source": spec.source}
+    facts |= settings
+    facts |= {"preprocess": "" if spec.kind == "baseline" else options.preprocess, "gene_sets": _sets(made, options)}
+    labels: dict[str, str | int] = {"model": spec.name} | ({} if fold is None else {"fold": fold})
+    return Piece(labels, facts, work, called or spec.name)
 
 
-P = TypeVar("P", bound=Piece)
-
-
-def make_pieces(
-    folder: Path,
-    specs: Sequence[ModelSpec],
+def fold_pieces(
+    data: ResponseData,
     folds: Sequence[Fold],
     split: str,
     seed: int,
     options: Options,
     labels: Sequence[Labels] | None = None,
-) -> list[Piece]:
-    """Pieces of the models that are wanted, and of those that an earlier run has finished in the same folder."""
+) -> Callable[[ModelSpec], list[Piece]]:
+    """What makes the pieces of a model, one a fold; ``labels`` are those of each fold, where classes are told apart."""
 
-    def of(spec: ModelSpec, place: Path) -> list[Piece]:
-        return [
-            Piece(spec, fold, split, seed, options, place / f"fold-{fold.number}", labels[i] if labels else None)
-            for i, fold in enumerate(folds)
-        ]
+    def piece(spec: ModelSpec, i: int, fold: Fold) -> Piece:
+        rule = labels[i] if labels else None
+        return model_piece(
+            spec, lambda: sides_of(data, fold, rule), split, seed, options,
+            fold=fold.number, called=f"{spec.name}, fold {fold.number + 1} of {len(folds)}",
+            rows=rows_digest([fold]), labels=f"{rule.rule} {rule.sensitive}" if rule else "",
+        )  # fmt: skip
 
-    return pieces_in(folder, specs, of)
+    return lambda spec: [piece(spec, i, fold) for i, fold in enumerate(folds)]
 
 
-def pieces_in(folder: Path, specs: Sequence[ModelSpec], of: Callable[[ModelSpec, Path], list[P]]) -> list[P]:
-    """Pieces ``of`` each wanted model and of each that is finished in ``folder``; every model has a place there."""
-    found: list[P] = []
+def with_earlier(run: RunFolder, specs: Sequence[ModelSpec], of: Callable[[ModelSpec], list[Piece]]) -> list[Piece]:
+    """Pieces ``of`` each wanted model, and of those that an earlier run has finished in the same folder."""
     wanted = {spec.name for spec in specs}
-    earlier = {place.name.replace("+", ":") for place in (folder / "pieces").glob("*")} & known_names()
-    for spec in [*specs, *(spec_of(name) for name in sorted(earlier - wanted))]:
-        pieces = of(spec, folder / "pieces" / spec.name.replace(":", "+"))
-        if spec.name in wanted or all(piece.read() is not None for piece in pieces):
-            found += pieces
-    return found
+    there = [of(spec_of(name)) for name in earlier(run.path, "model") if name in known_names() - wanted]
+    return [p for pieces in (*map(of, specs), *filter(run.complete, there)) for p in pieces]
 
 
-def run_pieces(pieces: Sequence[P], data: ResponseData, bars: Bars, called: Callable[[P], str]) -> None:
-    """Run the pieces that are still to be done; ``called`` says which is at work."""
-    for piece in pieces:
-        bars.starts(called(piece))
-        if piece.read() is None:
-            piece.run(data, bars)
-        bars.done()
+def gather(outcomes: Outcomes, tests: Mapping[int, NDArray[np.int64]], n_rows: int) -> Gathered:
+    """What the models said whose every piece was done; NaN where none tested a row.
 
-
-def gather(pieces: Sequence[Piece], n_rows: int) -> Gathered:
-    """All pieces put together; NaN where none tested a row.
+    Parameters
+    ----------
+    tests
+        Test rows by the number of the fold; pieces without one are of fold 0.
 
     Raises
     ------
-    ConfigurationError
-        If a piece is not there any more.
+    DataError
+        If the baseline that scores are set against has failed.
     """
+    failed = outcomes.failures.set_index("model")["error"]
+    if NEEDED in failed:
+        first = failed.loc[[NEEDED]].iloc[0]
+        message = f"the naive baseline {NEEDED} failed, and scores are set against it: {first}; correct the data"
+        raise DataError(message)
     predictions: dict[str, NDArray[np.float64]] = {}
     half_widths: dict[str, NDArray[np.float64]] = {}
-    histories, seconds = [], []
-    for piece in pieces:
-        done = piece.read()
-        if done is None:
-            message = f"{piece.folder} was changed while the benchmark ran; run the same command again"
-            raise ConfigurationError(message)
-        name = piece.spec.name
-        predictions.setdefault(name, np.full(n_rows, np.nan))[piece.fold.test] = done.predicted
-        if done.half_width is not None:
-            half_widths.setdefault(name, np.full(n_rows, np.nan))[piece.fold.test] = done.half_width
-        histories.append(done.history)
-        seconds.append({"model": name, "fold": piece.fold.number, "seconds": done.seconds})
-    history = pd.concat([h for h in histories if len(h)] or histories[:1], ignore_index=True)
+    histories, seconds = [pd.DataFrame(columns=HISTORY)], []
+    for piece, found in outcomes.whole("model"):
+        model, fold = str(piece.labels["model"]), int(piece.labels.get("fold", 0))
+        predictions.setdefault(model, np.full(n_rows, np.nan))[tests[fold]] = found.arrays["predicted"]
+        if "half_width" in found.arrays:
+            half_widths.setdefault(model, np.full(n_rows, np.nan))[tests[fold]] = found.arrays["half_width"]
+        if "history" in found.tables:
+            histories.append(found.tables["history"].assign(model=model, fold=fold)[HISTORY])
+        seconds.append({"model": model, "fold": fold, "seconds": float(found.facts["seconds"])})
+    history = pd.concat(histories[1:] or histories, ignore_index=True)
     return Gathered(predictions, half_widths, history, pd.DataFrame(seconds))
+
+
+def left_out(outcomes: Outcomes) -> list[str]:
+    """What the reader has to know of models that failed, if any did."""
+    names = list(dict.fromkeys(outcomes.failures["model"]))
+    return [f"Failed, and in no table: {', '.join(names)}"] if names else []
+
+
+def _parameters(model: Any) -> dict[str, str]:
+    """Parameters of a model as text, and what a network's come to; gene sets are digested elsewhere."""
+    given = model.get_params(deep=False) if hasattr(model, "get_params") else {}
+    known = {name: repr(value) for name, value in given.items() if name != "gene_sets"}
+    return known | ({"preset": repr(model.preset)} if isinstance(model, ResponsePredictor) else {})
+
+
+def _sets(model: Any, options: Options) -> str:
+    """Digest of the gene sets that are tokens of a transformer; empty without."""
+    network = isinstance(model, ResponsePredictor)
+    if not network or not options.gene_sets or "transformer" not in model.preset.architecture.sample_encoder:
+        return ""
+    sets = {name: list(genes) for name, genes in options.gene_sets.items()}
+    return hashlib.sha256(json.dumps(sets).encode()).hexdigest()

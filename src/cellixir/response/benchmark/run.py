@@ -1,34 +1,38 @@
-"""The benchmark: every model on every fold, piece by piece.
+"""The benchmark: every model on every fold.
 
-A piece is one model on one fold. It is written when it is done, so a run that was stopped goes on where it was,
-and a model can be added later. Test responses are read here and by the metrics, never by a model.
+A piece is one model on one fold; a model can be added to a folder later. Test responses are read here and by the
+metrics, never by a model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
-
-import numpy as np
+from typing import TYPE_CHECKING, Literal, get_args
 
 from cellixir.data.audit.response import audit_response, check_allowed, require_clean
 from cellixir.data.splits import make_folds
 from cellixir.exceptions import ConfigurationError
-from cellixir.files import claim
 from cellixir.response.benchmark.labels import fold_labels
-from cellixir.response.benchmark.models import Options, chosen_models
+from cellixir.response.benchmark.models import Models, Options, chosen_models
 from cellixir.response.benchmark.option_checks import check_options
-from cellixir.response.benchmark.output import BenchmarkResult, Run, write_classes, write_regression
-from cellixir.response.benchmark.pieces import gather, make_pieces, run_pieces
+from cellixir.response.benchmark.output import (
+    BenchmarkResult,
+    Question,
+    judge_classes,
+    judge_numbers,
+    write_benchmark,
+)
+from cellixir.response.benchmark.pieces import fold_pieces, gather, left_out, rows_digest, with_earlier
 from cellixir.response.models.features import require_features
-from cellixir.training import Bars
+from cellixir.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from cellixir.data.response_data import ResponseData
     from cellixir.data.splits import Fold
 
 Task = Literal["regression", "classification"]
+JOB = "response benchmark"
 
 
 def run_benchmark(
@@ -36,7 +40,7 @@ def run_benchmark(
     split: str,
     out: Path | str,
     *,
-    models: Sequence[str] | None = None,
+    models: Models | None = None,
     n_folds: int = 5,
     seed: int = 0,
     folds: list[Fold] | None = None,
@@ -45,6 +49,7 @@ def run_benchmark(
     rule: str = "median",
     sensitive: str = "below",
     allow: Collection[str] = (),
+    jobs: int = 1,
     command: str = "",
     quiet: bool = True,
 ) -> BenchmarkResult:
@@ -59,7 +64,8 @@ def run_benchmark(
     out
         Folder; if it holds a part of the same benchmark, the rest is done.
     models
-        Names of ``cellixir.response.benchmark.models.MODELS``; None for all that can run. The baselines always run.
+        Names of ``cellixir.response.benchmark.models.MODELS``, ``module:Class``, or models of one's own, which a
+        mapping names; None for all of the list that can run. The baselines always run.
     folds
         Given instead of ``n_folds``, for example from ``read_folds``.
     options
@@ -71,6 +77,8 @@ def run_benchmark(
         ``below`` it or ``above``.
     allow
         Findings of the leakage audit that do not stop the benchmark, ``KIND`` or ``KIND:ID``.
+    jobs
+        Pieces that are done at a time, each in a process of its own.
     command
         Shown in the report.
 
@@ -80,8 +88,11 @@ def run_benchmark(
         If a model or split is unknown, or ``out`` holds another benchmark.
     Leakage
         If the audit finds that test rows are known in training.
+    DataError
+        If every piece fails, or the baseline that scores are set against; any other model that fails on a fold is
+        listed in ``failures.csv`` and stands in no table.
     """
-    folder, options = Path(out), options or Options()
+    options = options or Options()
     specs = chosen_models(models, split)
     if any(spec.kind != "baseline" for spec in specs):
         require_features(data, split)
@@ -89,18 +100,26 @@ def run_benchmark(
     lacking = check_options(data, specs, split, options)
     check_allowed(allow)
     folds = folds or make_folds(data, split, n_folds=n_folds, seed=seed)
-    labels = fold_labels(data, folds, rule, sensitive=sensitive) if task == "classification" else None
+    y, labels = fold_labels(data, folds, rule, sensitive=sensitive) if task == "classification" else (None, None)
     audit = audit_response(data, split, folds)
     require_clean(audit, allow)
-    facts = _facts(data, split, folds, seed, f"{task} {rule} {sensitive}" if labels else "")
-    claim(folder / "benchmark.json", facts, "a benchmark of other data, split, folds, labels or seed")
-    audit.write(folder / "audit.json")
-    pieces = make_pieces(folder, specs, folds, split, seed, options, labels[1] if labels else None)
-    with Bars(f"{split} benchmark", len(pieces), quiet=quiet) as bars:
-        run_pieces(pieces, data, bars, lambda piece: f"{piece.spec.name}, fold {piece.fold.number + 1} of {len(folds)}")
-    run = Run(folder, data, split, folds, seed, command, options, [*lacking, *(f.what for f in audit.findings)])
-    found = gather(pieces, len(data))
-    return write_classes(run, found, *labels) if labels else write_regression(run, found)
+    prints = {"responses": data.fingerprint}
+    same = {"split": split, "seed": seed, "rows": rows_digest(folds), "task": task} | prints
+    same |= {"label": rule, "sensitive": sensitive} if labels else {}
+    settings = {"split": split, "folds": len(folds), "seed": seed, "task": task} | vars(options) | {"gene_sets": None}
+    settings |= {"label": rule, "sensitive": sensitive} if labels else {}
+    what = "a benchmark of other data, split, folds, labels or seed"
+    with RunFolder(out, JOB, same, data=prints, settings=settings, what=what, command=command) as run:
+        audit.write(run.path / "audit.json")
+        of = fold_pieces(data, folds, split, seed, options, labels)
+        done = run.pieces(with_earlier(run, specs, of), jobs=jobs, quiet=quiet)
+        found = gather(done, {fold.number: fold.test for fold in folds}, len(data))
+        asked = Question(data, split, folds, seed, options)
+        judged = judge_numbers(asked, found) if y is None else judge_classes(asked, found, y)
+        notes = [*left_out(done), *lacking, *(f.what for f in audit.findings)]
+        return write_benchmark(
+            run, asked, judged, histories=found.histories, failures=done.failures, notes=notes, labels=labels or ()
+        )
 
 
 def _check_task(task: str, options: Options) -> None:
@@ -110,13 +129,3 @@ def _check_task(task: str, options: Options) -> None:
     if task == "classification" and options.interval is not None:
         message = "--interval is for regression: a class has a probability instead; leave one of the two out"
         raise ConfigurationError(message)
-
-
-def _facts(data: ResponseData, split: str, folds: list[Fold], seed: int, labels: str) -> dict[str, Any]:
-    """What makes two benchmarks the same, so that one can go on where the other was stopped."""
-    return {
-        "split": split,
-        "seed": seed,
-        "fingerprint": data.fingerprint,
-        "test_rows": [int(np.sum(fold.test * (fold.number + 1))) for fold in folds],
-    } | ({"labels": labels} if labels else {})

@@ -1,21 +1,22 @@
-"""What a response benchmark found, in numbers and in one sentence."""
+"""What a response benchmark found, as its page needs it, and the scores of single drugs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from cellixir.exceptions import DataError, examples
-from cellixir.metrics.intervals import Interval
 from cellixir.metrics.regression import group_sums, pearson_within
-from cellixir.metrics.words import between, estimate, spelled
+
+if TYPE_CHECKING:
+    from cellixir.runs.leaderboard import Leaderboard
 
 MEASURES = {"LN_IC50": "ln IC50"}
 NEEDED = {
-    "overall": ("model", "kind", "rmse"),
-    "leaderboard": ("model", "fold"),
+    "folds": ("model", "fold"),
     "predictions": ("sample", "drug", "fold", "model", "observed", "predicted"),
 }
 #: Fewest test pairs of a drug in a fold for a correlation.
@@ -24,11 +25,24 @@ MIN_PAIRS = 5
 
 @dataclass(frozen=True)
 class BenchmarkSummary:
-    """What a benchmark found, as the report page needs it.
+    """What a benchmark found, as the report page needs it. Tables that are empty leave their section out.
 
-    ``overall`` has one row a model over all folds, ``leaderboard`` one row a model and fold; ``paired`` holds
-    ``rmse_difference``, the RMSE of ``model`` less that of ``reference``, so below zero is better.
-    ``predictions`` holds the test pairs of every model. Tables that are empty leave their section out.
+    Attributes
+    ----------
+    source
+        Where the data come from.
+    board, folds
+        Models over all folds, and one row a model and fold.
+    predictions
+        Test pairs of every model: ``sample, drug, fold, model, observed, predicted``.
+    samples, drugs
+        Annotation by id.
+    label
+        Measure and unit, for an axis.
+    rule
+        What is called sensitive, in words; empty for a regression.
+    coverage, interval
+        What prediction intervals of that level held, of each model and drug.
 
     Raises
     ------
@@ -36,83 +50,51 @@ class BenchmarkSummary:
         If a table lacks a column that the page cannot do without, or no model was scored.
     """
 
-    title: str
+    source: str
     split: str
-    leaderboard: pd.DataFrame
-    overall: pd.DataFrame
-    paired: pd.DataFrame
+    board: Leaderboard
+    folds: pd.DataFrame
     predictions: pd.DataFrame
     samples: pd.DataFrame
     drugs: pd.DataFrame
     histories: pd.DataFrame
-    measure: str
-    unit: str
+    label: str
     facts: dict[str, str]
     notes: list[str]
     fold_sizes: pd.DataFrame
-    level: float = 0.95
+    rule: str = ""
     coverage: pd.DataFrame = field(default_factory=pd.DataFrame)
     interval: float = 0.0
+    failures: pd.DataFrame = field(default_factory=pd.DataFrame)
+    command: str = ""
 
     def __post_init__(self) -> None:
         for name, columns in NEEDED.items():
             table: pd.DataFrame = getattr(self, name)
             missing = [column for column in columns if column not in table]
-            if missing and (name == "overall" or len(table)):
+            if missing and len(table):
                 message = f"table {name!r} has no column {examples(missing)}; it has {examples(table.columns, 20)}"
                 raise DataError(message)
-        if self.overall["rmse"].notna().sum() == 0:
-            message = "no model of table 'overall' has an RMSE; run the benchmark before its report"
-            raise DataError(message)
+        if self.board.table[self.board.metric].isna().all():
+            raise DataError(self.board.headline())
 
-    @property
-    def ranked(self) -> pd.DataFrame:
-        """Table ``overall``, the lowest RMSE first."""
-        return self.overall.sort_values("rmse", kind="stable", ignore_index=True)
-
-    @property
-    def best(self) -> str:
-        """Model with the lowest RMSE."""
-        return str(self.ranked["model"].iloc[0])
-
-    def best_of(self, *kinds: str) -> str | None:
-        """Model of one of ``kinds`` with the lowest RMSE, if there is one."""
-        rows = self.ranked[self.ranked["kind"].isin(kinds) & self.ranked["rmse"].notna()]
-        return str(rows["model"].iloc[0]) if len(rows) else None
-
-    @property
-    def best_other(self) -> str | None:
-        """Model that is no naive baseline with the lowest RMSE, if there is one."""
-        return self.best_of(*set(self.overall["kind"]) - {"baseline"})
-
-    @property
-    def label(self) -> str:
-        """Measure and unit, for an axis."""
-        name = MEASURES.get(self.measure, self.measure)
-        return f"{name} ({self.unit})" if self.unit else name
+    def pairs(self, model: str) -> pd.DataFrame:
+        """Test pairs of one model whose observed and predicted values are finite."""
+        if self.predictions.empty:
+            return self.predictions
+        pairs: pd.DataFrame = self.predictions[self.predictions["model"] == model]
+        kept: pd.DataFrame = pairs.loc[np.isfinite(pairs["observed"]) & np.isfinite(pairs["predicted"])]
+        return kept
 
 
-def headline(summary: BenchmarkSummary) -> str:
-    """One sentence: the best model, its RMSE, and whether it is shown to beat the best naive baseline."""
-    naive, model = summary.best_of("baseline"), summary.best_other
-    lead = f"{summary.best} has the lowest RMSE, {_spoken(summary, summary.best)}"
-    if naive is None:
-        return f"{lead}; no naive baseline was run, so nothing can be said about a gain over one."
-    if model is None:
-        return f"{lead}; only naive baselines were run."
-    gain = _gain(summary, model, naive)
-    if summary.best == naive:
-        tail = f"the best model, {model}, is {spelled(-gain.value)} higher{between(-gain.high, -gain.low)}"
-        return f"No model beats the naive baseline: {lead}, and {tail}."
-    if not np.isfinite(gain.low):
-        return f"{lead}, {spelled(gain.value)} below the strongest naive baseline, {naive} (no interval known)."
-    if gain.low <= 0:
-        inside = "includes zero" if gain.high >= 0 else "lies below zero"
-        tail = f"is {spelled(gain.value)} and its interval{between(gain.low, gain.high)} {inside}"
-        return f"{lead}, but is not shown to be better: the gain over the naive baseline {naive} {tail}."
-    floor = numbers_of(summary, naive)["rmse"]
-    tail = f"{spelled(gain.value)}{between(gain.low, gain.high)}, or {gain.value / floor:.1%}, lower than"
-    return f"{lead}, which is {tail} the {spelled(floor)} of the strongest naive baseline, {naive}."
+def label_of(measure: str, unit: str) -> str:
+    """Measure and unit, for an axis.
+
+    >>> label_of("LN_IC50", "ln µM")
+    'ln IC50 (ln µM)'
+    """
+    name = MEASURES.get(measure, measure)
+    return f"{name} ({unit})" if unit else name
 
 
 def drug_scores(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -142,37 +124,3 @@ def drug_scores(pairs: pd.DataFrame) -> pd.DataFrame:
     with np.errstate(invalid="ignore"):
         mean_within = (np.nan_to_num(within).reshape(weight.shape) * weight).sum(axis=1) / weight.sum(axis=1)
     return scores.assign(pearson=mean_within)
-
-
-def numbers_of(summary: BenchmarkSummary, model: str) -> dict[str, float]:
-    """Numbers of one model over all folds, by column of ``overall``."""
-    row = summary.overall[summary.overall["model"] == model].iloc[0]
-    return {str(key): float(value) for key, value in row.items() if isinstance(value, (int, float, np.number))}
-
-
-def _gain(summary: BenchmarkSummary, model: str, naive: str) -> Interval:
-    """How much lower the RMSE of ``model`` is than that of ``naive``; the interval is the paired one."""
-    for first, second, sign in ((model, naive, -1.0), (naive, model, 1.0)):
-        rows = summary.paired
-        if len(rows):
-            rows = rows[(rows["model"] == first) & (rows["reference"] == second)]
-        if len(rows):
-            value, *ends = (sign * float(rows[c].iloc[0]) for c in ("rmse_difference", "low", "high"))
-            return Interval(value, *sorted(ends))
-    return Interval(numbers_of(summary, naive)["rmse"] - numbers_of(summary, model)["rmse"])
-
-
-def _spoken(summary: BenchmarkSummary, model: str) -> str:
-    value, low, high = estimate(numbers_of(summary, model), "rmse")
-    interval = f" ({summary.level:.0%} interval {spelled(low)} to {spelled(high)})" if np.isfinite(low) else ""
-    return f"{spelled(value)}{interval}"
-
-
-def test_pairs(summary: BenchmarkSummary, model: str) -> pd.DataFrame:
-    """Test pairs of one model whose observed and predicted values are finite."""
-    if summary.predictions.empty:
-        return summary.predictions
-    pairs: pd.DataFrame = summary.predictions[summary.predictions["model"] == model]
-    finite = np.isfinite(pairs["observed"]) & np.isfinite(pairs["predicted"])
-    kept: pd.DataFrame = pairs.loc[finite]
-    return kept

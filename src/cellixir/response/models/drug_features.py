@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -69,17 +69,3 @@ class DrugFeatures:
             hits = [[t in sets.get(str(drug), ()) for t in self.targets] for drug in drugs.index]
             blocks["targets"] = np.array(hits, dtype=np.float32).reshape(len(drugs), -1)
         return blocks | self.onehot.transform(drugs)
-
-    def state(self) -> dict[str, Any]:
-        """Facts for a bundle."""
-        return {
-            "targets": self.targets,
-            "has_smiles": self.has_smiles,
-            "levels": self.onehot.levels,
-            "gain": self.blocks.gain,
-        }
-
-    @classmethod
-    def from_state(cls, facts: dict[str, Any]) -> DrugFeatures:
-        """Rebuild what ``state`` described."""
-        return cls(facts["targets"], facts["has_smiles"], OneHot(facts["levels"]), Blocks(facts["gain"]))

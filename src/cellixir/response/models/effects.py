@@ -7,7 +7,7 @@ they are also where trees and networks start: a model only learns the residual.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -89,13 +89,15 @@ class Effects:
 
     def predict(self, data: ResponseData) -> NDArray[np.float64]:
         """Naive response of each row of ``data``, shape ``(n_pairs,)``."""
-        total, count = self._tissue_cells(data)
-        return self._additive(data) + total / (count + SHRINKAGE)
+        sample, drug, deviation = self.terms(data).T
+        return np.asarray(self.mean + sample + drug + deviation)
 
-    def _additive(self, data: ResponseData) -> NDArray[np.float64]:
+    def terms(self, data: ResponseData) -> NDArray[np.float64]:
+        """What is added to the mean for each row: effects of its sample and drug, deviation; ``(n_pairs, 3)``."""
         sample = self.sample.reindex(data.samples.index, fill_value=0.0).to_numpy()[data.sample_index]
         drug = self.drug.reindex(data.drugs.index, fill_value=0.0).to_numpy()[data.drug_index]
-        return np.asarray(self.mean + sample + drug)
+        total, count = self._tissue_cells(data)
+        return np.column_stack([sample, drug, total / (count + SHRINKAGE)])
 
     def _tissue_cells(self, data: ResponseData) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Sum and number of residuals in each row's (tissue, drug) cell, 0 where it is unknown."""
@@ -107,30 +109,6 @@ class Effects:
         known = (row >= 0) & (column >= 0)
         total, count = (t.to_numpy()[row, column] for t in (self.deviation, self.count))
         return np.where(known, total, 0.0), np.where(known, count, 0.0)
-
-    def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """Arrays and facts for a bundle."""
-        arrays = {
-            "sample": self.sample.to_numpy(),
-            "drug": self.drug.to_numpy(),
-            "deviation": self.deviation.to_numpy(np.float64),
-            "count": self.count.to_numpy(np.float64),
-        }
-        ids = {"sample": self.sample.index, "drug": self.drug.index}
-        ids |= {"tissue": self.count.index, "tissue_drug": self.count.columns}
-        return arrays, {"mean": self.mean} | {name: [str(i) for i in index] for name, index in ids.items()}
-
-    @classmethod
-    def from_state(cls, arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> Effects:
-        """Rebuild what ``state`` described."""
-
-        def effects(name: str) -> pd.Series:
-            return pd.Series(arrays[name], index=facts[name], dtype=np.float64)
-
-        def cells(name: str) -> pd.DataFrame:
-            return pd.DataFrame(arrays[name], index=facts["tissue"], columns=facts["tissue_drug"])
-
-        return cls(facts["mean"], effects("sample"), effects("drug"), cells("deviation"), cells("count"))
 
 
 def _seen(values: NDArray[np.float64], ids: pd.Index, code: NDArray[np.int64]) -> pd.Series:

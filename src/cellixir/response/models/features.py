@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cellixir.data.preprocess.grammar import parse_preprocess
-from cellixir.estimator import under
 from cellixir.exceptions import ConfigurationError, examples
 from cellixir.response.models.blocks import Blocks, OneHot
 from cellixir.response.models.drug_features import DrugFeatures
@@ -20,6 +19,7 @@ from cellixir.response.models.view_features import ViewFeatures
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cellixir.data.missing_genes import Missing
     from cellixir.data.preprocess.grammar import Step
     from cellixir.data.response_data import ResponseData
 
@@ -76,7 +76,7 @@ class SampleFeatures:
         """What preprocessing left out."""
         return [f"view '{name}': {note}" for name, view in self.views.items() for note in view.notes]
 
-    def transform(self, data: ResponseData, *, missing: str = "error") -> NDArray[np.float32]:
+    def transform(self, data: ResponseData, *, missing: Missing = "refuse") -> NDArray[np.float32]:
         """Matrix of shape ``(len(data.samples), len(names))``; genes are matched by name."""
         return self.blocks.transform(self._blocks(data, missing=missing), len(data.samples))
 
@@ -92,14 +92,14 @@ class SampleFeatures:
         here = self.present(data)[:, : len(self.views)]
         return [", ".join(name for name, there in zip(self.views, row, strict=True) if there) for row in here]
 
-    def _blocks(self, data: ResponseData, *, missing: str = "error") -> dict[str, NDArray[np.float32]]:
+    def _blocks(self, data: ResponseData, *, missing: Missing = "refuse") -> dict[str, NDArray[np.float32]]:
         self._require_a_view(data)
         blocks = {}
         for name, view in self.views.items():
             if name not in data.views:  # every sample lacks it
                 blocks[name] = np.zeros((len(data.samples), len(view.names)), dtype=np.float32)
                 continue
-            raw = data.feature_matrix(name, view.inputs, missing="error" if missing == "error" else "zero")
+            raw = data.feature_matrix(name, view.inputs, missing="refuse" if missing == "refuse" else "zero")
             if missing == "mean":
                 absent = ~np.isin(view.inputs, data.views[name].var_names)
                 raw[:, absent] = view.centre[absent] if view.chain else np.nan  # a chain may refuse gaps
@@ -113,19 +113,6 @@ class SampleFeatures:
                 f"{examples(data.views, 8) or 'none'}; give --omics VIEW=FILE with one of those names"
             )
             raise ConfigurationError(message)
-
-    def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """Arrays and facts for a bundle."""
-        states = {name: view.state() for name, view in self.views.items()}
-        arrays = {f"{name}/{key}": array for name, (found, _) in states.items() for key, array in found.items()}
-        facts = {"views": {name: facts for name, (_, facts) in states.items()}, "levels": self.onehot.levels}
-        return arrays, facts | {"gain": self.blocks.gain, "preprocess": self.preprocess}
-
-    @classmethod
-    def from_state(cls, arrays: Mapping[str, NDArray[Any]], facts: dict[str, Any]) -> SampleFeatures:
-        """Rebuild what ``state`` described."""
-        views = {name: ViewFeatures.from_state(under(name, arrays), view) for name, view in facts["views"].items()}
-        return cls(facts["preprocess"], views, OneHot(facts["levels"]), Blocks(facts["gain"]))
 
 
 def _check_names(views: Mapping[str, object], onehot: OneHot) -> None:

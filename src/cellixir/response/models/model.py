@@ -1,11 +1,15 @@
-"""What every model of the response job can do, and what is known when it predicts."""
+"""Contract of every model of the response job, and what is known when it predicts."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
+from cellixir.estimator import Estimator, OnEpoch
 from cellixir.exceptions import ConfigurationError
+from cellixir.metrics import r2
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,13 +45,47 @@ class Known:
         return known[split]
 
 
-class ResponseModel(Protocol):
+class ResponseModel(Estimator):
     """Learns from the rows that are not test rows, predicts pairs; never sees a test response."""
 
-    def fit(self, data: ResponseData, validation: NDArray[np.int64] | None = None) -> Self:
-        """Learn from ``data``; a model that stops early does so on its rows ``validation``."""
-        ...
+    limits = "Cell lines are not patients; the training data keep their own terms."
 
+    def fit(
+        self,
+        X: ResponseData,
+        y: Any = None,
+        *,
+        validation: NDArray[Any] | None = None,
+        checkpoint: Path | None = None,
+        on_epoch: OnEpoch | None = None,
+    ) -> Self:
+        """Learn from all rows of ``X``; only networks stop on ``validation``, and have epochs.
+
+        Parameters
+        ----------
+        X
+            Measured pairs.
+        y, validation, checkpoint, on_epoch
+            Not used here.
+        """
+        self._learn(X)
+        self.n_pairs_, self.measure_, self.unit_, self.fingerprint_ = len(X), X.measure, X.unit, X.fingerprint
+        return self
+
+    def _learn(self, data: ResponseData) -> None:
+        """Set what stands in attributes that end in ``_``."""
+
+    @abstractmethod
     def predict(self, data: ResponseData) -> NDArray[np.float64]:
         """Response of each row of ``data``, shape ``(n_pairs,)``; ``data.response`` is not read."""
-        ...
+
+    def score(self, X: ResponseData, y: Any = None) -> float:
+        """Share of the variance of the responses of ``X`` that is predicted (R2)."""
+        return r2(X.response, self.predict(X))
+
+    def describe(self) -> list[str]:
+        """Sentences for the card."""
+        return [
+            f"predicts {self.measure_}{f' ({self.unit_})' if self.unit_ else ''}",
+            f"learned from {self.n_pairs_:,} measurements; data fingerprint: `{self.fingerprint_}`",
+        ]

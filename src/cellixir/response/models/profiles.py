@@ -47,3 +47,8 @@ class ResponseProfiles:
     def of_drugs(self, ids: pd.Index) -> NDArray[np.float32]:
         """Shape ``(len(ids), 1 + n_components)``; 0 for a drug that was not seen."""
         return self.drugs_.reindex(ids, fill_value=0.0).to_numpy(np.float32)
+
+    def names(self, side: str) -> list[str]:
+        """Names of the columns of one side, ``sample`` or ``drug``."""
+        n = (self.samples_ if side == "sample" else self.drugs_).shape[1] - 1
+        return [f"{side} effect", *(f"{side} component {i + 1}" for i in range(n))]

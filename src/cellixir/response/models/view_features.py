@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from sklearn.preprocessing import StandardScaler
 
 from cellixir.data.preprocess.chain import Preprocess
 from cellixir.data.preprocess.grammar import Step
-from cellixir.estimator import under
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
 VARIANCE_FLOOR = 0.02  # a mutation in 5 of 800 lines would otherwise weigh as much as tissue
-_NUMBERS = ("centre", "spread", "mean", "scale")
 SCALING = ("standard", "minmax", "robust", "rank", "quantile", "pca")  # after these nothing is scaled again
 
 
@@ -82,20 +80,6 @@ class ViewFeatures:
     def notes(self) -> list[str]:
         """What the chain left out."""
         return list(self.chain.notes_) if self.chain else []
-
-    def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """Arrays and facts for a bundle."""
-        arrays, facts = self.chain.state() if self.chain else ({}, None)
-        arrays = {f"chain/{name}": array for name, array in arrays.items()}
-        arrays |= {name: getattr(self, name) for name in _NUMBERS}
-        return arrays, {"inputs": self.inputs, "names": self.names, "chain": facts}
-
-    @classmethod
-    def from_state(cls, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Self:
-        """Rebuild what ``state`` described."""
-        chain = Preprocess.from_state(under("chain", arrays), facts["chain"]) if facts["chain"] else None
-        centre, spread, mean, scale = (arrays[name] for name in _NUMBERS)
-        return cls(facts["inputs"], facts["names"], centre, spread, mean, scale, chain)
 
 
 def _standard(values: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

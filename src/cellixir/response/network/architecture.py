@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from cellixir.response.models.model import Known
 from cellixir.training import TrainingConfig
@@ -42,7 +41,8 @@ class Architecture:
     linear: bool = True
 
 
-class Preset(NamedTuple):
+@dataclass(frozen=True)
+class Preset:
     """Defaults of one question, chosen on inner validation rows of GDSC v17 (docs/benchmarks/response.md)."""
 
     architecture: Architecture

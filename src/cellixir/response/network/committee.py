@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import torch
+
+from cellixir.nn import TargetGraphEncoder
+from cellixir.training import threads_for
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -14,6 +18,14 @@ if TYPE_CHECKING:
     from cellixir.response.network.pair_task import Pairs
 
 PREDICT_ROWS = 1 << 16
+MIN_HELD_OUT = 20
+
+
+def connect(network: TwoTower, rows: Pairs, stop: Pairs) -> None:
+    """Show an encoder of targets the drugs of the pairs that were measured: its graph is theirs."""
+    for encoder, block in zip(network.drug.encoders, rows.drugs.blocks, strict=True):
+        if isinstance(encoder, TargetGraphEncoder) and isinstance(block, torch.Tensor):
+            encoder.connect(block[torch.unique(torch.cat([rows.drug, stop.drug]))])
 
 
 def confirmed(
@@ -45,7 +57,14 @@ def confirmed(
 def forward(network: TwoTower, pairs: Pairs) -> NDArray[np.float64]:
     """Output for all pairs, in blocks."""
     network.eval()
-    with torch.inference_mode():
+    with torch.inference_mode(), threads_for(network, min(len(pairs), PREDICT_ROWS)):
         rows = torch.arange(len(pairs), device=pairs.target.device)
         blocks = [network(*pairs.block(part)) for part in torch.split(rows, PREDICT_ROWS)]
         return torch.cat(blocks).cpu().numpy().astype(np.float64)
+
+
+def typical_errors(ids: pd.Series, errors: NDArray[np.float64]) -> dict[str, float]:
+    """Root mean square by id, for ids with ``MIN_HELD_OUT`` errors, and under ``''`` over all."""
+    squares = pd.Series(np.square(errors)).groupby(ids.to_numpy()).agg(["mean", "size"])
+    enough = squares.loc[squares["size"] >= MIN_HELD_OUT, "mean"]
+    return {"": float(np.sqrt(np.mean(np.square(errors))))} | {str(i): float(v) ** 0.5 for i, v in enough.items()}

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cellixir.data.domain import FeatureDomain, MoleculeDomain
 from cellixir.data.drugs import morgan_fingerprints
-from cellixir.estimator import under
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,24 +50,6 @@ class Domain:
             bits = _bits(data.drugs)
             inside &= (~self.drugs.outside(bits) & bits.any(axis=1))[data.drug_index]
         return inside
-
-    def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """Arrays and facts for a bundle."""
-        arrays: dict[str, NDArray[Any]] = {}
-        facts: dict[str, Any] = {"samples": None, "drugs": None}
-        for name, part in (("samples", self.samples), ("drugs", self.drugs)):
-            if part is not None:
-                found, facts[name] = part.state()
-                arrays |= {f"{name}/{key}": array for key, array in found.items()}
-        return arrays, facts
-
-    @classmethod
-    def from_state(cls, arrays: Mapping[str, NDArray[Any]], facts: dict[str, Any]) -> Domain:
-        """Rebuild what ``state`` described."""
-        of = {name: under(name, arrays) for name in ("samples", "drugs")}
-        samples = FeatureDomain.from_state(of["samples"], facts["samples"]) if facts["samples"] is not None else None
-        drugs = MoleculeDomain.from_state(of["drugs"], facts["drugs"]) if facts["drugs"] is not None else None
-        return cls(samples, drugs)
 
 
 def _bits(drugs: pd.DataFrame) -> NDArray[np.uint8]:

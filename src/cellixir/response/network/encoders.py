@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -83,15 +83,6 @@ class SampleEncoding:
     def modules(self, shape: Shape) -> list[nn.Module]:
         """New encoders, in the order of ``blocks``."""
         return [_sample_module(e, self.widths[n], shape, self.layouts.get(n)) for n, e in self.encoders.items()]
-
-    def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """Arrays and facts for a bundle."""
-        return dict(self.layouts), {"encoders": self.encoders, "widths": self.widths}
-
-    @classmethod
-    def from_state(cls, arrays: Mapping[str, NDArray[Any]], facts: dict[str, Any]) -> SampleEncoding:
-        """Rebuild what ``state`` described."""
-        return cls(facts["encoders"], facts["widths"], dict(arrays))
 
 
 def encoders_of_views(chosen: str, views: Sequence[str]) -> dict[str, str]:
@@ -267,21 +258,6 @@ class DrugEncoding:
             return networks.MoleculeEncoder(kind, *sizes, dropout=shape.dropout)
         of = networks.SmilesConvEncoder if self.encoder == "smiles-conv" else networks.SmilesTransformerEncoder
         return of(len(self.vocabulary) + 2, hidden, shape.latent, dropout=shape.dropout)
-
-    def state(self) -> dict[str, Any]:
-        """Facts for a bundle."""
-        return {
-            "encoder": self.encoder,
-            "widths": self.widths,
-            "vocabulary": list(self.vocabulary),
-            "genes": self.genes,
-            "n_train": self.n_train,
-        }
-
-    @classmethod
-    def from_state(cls, facts: dict[str, Any]) -> DrugEncoding:
-        """Rebuild what ``state`` described."""
-        return cls(**(facts | {"vocabulary": tuple(facts["vocabulary"])}))
 
 
 def _dense(n_features: int, shape: Shape) -> nn.Module:

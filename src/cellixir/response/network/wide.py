@@ -9,7 +9,7 @@ therefore what it says without that row's sample (or drug), as it will for a new
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -103,19 +103,6 @@ class Wide:
         ids = (data.drugs if self.new_samples else data.samples).index
         grid = np.pad(x @ self.weights + self.intercept, ((0, 0), (0, 1)))  # the last column serves ids without a model
         return np.asarray(grid[inputs, self.models.get_indexer(ids)[code]], dtype=np.float64)
-
-    def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """Arrays and facts for a bundle."""
-        arrays, facts = self.effects.state()
-        ids = [str(i) for i in self.models]
-        arrays |= {"weights": self.weights, "intercept": self.intercept}
-        return arrays, {"effects": facts, "models": ids, "new_samples": self.new_samples}
-
-    @classmethod
-    def from_state(cls, arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> Wide:
-        """Rebuild what ``state`` described."""
-        effects = Effects.from_state(arrays, facts["effects"])
-        return cls(effects, arrays["weights"], arrays["intercept"], pd.Index(facts["models"]), facts["new_samples"])
 
 
 def _table(

@@ -25,7 +25,7 @@ FEWEST_FEATURES = 0.5
 
 def check_views(model: ResponsePredictor, views: Mapping[str, AnnData]) -> None:
     """Refuse data without any view of the model, or a view on another scale."""
-    wanted = model.sample_features_.views
+    wanted = model.inputs_.samples.views
     if wanted and not set(wanted) & set(views):
         name, view = next(iter(wanted.items()))
         message = (
@@ -45,7 +45,7 @@ def check_views(model: ResponsePredictor, views: Mapping[str, AnnData]) -> None:
 
 def known_views(model: ResponsePredictor, views: Mapping[str, AnnData]) -> tuple[dict[str, AnnData], list[str]]:
     """Views that the model reads, and what is said of the others; all of them where the model reads none."""
-    known = model.sample_features_.views
+    known = model.inputs_.samples.views
     others = [name for name in views if name not in known] if known else []
     notes = [f"the model knows no view '{name}': it was left out; it knows {examples(known, 8)}" for name in others]
     return {name: view for name, view in views.items() if name not in others}, notes
@@ -53,7 +53,7 @@ def known_views(model: ResponsePredictor, views: Mapping[str, AnnData]) -> tuple
 
 def check_values(model: ResponsePredictor, question: ResponseData) -> None:
     """Refuse values unlike those the model learned from, whatever their scale is called."""
-    for name, view in model.sample_features_.views.items():
+    for name, view in model.inputs_.samples.views.items():
         if name not in question.views:
             continue
         raw = question.feature_matrix(name, view.inputs, missing="zero")
@@ -72,18 +72,18 @@ def check_values(model: ResponsePredictor, question: ResponseData) -> None:
 def fill_notes(model: ResponsePredictor, views: Mapping[str, AnnData], missing: str) -> list[str]:
     """What will be filled; refused when most features are not there, for the names are then of another kind."""
     notes = []
-    for name, view in model.sample_features_.views.items():
+    for name, view in model.inputs_.samples.views.items():
         if name not in views:
             notes.append(f"view '{name}' is not given: every sample is predicted without it")
             continue
         wanted, absent = view.inputs, sorted(set(view.inputs) - set(views[name].var_names))
-        if missing != "error" and len(absent) > FEWEST_FEATURES * len(wanted):
+        if missing != "refuse" and len(absent) > FEWEST_FEATURES * len(wanted):
             message = (
                 f"{len(absent):,} of {len(wanted):,} features of view '{name}' are missing ({examples(absent)}; it has "
                 f"{examples(views[name].var_names)}); too few are left to fill the rest: use the same kind of names"
             )
             raise GeneMismatch(message)
-        if absent and missing != "error":
+        if absent and missing != "refuse":
             notes.append(
                 f"{len(absent):,} of {len(wanted):,} features of '{name}' are missing and were filled with {missing}"
             )
@@ -93,7 +93,7 @@ def fill_notes(model: ResponsePredictor, views: Mapping[str, AnnData], missing: 
 def annotation_notes(model: ResponsePredictor, samples: pd.DataFrame) -> list[str]:
     """Annotation that the model uses and that samples lack, or have in a form it has not seen."""
     lacking = {}
-    for column, levels in model.sample_features_.onehot.levels.items():
+    for column, levels in model.inputs_.samples.onehot.levels.items():
         known = samples[column].isin(levels).sum() if column in samples else 0
         if known < len(samples):
             lacking[column] = len(samples) - known
@@ -105,7 +105,7 @@ def annotation_notes(model: ResponsePredictor, samples: pd.DataFrame) -> list[st
 
 def by_model_id(model: ResponsePredictor, drugs: pd.DataFrame) -> pd.DataFrame:
     """Drugs that are listed by name, under the ids of the model."""
-    if drugs.index.isin(model.known_drugs_).any() or "name" not in model.drugs_:
+    if drugs.index.isin(model.inputs_.known_drugs).any() or "name" not in model.drugs_:
         return drugs
     ids = {str(name).casefold(): i for i, name in model.drugs_["name"].items()}
     return drugs.set_axis([str(ids.get(str(d).casefold(), d)) for d in drugs.index])
@@ -113,11 +113,11 @@ def by_model_id(model: ResponsePredictor, drugs: pd.DataFrame) -> pd.DataFrame:
 
 def check_samples(model: ResponsePredictor, samples: pd.Index) -> None:
     """Refuse new samples where the model was fitted to predict known ones."""
-    new = samples[~samples.isin(model.known_samples_)]
+    new = samples[~samples.isin(model.inputs_.known_samples)]
     if len(new) and Known.under(model.split).samples:
         message = (
             f"{len(new):,} samples are unknown to the model: {examples(new)}; it was fitted with "
-            f"--split {model.split}, for the {len(model.known_samples_):,} samples it has seen; "
+            f"--split {model.split}, for the {len(model.inputs_.known_samples):,} samples it has seen; "
             f"fit with --split LCO to predict new ones"
         )
         raise UnknownIds(message)
@@ -125,15 +125,15 @@ def check_samples(model: ResponsePredictor, samples: pd.Index) -> None:
 
 def check_drugs(model: ResponsePredictor, drugs: pd.DataFrame) -> None:
     """Refuse a drug that was never seen and of which no feature that the model uses is given."""
-    known = drugs.index.isin(model.known_drugs_)
+    known = drugs.index.isin(model.inputs_.known_drugs)
     if model.split == "LDO":
-        known |= (model.drug_features_.transform(drugs) != 0).any(axis=1)
+        known |= (model.inputs_.drugs.transform(drugs) != 0).any(axis=1)
     lost = drugs.index[~known]
     if len(lost):
         way_out = (
             "give their SMILES, targets or pathway in --drugs"
             if model.split == "LDO"
-            else f"the bundle knows {len(model.known_drugs_):,} drugs, by id or name (e.g. {_called(model)}); "
+            else f"the bundle knows {len(model.inputs_.known_drugs):,} drugs, by id or name (e.g. {_called(model)}); "
             "fit with --split LDO to predict new ones"
         )
         message = f"{len(lost):,} drugs are unknown to the model: {examples(lost)}; {way_out}"

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
 
+    from cellixir.data.missing_genes import Missing
     from cellixir.response.network.predictor import ResponsePredictor
 
 
@@ -36,7 +37,7 @@ def rank(
     *,
     drugs: pd.DataFrame | None = None,
     samples: pd.DataFrame | None = None,
-    missing: str = "error",
+    missing: Missing = "refuse",
     interval: float = 0.9,
     on_note: Callable[[str], None] | None = None,
 ) -> pd.DataFrame:
@@ -51,7 +52,7 @@ def rank(
     samples
         Annotation such as ``tissue``, by sample id.
     missing
-        Features that ``views`` lack: ``'error'`` refuses, ``'mean'`` fills each with its training mean (it then
+        Features that ``views`` lack: ``'refuse'`` does, ``'mean'`` fills each with its training mean (it then
         says nothing), ``'zero'`` with 0 (right for mutations, where absent means not seen).
     interval
         Probability with which ``low`` and ``high`` hold the response.
@@ -74,7 +75,7 @@ def rank(
     UnknownIds
         If the model can know nothing of a drug or, under LPO and LDO, of a sample.
     """
-    model.check_fitted()
+    model.check_is_fitted()
     check_views(model, views)
     views, strangers = known_views(model, views)
     drugs = model.drugs_ if drugs is None else by_model_id(model, drugs)
@@ -82,7 +83,7 @@ def rank(
     check_samples(model, question.samples.index)
     check_drugs(model, question.drugs)
     notes = strangers + fill_notes(model, views, missing) + annotation_notes(model, question.samples)
-    notes += model.drug_encoding_.notes(question.drugs)
+    notes += model.inputs_.drug_encoding.notes(question.drugs)
     check_values(model, question)
     inside = model.in_domain(question, missing=missing)
     outside = pd.unique(question.responses.loc[~inside, model.new_side])
@@ -101,8 +102,8 @@ def rank(
         typical_error=model.typical_error(question),
         in_domain=inside,
     )
-    if len(model.sample_features_.views) > 1:
-        table["views"] = np.array(model.sample_features_.views_used(question))[question.sample_index]
+    if len(model.inputs_.samples.views) > 1:
+        table["views"] = np.array(model.inputs_.samples.views_used(question))[question.sample_index]
     return _ranked(_named(table, model, question.drugs), question.samples.index)
 
 

@@ -1,0 +1,52 @@
+"""What one embedding found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import anndata as ad
+
+    from cellixir.embedding.cell_types import Calls
+    from cellixir.embedding.vae import VAE
+
+
+@dataclass
+class EmbeddingResult:
+    """What one embedding found, as the page and the terminal show it.
+
+    Attributes
+    ----------
+    folder
+        Where everything was written.
+    model
+        The fitted model; with a label key it has a head.
+    cells
+        The cells that are judged and mapped: all, or a sample. ``obsm`` holds X_vae, X_pca and the maps.
+    all_cells
+        Every cell, as ``cells.h5ad`` holds them.
+    scores
+        One row a metric: ``metric``, and ``vae``, ``pca``, ``difference`` each with ``_low`` and ``_high``.
+    calls
+        Types called in cross-validation, and the scores of each classifier.
+    metrics
+        What ``metrics.json`` holds.
+    """
+
+    folder: Path
+    model: VAE
+    cells: ad.AnnData
+    all_cells: ad.AnnData
+    scores: pd.DataFrame = field(default_factory=pd.DataFrame)
+    calls: Calls | None = None
+    enrichment: pd.DataFrame = field(default_factory=pd.DataFrame)
+    coverage: pd.DataFrame = field(default_factory=pd.DataFrame)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    facts: dict[str, object] = field(default_factory=dict)
+    headline: str = ""

@@ -1,0 +1,147 @@
+"""A run that was killed goes on: every job, by SIGKILL at a piece or an epoch, ends as one that nobody disturbed."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from cellixir.cli.app import app
+from cellixir.runs import read_manifest
+from cellixir.runs.piece import Piece
+from cellixir.training import loop
+
+SCREEN = "--response screen/responses.csv --omics expression=screen/expression.csv --samples screen/samples.csv"
+OTHER = "--external-response other/responses.csv --external-omics expression=other/expression.csv"
+SMALL = "--latent 2 --hidden 8 --epochs 3"
+
+
+class Job(NamedTuple):
+    """A command, the pieces or epochs after which it is killed, and the results that are compared."""
+
+    command: str
+    pieces: int | None
+    epochs: int | None
+    results: tuple[str, ...]
+
+
+JOBS = {
+    "response benchmark": Job(
+        f"response benchmark {SCREEN} --split LCO --folds 2 --models ridge", 5, None, ("leaderboard.csv", "overall.csv")
+    ),
+    "response cross-study": Job(
+        f"response cross-study {SCREEN} {OTHER} --models ridge --overlap none", 4, None, ("leaderboard.csv",)
+    ),
+    "response fit": Job(f"response fit {SCREEN} --members 2", None, 3, ("weights.safetensors", "model.json")),
+    "table benchmark": Job("table benchmark table.csv --target y --folds 2 --models ridge", 3, None, ("overall.csv",)),
+    "embed fit": Job(
+        f"embed fit cells.h5ad --label-key kind --folds 2 --no-maps {SMALL}", 2, 7, ("metrics.json", "history.csv")
+    ),
+    "embed compare": Job("embed compare two.toml cells.h5ad --no-maps", 1, 2, ("experiments.csv", "histories.csv")),
+    "synthesize fit": Job(
+        "synthesize fit cells.h5ad --model cvae --condition kind --epochs 4", None, 2, ("weights.safetensors",)
+    ),
+    "synthesize benchmark": Job(
+        "synthesize benchmark cells.h5ad --models gaussian,copula --contrast-key kind", 1, None, ("results.csv",)
+    ),
+}  # fmt: skip
+CLOCK = ("seconds", "per_gene")
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("inputs")
+    for name, seed in (("screen", 0), ("other", 1)):
+        command = "simulate cohort --n-samples 30 --n-drugs 6 --n-genes 12 --n-mutations 9 --n-targets 3"
+        run(f"{command} --seed {seed} --out {folder / name}")
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(60, 3)), columns=["a", "b", "c"])
+    table.assign(y=table["a"] + rng.normal(size=60)).to_csv(folder / "table.csv", index=False)
+    obs = pd.DataFrame({"kind": ["x", "y"] * 30}, index=[f"cell{i}" for i in range(60)])
+    counts = rng.poisson(2.0 + 3.0 * (np.arange(60) % 2)[:, None] * (np.arange(20) < 5), (60, 20))
+    ad.AnnData(counts.astype(np.float32), obs=obs, uns={"scale": "counts"}).write_h5ad(folder / "cells.h5ad")
+    text = "[defaults]\nhidden = 8\nepochs = 3\n[experiment.a]\nlatent = 2\n[experiment.b]\nlatent = 3\n"
+    (folder / "two.toml").write_text(text)
+    return folder
+
+
+def run(command: str) -> None:
+    done = CliRunner().invoke(app, shlex.split(command))
+    assert done.exit_code == 0, (command, done.output, done.exception)
+
+
+def killed(command: str, *, pieces: int | None = None, epochs: int | None = None) -> None:
+    """Run the command in a child that kills itself after so many pieces, or so many epochs."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside the threads of the test runner
+        child = os.fork()
+    if child == 0:
+        try:
+            if pieces is not None:
+                Piece.run = after(Piece.run, pieces)  # type: ignore[method-assign]
+            if epochs is not None:
+                loop.write_checkpoint = after(loop.write_checkpoint, epochs)
+            CliRunner().invoke(app, shlex.split(command))
+        finally:
+            os._exit(7)  # it should not have come so far
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL, "the run ended before it was killed"
+
+
+def after(call: Callable[..., object], n: int) -> Callable[..., object]:
+    """The call, and a SIGKILL in place of its ``n + 1``-th time."""
+    count = 0
+
+    def counted(*given: object, **named: object) -> object:
+        nonlocal count
+        count += 1
+        if count > n:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return call(*given, **named)
+
+    return counted
+
+
+def result(file: Path) -> object:
+    """What a file says, without the times."""
+    if file.suffix == ".csv":
+        table = pd.read_csv(file)
+        if "metric" in table:
+            table = table[~table["metric"].str.contains("|".join(CLOCK))]
+        return table[[c for c in table if not any(word in c for word in CLOCK)]].to_dict("list").__repr__()
+    if file.suffix == ".json":
+        lines = file.read_text().splitlines()
+        return [line for line in lines if not any(word in line for word in CLOCK)]
+    return file.read_bytes()
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_a_killed_run_goes_on_and_ends_the_same(
+    job: str, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(inputs)
+    command, pieces, epochs, results = JOBS[job]
+    run(f"{command} --out {tmp_path / 'whole'}")
+    if pieces is not None:
+        killed(f"{command} --out {tmp_path / 'killed'}", pieces=pieces)
+        assert read_manifest(tmp_path / "killed")["state"] == "stopped"
+    if epochs is not None:
+        killed(f"{command} --out {tmp_path / 'killed'}", epochs=epochs)
+    run(f"{command} --out {tmp_path / 'killed'}")
+    for name in results:
+        assert result(tmp_path / "killed" / name) == result(tmp_path / "whole" / name), name
+    left = [f for f in (tmp_path / "killed").rglob("*") if "checkpoint" in f.name or f.name.startswith(".")]
+    assert left == []
+    assert {f.name for f in tmp_path.iterdir()} == {"whole", "killed"}
+    if (tmp_path / "killed" / "run.json").exists():
+        manifest = read_manifest(tmp_path / "killed")
+        assert (manifest["state"], manifest["job"]) == ("done", job)
