@@ -11,6 +11,7 @@ import typer
 
 from cellixir.cli.response.leaderboard import print_class_leaderboard, print_leaderboard
 from cellixir.cli.response.options import (
+    READING,
     Allow,
     Dataset,
     DrugEncoder,
@@ -28,6 +29,7 @@ from cellixir.cli.response.options import (
     Views,
     data_of,
     names_of,
+    reading_of,
     refuse_given,
 )
 from cellixir.cli.shared import Own
@@ -62,9 +64,9 @@ OF_TABLES = ("target", "group", "drop")
 OF_RESPONSES = (
     "omics", "drugs", "samples", "ids", "require", "views", "split", "split_file", "label", "sensitive", "encoder",
     "drug_encoder", "gene_sets", "model", "external_response", "external_omics", "external_drugs", "external_samples",
-    "overlap",
+    "external_unit", "overlap",
 )  # fmt: skip
-OF_EXTERNAL = ("external_omics", "external_drugs", "external_samples", "overlap")
+OF_EXTERNAL = ("external_omics", "external_unit", "external_drugs", "external_samples", "overlap")
 OF_FOLDS = ("folds", "split_file", "task", "label", "sensitive")
 
 
@@ -107,6 +109,7 @@ def benchmark(
     ] = None,
     external_drugs: Annotated[Path | None, typer.Option(help="Its drug list.")] = None,
     external_samples: Annotated[Path | None, typer.Option(help="Its sample annotation.")] = None,
+    external_unit: Annotated[str | None, typer.Option(help="Its unit, as --unit is that of the first.")] = None,
     overlap: Annotated[
         str, typer.Option(help="What both studies hold leaves training: samples, drugs, pairs or none.")
     ] = "samples",
@@ -125,7 +128,7 @@ def benchmark(
         if response or dataset or target is None:
             message = "--table FILE needs --target COLUMN and stands instead of --response and --dataset"
             raise ConfigurationError(message)
-        refuse_given(OF_RESPONSES, "is for responses and says nothing of --table")
+        refuse_given((*OF_RESPONSES, *READING), "is for responses and says nothing of --table")
         from cellixir.cli.response.table import benchmark_any_table
 
         benchmark_any_table(
@@ -151,8 +154,13 @@ def benchmark(
     options = Options(preprocess, encoder, drug_encoder, sets, interval)
     if external_response is not None:
         from cellixir.cli.response.external import benchmark_external
+        from cellixir.data.inputs import Reading
 
-        other = data_of(None, external_response, external_omics, external_drugs, external_samples, ids=ids)
+        said = reading_of()
+        other = data_of(
+            None, external_response, external_omics, external_drugs, external_samples, ids=ids,
+            reading=Reading(measure=said.measure, unit=external_unit, restore_genes=said.restore_genes),
+        )  # fmt: skip
         benchmark_external(
             data,
             other,
