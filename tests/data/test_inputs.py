@@ -193,8 +193,8 @@ def test_gdsc_rma_file(tmp_path):
     omics = {"expression": tmp_path / "Cell_line_RMA_proc_basalExp.txt"}
     data = read_inputs(tmp_path / "ic50.csv", omics=omics)
     same(data)
-    assert any("1 rows have no gene name" in note for note in data.notes)
-    assert any("1 columns measure a line again and were left out: 'DATA.905900.1'" in note for note in data.notes)
+    assert any("1 row without a gene name" in note for note in data.notes)
+    assert any("a line that is measured again is left out: 'DATA.905900.1'" in note for note in data.notes)
 
 
 def test_ccle_gct(tmp_path):
@@ -220,7 +220,7 @@ def test_a_gene_called_nan_is_left_out_and_said(tmp_path):
     genes = EXPRESSION.T.assign(order=range(8)).rename(index={"DEC1": "nan"}).drop(columns="order")
     data = read(tmp_path, long(), genes.rename_axis("gene").reset_index())
     assert data.views["expression"].var_names.tolist() == GENES[:-1]
-    assert any("1 rows have no gene name (empty, NA or nan; the first is row 8)" in note for note in data.notes)
+    assert any("1 row without a gene name (empty, NA or nan; the first is row 8)" in note for note in data.notes)
 
 
 DATES = {"SEPT2": "2-Sep", "MARCH1": "1-Mar", "DEC1": "1-Dec"}
@@ -241,11 +241,12 @@ def test_dates_of_a_spreadsheet_are_named_and_mapped_back_on_request(tmp_path, s
     file = tmp_path / f"expr.{suffix}"
     changed.to_csv(file, index_label="id") if suffix == "csv" else changed.to_excel(file, index_label="id")
     long().to_csv(tmp_path / "ic50.csv", index=False)
-    with pytest.raises(ReadError, match=r"3 of its genes are dates.*\(SEPT2\).*\(MARCH1\).*\(DEC1\).*--restore-genes"):
+    says = r"dates, made by a spreadsheet, are among its genes \(3\).*\(SEPT2\).*\(MARCH1\).*\(DEC1\).*--restore-genes"
+    with pytest.raises(ReadError, match=says):
         read_inputs(tmp_path / "ic50.csv", omics={"expression": file})
     data = read_inputs(tmp_path / "ic50.csv", omics={"expression": file}, reading=Reading(restore_genes=True))
     same(data)
-    assert any("3 of its genes were dates and were mapped back" in note for note in data.notes)
+    assert any("dates among its genes were mapped back (3)" in note for note in data.notes)
 
 
 def test_a_date_that_may_be_two_genes_is_not_mapped_back(tmp_path):
@@ -255,13 +256,13 @@ def test_a_date_that_may_be_two_genes_is_not_mapped_back(tmp_path):
 
 
 def test_samples_and_drugs_that_are_dates_are_refused(tmp_path):
-    with pytest.raises(ReadError, match="1 of its samples are dates, made by a spreadsheet: '5-Oct'"):
+    with pytest.raises(ReadError, match=r"are among its samples \(1\): \'5-Oct\'"):
         read(tmp_path, long(RESPONSE.rename(index={IDS[3]: "5-Oct"})), VIEW)
-    with pytest.raises(ReadError, match="1 of its drugs are dates"):
+    with pytest.raises(ReadError, match=r"are among its drugs \(1\)"):
         read(tmp_path, long(RESPONSE.rename(columns={"Olaparib": "Mar-01"})), VIEW)
-    with pytest.raises(ReadError, match="1 of its drugs are dates"):
+    with pytest.raises(ReadError, match=r"are among its drugs \(1\)"):
         read(tmp_path, RESPONSE.rename(columns={"Olaparib": "2-Sep"}).reset_index(names="id"), VIEW)
-    with pytest.raises(ReadError, match="1 of its samples are dates"):
+    with pytest.raises(ReadError, match=r"are among its samples \(1\)"):
         read(tmp_path, long(), VIEW.replace({"COSMIC_ID": {IDS[3]: "3-Mar"}}))
 
 

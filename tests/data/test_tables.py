@@ -174,7 +174,7 @@ def test_gene_name_that_a_spreadsheet_made_a_date(tmp_path):
 
 
 def test_duplicated_columns_are_named(tmp_path):
-    with pytest.raises(DuplicateIds, match=r"1 column names stand more than once \('TP53'\)"):
+    with pytest.raises(DuplicateIds, match=r"1 column name stands more than once \('TP53'\)"):
         read_table(write(tmp_path, "id,TP53,BRAF, TP53\na,1,2,3\n"))
 
 

@@ -79,7 +79,7 @@ def without_dates(names: Sequence[str], *, source: str, what: str, restore: bool
         raise ReadError(_refusal(unclear if restore and unclear else dates, might, source, what, restore))
     shown = ", ".join(f"{name!r} is {genes[0]}" for name, genes in might.items())
     return [might[name][0] if name in might else name for name in names], [
-        f"{source}: {len(dates)} of its {what} were dates and were mapped back: {shown}"
+        f"{source}: dates among its {what} were mapped back ({len(dates)}): {shown}"
     ]
 
 
@@ -94,7 +94,7 @@ def _refusal(dates: Sequence[str], might: dict[str, list[str]], source: str, wha
     way_out = "write the names as text"
     if not restore and any(might.values()):
         way_out += ", or map back what can be told with --restore-genes (restore_genes=True)"
-    return f"{source}: {len(dates)} of its {what} are dates, made by a spreadsheet: {shown}{more}; {way_out}"
+    return f"{source}: dates, made by a spreadsheet, are among its {what} ({len(dates)}): {shown}{more}; {way_out}"
 
 
 def _perhaps(genes: Iterable[str]) -> str:

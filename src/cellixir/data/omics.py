@@ -163,7 +163,7 @@ def align_features(
         message = f"missing={missing!r} is not known; use 'refuse' or 'zero'"
         raise ConfigurationError(message)
     place = source or str(view.uns.get("name", "the view"))
-    refuse_duplicates(view.var_names, source=place, what="features stand", way_out="keep one of each")
+    refuse_duplicates(view.var_names, source=place, what="feature", way_out="keep one of each")
     position = view.var_names.get_indexer(pd.Index(list(names), dtype=object))
     absent = [name for name, at in zip(names, position, strict=True) if at < 0]
     if absent and missing == "refuse":
@@ -243,5 +243,5 @@ def _check_values(block: pd.DataFrame, source: str, gaps: str) -> None:
 
 
 def _refuse_repeats(samples: pd.Index, features: pd.Index, source: str) -> None:
-    refuse_duplicates(samples, source=source, what="samples stand", way_out="keep one row a sample")
-    refuse_duplicates(features, source=source, what="features stand", way_out="merge or drop the repeats")
+    refuse_duplicates(samples, source=source, what="sample", way_out="keep one row a sample")
+    refuse_duplicates(features, source=source, what="feature", way_out="merge or drop the repeats")

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from cellixir.data.dates import spelled_date
 from cellixir.data.workbooks import refuse_broken_cells
-from cellixir.exceptions import DuplicateIds, InvalidValues, ReadError, examples
+from cellixir.exceptions import DuplicateIds, InvalidValues, ReadError, counted, examples
 
 MISSING = ("", "NA", "NaN", "nan", "N/A", "null")
 _KNOWN = ".csv, .tsv, .txt, .gct (each also .gz), .xlsx or .parquet"
@@ -97,7 +97,8 @@ def refuse_duplicates(ids: pd.Index, *, source: str, what: str, way_out: str) ->
     """Raise `DuplicateIds` with the ids that stand more than once, if any do."""
     repeated = ids[ids.duplicated()].unique()
     if len(repeated):
-        message = f"{source}: {len(repeated)} {what} more than once ({examples(repeated)}); {way_out}"
+        stand = "stands" if len(repeated) == 1 else "stand"
+        message = f"{source}: {counted(len(repeated), what)} {stand} more than once ({examples(repeated)}); {way_out}"
         raise DuplicateIds(message)
 
 
@@ -354,9 +355,7 @@ def _names(cells: Sequence[object], source: str) -> list[str]:
     """Column names, stripped; a column without a name (but the first) is called ``Unnamed: <position>``."""
     stripped = ["" if pd.isna(cell) else str(cell).strip() for cell in cells]  # type: ignore[call-overload]
     names = [name or (f"Unnamed: {i}" if i else "") for i, name in enumerate(stripped)]
-    refuse_duplicates(
-        pd.Index(names, dtype=object), source=source, what="column names stand", way_out="rename or drop one"
-    )
+    refuse_duplicates(pd.Index(names, dtype=object), source=source, what="column name", way_out="rename or drop one")
     return names
 
 

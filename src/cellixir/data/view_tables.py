@@ -13,7 +13,7 @@ from cellixir.data.known_columns import DEFAULT_ENTRY, RUN_IDS, SAMPLE_IDS, plai
 from cellixir.data.missing_marks import refuse_marks
 from cellixir.data.spellings import sample_spelling
 from cellixir.data.tables import as_text, id_index, numeric_block
-from cellixir.exceptions import UnknownIds, examples
+from cellixir.exceptions import UnknownIds, counted, examples
 
 _OBS_NAMES = {
     "tissue_factor": "tissue",
@@ -125,7 +125,7 @@ def _unprefixed(frame: pd.DataFrame, notes: list[str], source: str) -> pd.DataFr
         first.setdefault(match[1], column)
     again = [column for column, match in found.items() if first[match[1]] != column]
     if again:
-        notes.append(f"{source}: {len(again)} columns measure a line again and were left out: {examples(again)}")
+        notes.append(f"{source}: a line that is measured again is left out: {examples(again)}")
     return frame.drop(columns=again).rename(columns={column: name for name, column in first.items()})
 
 
@@ -167,7 +167,7 @@ def _default_entries(frame: pd.DataFrame, sample: str, source: str, notes: list[
     if not marks or not frame[sample].duplicated().any():
         return frame
     kept = frame[marks[0]].astype(str).str.casefold().isin({"yes", "true", "1", "1.0"})
-    notes.append(f"{source}: {(~kept).sum():,} rows that '{marks[0]}' does not mark were left out")
+    notes.append(f"{source}: {counted(int((~kept).sum()), 'row')} not marked by '{marks[0]}': left out")
     return frame[kept].reset_index(drop=True)
 
 
@@ -178,8 +178,8 @@ def _genes_in_rows(frame: pd.DataFrame, source: str, known: Known, restore: bool
     if nameless.any():
         first = int(nameless.to_numpy().argmax()) + 1
         notes.append(
-            f"{source}: {nameless.sum():,} rows have no gene name (empty, NA or nan; the first is row {first}) "
-            "and were left out"
+            f"{source}: {counted(int(nameless.sum()), 'row')} without a gene name (empty, NA or nan; the first is row "
+            f"{first}): left out"
         )
     block = frame.drop(columns=[frame.columns[0], *about])[~nameless.to_numpy()]
     names, said = without_dates(list(genes[~nameless]), source=source, what="genes", restore=restore)

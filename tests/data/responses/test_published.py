@@ -178,5 +178,5 @@ def test_improve(tmp_path):
 
 def test_every_layout_is_tested_and_documented():
     text = Path(__file__).read_text(encoding="utf-8")
-    docs = (Path(__file__).parents[3] / "docs" / "response.md").read_text(encoding="utf-8")
+    docs = (Path(__file__).parents[3] / "docs" / "formats.md").read_text(encoding="utf-8")
     assert all(f'"{name}"' in text and f"`{name}`" in docs for name in LAYOUTS)

@@ -193,10 +193,10 @@ BAD = {
         "no response column .*it has 'sample', 'drug', 'dose'",
     ),
     "no sample column": ("drug,response\nx,1\n", ReadError, "no sample column"),
-    "same sample twice": ("id,x,y\na,1,2\na,3,4\n", DuplicateIds, r"1 samples stand more than once \('a'\)"),
+    "same sample twice": ("id,x,y\na,1,2\na,3,4\n", DuplicateIds, r"1 sample stands more than once \('a'\)"),
     "text in a matrix": ("id,x,y\na,1,2\nb,u,4\n", InvalidValues, "column 'x', row 'b': 'u' is not a number"),
     "words only": ("id,x,y\na,u,v\n", ReadError, "no known layout .*gdsc-wide.*gdsc-fitted.*wide.*long"),
-    "same drug twice": ("COSMIC_ID,Drug_1_IC50,DRUG_1_IC50\n7,1,2\n", DuplicateIds, "1 drugs stand"),
+    "same drug twice": ("COSMIC_ID,Drug_1_IC50,DRUG_1_IC50\n7,1,2\n", DuplicateIds, "1 drug stands"),
     "associations": (
         "Drug ID,Feature Name,ic50_effect_size\n1,TP53_mut,0.5\n",
         ReadError,

@@ -34,7 +34,7 @@ from cellixir.data.audit.profiles import (
     response_matrix,
     squared_correlation,
 )
-from cellixir.exceptions import ConfigurationError, Leakage, examples
+from cellixir.exceptions import ConfigurationError, Leakage, counted, examples
 from cellixir.files import whole
 
 if TYPE_CHECKING:
@@ -310,15 +310,6 @@ def _molecules(audited: _Audited) -> Iterator[Finding]:
         known = sum(bool(structure_key(text)) for text in column_texts(drugs, "smiles"))
         audited.checks |= {"drugs compared by structure": known, "drugs compared by name alone": len(drugs) - known}
         yield from audited.groups("same-molecule", molecule_groups(drugs), "drug", "are one molecule")
-
-
-def counted(n: int, noun: str) -> str:
-    """Number and noun.
-
-    >>> counted(1, "sample"), counted(1200, "sample")
-    ('1 sample', '1,200 samples')
-    """
-    return f"{n:,} {noun}{'s' * (n != 1)}"
 
 
 def _scaffolds(audited: _Audited) -> Iterator[Finding]:

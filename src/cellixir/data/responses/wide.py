@@ -72,14 +72,12 @@ def read_wide(ask: Request) -> ResponseTable:
 def _melted(ask: Request, sample: str, drugs: Mapping[str, str], measure: Measure, layout: str) -> ResponseTable:
     samples = ask.ids(sample, "sample")
     way_out = "keep one row a sample; if the table is long, name its columns sample, drug and response"
-    refuse_duplicates(samples, source=ask.source, what="samples stand", way_out=way_out)
+    refuse_duplicates(samples, source=ask.source, what="sample", way_out=way_out)
     without_dates(list(drugs.values()), source=ask.source, what="drugs", restore=False)
     drug_ids = pd.Index(list(drugs.values()), dtype=object, name="drug")
-    refuse_duplicates(drug_ids, source=ask.source, what="drugs stand", way_out="keep one column a drug")
+    refuse_duplicates(drug_ids, source=ask.source, what="drug", way_out="keep one column a drug")
     joined, _ = joined_spellings(drug_ids, drug_spelling, source=ask.source, what="drug")
-    refuse_duplicates(
-        joined, source=ask.source, what="drugs, but for spelling, stand", way_out="keep one column a drug"
-    )
+    refuse_duplicates(joined, source=ask.source, what="spelling of drug", way_out="keep one column a drug")
     block, signs = numbers(ask.frame[list(drugs)].set_index(samples), source=ask.source)
     if layout == "wide":
         ask.notes.extend(refuse_strangers(block, source=ask.source))
