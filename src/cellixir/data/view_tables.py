@@ -50,8 +50,8 @@ class Known:
     @classmethod
     def of(cls, samples: Iterable[object] | None, features: Iterable[object] | None) -> Known:
         """Names as text."""
-        named = (None if names is None else frozenset(map(str, names)) for names in (samples, features))
-        return cls(*named)
+        named = [None if names is None else frozenset(map(str, names)) for names in (samples, features)]
+        return cls(named[0], named[1])
 
     def count(self, names: Iterable[object]) -> int:
         """How many of the names are samples, in any spelling where none is to the letter."""

@@ -168,4 +168,4 @@ def _joined(frame: pd.DataFrame, beside: Beside, source: str) -> pd.DataFrame:
     known = more.set_index(keys)[[c for c in beside.columns if c in more]]
     known = known[~known.index.duplicated() & known.index.notna()]
     own = as_text(frame[str(first_match(frame.columns, (beside.key,)))])
-    return frame.assign(**{column: own.map(known[column]) for column in known})
+    return frame.assign(**{str(column): own.map(known[column]) for column in known})
