@@ -11,6 +11,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from hypothesis import settings
+
+# Examples follow from the test's own code: what passes once passes again, and what fails can be run again.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 T = TypeVar("T")
 

@@ -28,7 +28,7 @@ from cellixir.embedding.pca import PCA
 from cellixir.embedding.vae import VAE
 from cellixir.estimator import Estimator
 from cellixir.estimator.base import HOMES
-from cellixir.exceptions import ConfigurationError, GeneMismatch, NotFitted
+from cellixir.exceptions import ConfigurationError, DataError, GeneMismatch, NotFitted
 from cellixir.response.models.baselines import DrugPlusTissue, DrugTissueMean, EffectsBaseline, GroupMean
 from cellixir.response.models.ridge import RidgePerDrug
 from cellixir.response.models.trees import TreeModel
@@ -139,11 +139,8 @@ SAMPLES = replace(
 
 @cache
 def screen() -> ResponseData:
-    cohort = simulate_cohort(
-        n_samples=40, n_drugs=6, n_genes=12, n_mutations=12, n_tissues=3, n_targets=3, expression_effect=(0.0, 0.0)
-    )
-    data = cohort.response_data()
-    return data.with_views({"genomic": data.views["mutations"]}).only_views(["genomic"])
+    sizes = {"n_samples": 40, "n_drugs": 6, "n_genes": 12, "n_mutations": 12, "n_tissues": 3, "n_targets": 3}
+    return simulate_cohort(**sizes, genes_per_target=1).response_data()
 
 
 def part_of_screen(*, train: bool) -> ResponseData:
@@ -157,7 +154,7 @@ def other_responses(data: ResponseData) -> ResponseData:
 
 
 def with_genes(data: ResponseData, genes: list[int]) -> ResponseData:
-    return data.with_views({"genomic": data.views["genomic"][:, genes].copy()})
+    return data.with_views({"expression": data.views["expression"][:, genes].copy()})
 
 
 RESPONSES = Kind(
@@ -198,17 +195,17 @@ CLASSES = replace(
     answer=lambda model, rows: model.predict_proba(rows),
 )
 
-SHORT = TrainingConfig(max_epochs=4, batch_size=32, learning_rate=2e-3, patience=9, precision="full")
+SHORT = TrainingConfig(max_epochs=3, batch_size=32, learning_rate=2e-3, patience=9, precision="full")
 SMALL = Architecture(latent=4, encoder=8, head=8, dropout=0.1, input_dropout=0.1)
 #: Settings with which a generator is fitted in a moment.
 QUICK: dict[str, dict[str, Any]] = {
-    "gaussian": {"rank": 4}, "copula": {"rank": 4}, "gan": {"hidden": 16, "max_epochs": 4},
-    "wgan-gp": {"hidden": 16, "max_epochs": 4, "n_critic": 1}, "cvae": {"latent": 3, "hidden": 8, "max_epochs": 4},
-    "vae": {"latent": 3, "hidden": 8, "max_epochs": 4},
+    "gaussian": {"rank": 4}, "copula": {"rank": 4}, "gan": {"hidden": 16, "max_epochs": 3},
+    "wgan-gp": {"hidden": 16, "max_epochs": 3, "n_critic": 1}, "cvae": {"latent": 3, "hidden": 8, "max_epochs": 3},
+    "vae": {"latent": 3, "hidden": 8, "max_epochs": 3},
 }  # fmt: skip
 TRAINED = ("gan", "wgan-gp", "cvae", "vae")
 SETS = {"one": ["g0", "g1", "g2", "g3", "g4", "g5"], "two": ["g8", "g9", "g10", "g11", "g12"]}
-SIZES: dict[str, Any] = {"latent": 3, "hidden": 8, "max_epochs": 4, "training": replace(SHORT, weight_decay=1e-6)}
+SIZES: dict[str, Any] = {"latent": 3, "hidden": 8, "max_epochs": 3, "training": replace(SHORT, weight_decay=1e-6)}
 
 CASES = {
     "VAE": Case(CELLS, lambda: VAE(**SIZES), network=True),
@@ -440,6 +437,15 @@ def test_validation_rows_stop_a_network(case: Case, fitted: Any) -> None:
     assert_same(case.kind.bits(one), case.kind.bits(other))
     losses = [model.history_["validation_loss"].tolist() for model in (one, fitted(case))]
     assert losses[0] != losses[1]
+
+
+@pytest.mark.parametrize("name", ["VAE", *TRAINED])
+@pytest.mark.parametrize(
+    ("rows", "words"), [([70], "validation names rows"), ([], "validation names rows"), ([1], "or more")]
+)
+def test_validation_rows_that_cannot_be_are_refused(name: str, rows: list[int], words: str) -> None:
+    with pytest.raises((ConfigurationError, DataError), match=words):
+        CASES[name].fit(validation=np.array(rows, dtype=int))
 
 
 # -- tables of samples x genes -----------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Every room of the house imports only from the floors below it."""
+"""Every room of the house imports only from the floors below it, and no module imports itself through others."""
 
 from __future__ import annotations
 
@@ -24,6 +24,12 @@ FLOORS: dict[float, tuple[str, ...]] = {
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 # What the root itself defines; its other names are doors into rooms, for users only.
 ROOT_NAMES = {"__version__"}
+#: Circles of imports that still stand; it only gets shorter.
+CIRCLES: set[frozenset[str]] = {
+    frozenset({"cellixir.embedding.compare", "cellixir.embedding.compare_report"}),
+    frozenset(f"cellixir.embedding.{name}" for name in ("folder", "job", "pathway_report", "report")),
+    frozenset({"cellixir.response.cross_study.report", "cellixir.response.cross_study.run"}),
+}
 # A library that one place alone may know: the others reach it through that place, or do without.
 KEPT_OUT = {"data": {"torch"}}
 ONLY_IN = {"dask": "compute", "distributed": "compute"}
@@ -69,6 +75,47 @@ def modules() -> dict[str, Path]:
     """Every module but the root, by dotted name."""
     names = {file: file.relative_to(PACKAGE.parent).with_suffix("").parts for file in PACKAGE.rglob("*.py")}
     return {".".join(parts): file for file, parts in names.items() if parts != ("cellixir", "__init__")}
+
+
+def graph(sources: dict[str, str]) -> dict[str, set[str]]:
+    """Modules that each module imports, in functions and for types too; packages are left out, they only gather."""
+    plain = {name for name in sources if not name.endswith(".__init__")}
+    found = {}
+    for module in plain:
+        names = {name for _, name in imported(sources[module], module)}
+        found[module] = {other for name in names for other in (name, name.rpartition(".")[0]) if other in plain}
+    return {module: others - {module} for module, others in found.items()}
+
+
+def circles(imports: dict[str, set[str]]) -> set[frozenset[str]]:
+    """Sets of two or more modules of which each imports every other, directly or through the rest."""
+    seen: dict[str, set[str]] = {}
+    for module in imports:
+        reached, waiting = set[str](), [module]
+        while waiting:
+            new = imports[waiting.pop()] - reached
+            reached |= new
+            waiting += new
+        seen[module] = reached
+    together = {module: frozenset(m for m in seen[module] if module in seen[m]) for module in imports}
+    return {group for group in together.values() if len(group) > 1}
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    sources = {module: file.read_text(encoding="utf-8") for module, file in modules().items()}
+    assert circles(graph(sources)) == CIRCLES
+
+
+def test_a_planted_circle_is_found() -> None:
+    sources = {
+        "cellixir.data.one": "from cellixir.data.two import x",
+        "cellixir.data.two": "def late():\n    from . import three",
+        "cellixir.data.three": "if TYPE_CHECKING:\n    from cellixir.data.one import y",
+        "cellixir.data.four": "from cellixir.data import one",
+        "cellixir.data.__init__": "from cellixir.data.four import z",
+    }
+    assert circles(graph(sources)) == {frozenset({f"cellixir.data.{name}" for name in ("one", "two", "three")})}
+    assert circles(graph(sources | {"cellixir.data.three": ""})) == set()
 
 
 def test_the_package_is_found() -> None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from cellixir.exceptions import ConfigurationError, WriteError
+from cellixir.exceptions import WriteError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 
 @contextmanager
@@ -54,36 +53,6 @@ def digest_of(path: Path | str) -> str:
     """SHA-256 of a file."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def claim(file: Path, facts: Mapping[str, Any], what: str, *, begun: bool = True) -> None:
-    """Mark the folder of ``file`` as that of the work that ``facts`` describe, so that it can go on there.
-
-    Parameters
-    ----------
-    file
-        Holds the facts; it is written where there is none.
-    what
-        What the folder holds if it is of other facts, for the message.
-    begun
-        False: what a ``file`` that is there marks left nothing worth keeping, and may be written over.
-
-    Raises
-    ------
-    ConfigurationError
-        If the folder holds other work of the kind, or other files.
-    """
-    folder, text = file.parent, json.dumps(facts)
-    if file.is_file() and begun:
-        if file.read_text() != text:
-            message = f"{folder} holds {what}; choose another --out"
-            raise ConfigurationError(message)
-        return
-    if not file.is_file() and folder.exists() and (folder.is_file() or any(folder.iterdir())):
-        message = f"{folder} exists and holds other things; choose another --out"
-        raise ConfigurationError(message)
-    with whole(file) as partial:
-        partial.write_text(text)
 
 
 def _cannot_write(path: Path, reason: str) -> WriteError:

@@ -160,9 +160,8 @@ def test_apply_says_what_is_wrong(files: Path) -> None:
     assert "no bundle at nothing" in refused("apply", "nothing", "cells.h5ad", "--out", "a.h5ad")
     assert "must end in .h5ad" in refused("apply", "nothing", "cells.h5ad", "--out", "a.csv")
     assert "over the data" in refused("apply", "nothing", "cells.h5ad", "--out", "cells.h5ad")
-    assert "--missing must be one of refuse, zero, mean, not 'skip'" in refused(
-        "apply", "x", "cells.h5ad", "--out", "a.h5ad", "--missing", "skip"
-    )
+    given = ("apply", "x", "cells.h5ad", "--out", "a.h5ad", "--missing", "skip")
+    assert "--missing must be one of refuse, zero, mean, not 'skip'" in refused(*given)
     run("fit", "cells.h5ad", "--out", "fitted", *FAST)
     ad.read_h5ad("cells.h5ad")[:, :12].copy().write_h5ad("half.h5ad")
     assert "12 of the model's 24 genes (50%)" in refused("apply", "fitted", "half.h5ad", "--out", "a.h5ad")

@@ -17,18 +17,22 @@ import pytest
 
 from cellixir.cli.app import main
 from cellixir.cli.response.benchmark import BENCHMARK_HELP
-from cellixir.cli.response.leaderboard import print_any_leaderboard, print_class_leaderboard
-from cellixir.cli.response.options import names_of
+from cellixir.cli.response.benchmark import SHOWN as OF_RESPONSES
+from cellixir.cli.response.cross_study import CROSS_STUDY_HELP
+from cellixir.cli.shared import names_of, print_board
+from cellixir.cli.table.benchmark import SHOWN as OF_TABLES
 from cellixir.data.audit.response import audit_response
 from cellixir.data.inputs import read_inputs, read_known_views
 from cellixir.data.response_data import ResponseData
 from cellixir.data.splits import make_folds
 from cellixir.exceptions import ConfigurationError, UnknownIds
+from cellixir.metrics.catalogue import CLASSIFICATION, REGRESSION
 from cellixir.report.page import Report
 from cellixir.response.benchmark.coverage_report import coverage_sentence, write_coverage
 from cellixir.response.benchmark.models import Options, chosen_models
 from cellixir.response.benchmark.option_checks import check_options
 from cellixir.response.benchmark.summary import BenchmarkSummary
+from cellixir.runs import Leaderboard
 
 
 class Done(NamedTuple):
@@ -100,10 +104,7 @@ GIVEN = ("--response", "ic50.csv", "--omics", "genomic=genomic.csv")
         (("--models", "ridge", "--interval", "0.9"), "--interval is for networks, and none is to be run"),
         (("--models", "ridge", "--encoder", "conv1d"), "--encoder is for networks"),
         (("--label", "zscore=-1"), "--label is for --task classification"),
-        (("--target", "x"), "--target names columns of a table and needs --table FILE"),
-        (("--external-omics", "a=b"), "--external-omics needs the responses of the other study"),
-        (("--external-response", "ic50.csv", "--folds", "3"), "--folds is for folds of one study"),
-        (("--external-response", "ic50.csv", "--external-omics", "genomic=genomic.csv"), "--overlap none"),
+        (("--split-file", "ic50.csv", "--folds", "3"), "--folds is for folds that are dealt"),
         (("--views", ","), "',' holds no name"),
         (("--models", ","), "',' holds no name"),
     ],
@@ -129,26 +130,50 @@ def test_responses_that_are_all_the_same_are_refused(files: Path) -> None:
     assert "every response is 3: there is nothing to predict" in done.stderr
 
 
-def test_options_of_responses_are_refused_beside_a_table(files: Path) -> None:
+def test_options_of_responses_are_none_of_a_table(files: Path) -> None:
     for command in ("benchmark", "audit"):
-        done = cellixir(
-            "response", command, "--table", "table.csv", "--target", "total", "--views", "genomic", "--out", "run"
-        )
-        assert (done.returncode, "--views is for responses" in done.stderr) == (2, True), command
+        done = cellixir("table", command, "table.csv", "--target", "total", "--views", "genomic", "--out", "run")
+        assert (done.returncode, "No such option '--views'" in done.stderr) == (2, True), command
 
 
 def test_after_a_leak_the_same_folder_can_be_used_without_the_column(files: Path) -> None:
-    command = ("response", "benchmark", "--table", "table.csv", "--models", "ridge", "--folds", 2, "--out", "run")
+    command = ("table", "benchmark", "table.csv", "--models", "ridge", "--folds", 2, "--out", "run")
     assert cellixir(*command, "--target", "total").returncode == 3
     done = cellixir(*command, "--target", "total", "--drop", "a")
     assert done.returncode == 0, done.stderr
     assert "holds a benchmark of another table" in cellixir(*command, "--target", "noise").stderr
 
 
-def test_help_has_one_example_a_line() -> None:
-    block = BENCHMARK_HELP.split("Examples:\n")[1].split("\n\n")[0].splitlines()
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--external-omics", "genomic=genomic.csv"), "--overlap none"),
+        (("--overlap", "lines"), "--overlap 'lines' is unknown; choose one of none, samples, drugs, pairs"),
+        (("--models", "rigde"), "no model 'rigde'"),
+    ],
+)
+def test_a_cross_study_that_cannot_work_leaves_nothing(files: Path, options: tuple[str, ...], words: str) -> None:
+    done = cellixir("response", "cross-study", *GIVEN, "--external-response", "ic50.csv", *options, "--out", "run")
+    assert done.returncode == 2, done
+    assert words in done.stderr
+    assert not (files / "run").exists()
+
+
+def test_options_of_another_command_are_unknown_here(files: Path) -> None:
+    for option in ("--external-response", "--overlap", "--table", "--target", "--group", "--drop"):
+        done = cellixir("response", "benchmark", *GIVEN, option, "ic50.csv", "--out", "run")
+        assert (done.returncode, "No such option" in done.stderr) == (2, True), option
+    done = cellixir("response", "cross-study", *GIVEN, "--external-response", "ic50.csv", "--folds", 3, "--out", "run")
+    assert (done.returncode, "No such option" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("command", "text", "n"), [("benchmark", BENCHMARK_HELP, 7), ("cross-study", CROSS_STUDY_HELP, 2)]
+)
+def test_help_has_one_example_a_line(command: str, text: str, n: int) -> None:
+    block = text.split("Examples:\n")[1].split("\n\n")[0].splitlines()
     commands = [line for line in block if line.startswith("  cellixir ")]
-    assert len(commands) == BENCHMARK_HELP.count("cellixir response benchmark --") == 8
+    assert len(commands) == text.count(f"cellixir response {command} --") == n
     assert all("\\" not in line and not re.search(r" {3,}\S", line.strip()) for line in block)
 
 
@@ -228,7 +253,8 @@ def test_coverage_has_a_section_with_figure_and_table() -> None:
     overall = pd.DataFrame({"model": ["network"], "kind": ["network"], "rmse": [1.0]})
     drugs = pd.DataFrame({"name": ["Nutlin", "PLX", "Rare"]}, index=["d1", "d2", "d3"])
     summary = BenchmarkSummary(
-        "t", "LCO", empty, overall, empty, empty, empty, drugs, empty, "LN_IC50", "", {}, [], empty,
+        "t", "LCO", Leaderboard(overall, empty, "rmse", REGRESSION), empty, empty, empty, drugs, empty, "ln IC50", {},
+        [], empty,
         coverage=coverage_table(), interval=0.9,
     )  # fmt: skip
     report = Report("t", "s")
@@ -244,10 +270,14 @@ def test_coverage_has_a_section_with_figure_and_table() -> None:
 def test_leaderboards_fit_120_columns(capsys: pytest.CaptureFixture[str]) -> None:
     numbers = ("rmse", "mse", "mae", "r2", "pearson", "spearman", "difference", "covered")
     row = {f"{name}{end}": 1.123456 for name in numbers for end in ("", "_low", "_high")}
-    print_any_leaderboard(pd.DataFrame([{"model": "hist_gradient_boosting", "kind": "tree"} | row]), "y")
-    names = ("auroc", "per_drug_auroc", "auprc", "balanced_accuracy", "f1", "brier", "seconds")
-    row = {f"{name}{end}": 0.5 for name in names for end in ("", "_low", "_high")}
-    print_class_leaderboard(pd.DataFrame([{"model": "drug_tissue_shrunken"} | row]), "classes")
+    models = pd.DataFrame([{"model": "hist_gradient_boosting", "kind": "tree"} | row])
+    print_board(Leaderboard(models, pd.DataFrame(), "rmse", REGRESSION), "y", OF_TABLES, banded=["difference"])
+    for metric, catalogue in (("rmse", REGRESSION), ("auroc", CLASSIFICATION)):
+        names, banded = OF_RESPONSES[metric]
+        row = {f"{name}{end}": 0.5 for name in names for end in ("", "_low", "_high")}
+        models = pd.DataFrame([{"model": "drug_tissue_shrunken", "kind": "baseline"} | row])
+        print_board(Leaderboard(models, pd.DataFrame(), metric, catalogue), "responses", names, banded=banded)
     lines = capsys.readouterr().out.splitlines()
-    assert [line for line in lines if "hist_gradient_boosting" in line and line.count("1.123]") == 2]
-    assert [line for line in lines if "drug_tissue_shrunken" in line and line.count("0.500]") == 2]
+    assert max(map(len, lines)) <= 120
+    assert len([line for line in lines if "hist_gradient_boosting" in line and line.count("1.123]") == 2]) == 1
+    assert len([line for line in lines if "drug_tissue_shrunken" in line and line.count("0.500]") == 2]) == 2

@@ -17,8 +17,11 @@ import pytest
 
 from cellixir.cli.app import main
 from cellixir.data.response_data import ResponseData
+from cellixir.response.benchmark.models import ModelSpec
+from cellixir.response.models.ridge import RidgePerDrug
 from cellixir.response.network import architecture
 from cellixir.response.network.predictor import ResponsePredictor
+from cellixir.runs import read_manifest
 from cellixir.training import TrainingConfig
 
 
@@ -207,13 +210,59 @@ def test_any_table(files: Path) -> None:
     table["y"] = table["a"] - table["b"] + rng.normal(0, 0.5, 80)
     table["copy"] = 2 * table["y"]
     table.to_csv(files / "table.csv", index=False)
-    arguments = ("--table", "table.csv", "--target", "y", "--models", "ridge", "--folds", 2, "--out", "table")
-    done = cellixir("response", "benchmark", *arguments, cwd=files)
+    arguments = ("table.csv", "--target", "y", "--models", "ridge", "--folds", 2, "--out", "table")
+    done = cellixir("table", "benchmark", *arguments, cwd=files)
     assert done.code == 3
     assert "'copy'" in done.err
-    done = cellixir("response", "benchmark", *arguments, "--drop", "copy", cwd=files)
+    done = cellixir("table", "benchmark", *arguments, "--drop", "copy", cwd=files)
     assert done.code == 0, done.err
     assert "y, regression" in done.out
+
+
+# --- what fails --------------------------------------------------------------------------------------------------
+
+
+def test_a_model_that_raises_is_listed_and_the_exit_code_is_1(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RidgePerDrug, "fit", lambda *args: 1 / 0)
+    done = cellixir("response", "benchmark", *PLAIN, "--models", "ridge", "--folds", 2, "--out", "failed", cwd=files)
+    assert done.code == 1
+    assert "drug_tissue_shrunken" in done.out
+    assert "only naive baselines were run" in done.out
+    assert done.out.splitlines()[-1] == "report: failed/report.html"
+    failed = [line for line in done.err.splitlines() if line.startswith("failed: ")]
+    assert failed == [f"failed: ridge, fold {fold}: ZeroDivisionError: division by zero" for fold in (0, 1)]
+    assert "ridge" not in set(pd.read_csv(files / "failed" / "overall.csv")["model"])
+    assert list(pd.read_csv(files / "failed" / "failures.csv")["fold"]) == [0, 1]
+
+
+def test_when_every_piece_fails_it_is_an_error(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ModelSpec, "make", lambda *args: Broken())
+    done = cellixir("response", "benchmark", *PLAIN, "--models", "ridge", "--folds", 2, "--out", "broken", cwd=files)
+    one_line(done, "all 18 pieces failed", "global_mean, fold 1 of 2", "ZeroDivisionError")
+    assert read_manifest(files / "broken")["state"] == "failed"
+
+
+class Broken:
+    """Cannot learn."""
+
+    def fit(self, data: ResponseData) -> None:
+        1 / 0  # noqa: B018
+
+
+def test_another_study(data: ResponseData, files: Path) -> None:
+    lines = {i: f"other {i}" for i in data.samples.index}
+    data.responses.assign(sample=data.responses["sample"].map(lines)).to_csv(files / "other.csv", index=False)
+    data.views["genomic"].to_df().rename(index=lines).rename_axis("sample").to_csv(files / "other_genomic.csv")
+    external = ("--external-response", "other.csv", "--external-omics", "genomic=other_genomic.csv")
+    arguments = (*PLAIN, *external, "--models", "ridge", "--jobs", 2, "--out", "other")
+    done = cellixir("response", "cross-study", *arguments, cwd=files)
+    assert done.code == 0, done.err
+    assert "recalibrated" in done.out
+    assert "external pairs" in done.out
+    assert done.out.splitlines()[-1] == "report: other/report.html"
+    manifest = read_manifest(files / "other")
+    assert (manifest["job"], manifest["state"]) == ("response cross-study", "done")
+    assert manifest["command"].startswith("cellixir response cross-study --response ic50.csv")
 
 
 # --- what cannot work --------------------------------------------------------------------------------------------
@@ -272,7 +321,6 @@ def test_options_of_both_commands(
         (("--models", "network:conv3d"), ("'conv3d'",)),
         (("--models", "ridge:conv1d"), ("'ridge:conv1d'",)),
         (("--allow", "everything"), ("everything", "KIND")),
-        (("--table", "ic50.csv"), ("--table",)),
     ],
 )
 def test_options_of_the_benchmark(
@@ -286,9 +334,7 @@ def test_options_of_the_benchmark(
 
 @pytest.mark.parametrize("target", ["nothing", "sample"])
 def test_targets_of_a_table_that_cannot_be_predicted(files: Path, target: str, tmp_path: Path) -> None:
-    done = cellixir(
-        "response", "benchmark", "--table", "samples.csv", "--target", target, "--out", tmp_path / "out", cwd=files
-    )
+    done = cellixir("table", "benchmark", "samples.csv", "--target", target, "--out", tmp_path / "out", cwd=files)
     one_line(done, f"'{target}'")
     assert not list(tmp_path.iterdir())
 
@@ -334,7 +380,9 @@ def test_predict_reads_genes_in_rows(files: Path) -> None:
     genomic.to_csv(files / "rows.csv")
     genomic.T.to_csv(files / "columns.csv", index_label="gene")
     for name in ("rows", "columns"):
-        done = cellixir("response", "predict", "plain", "--omics", f"genomic={name}.csv", "--out", f"{name}-out.csv", cwd=files)
+        done = cellixir(
+            "response", "predict", "plain", "--omics", f"genomic={name}.csv", "--out", f"{name}-out.csv", cwd=files
+        )
         assert done.code == 0, done.err
     assert "genes were taken to be the rows" in done.err
     assert (files / "rows-out.csv").read_text() == (files / "columns-out.csv").read_text()

@@ -10,15 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cellixir.data.drugs import attach_smiles, read_drugs
-from cellixir.data.matching import (
-    Matches,
-    bare_drug_key,
-    drug_key,
-    match_drugs,
-    match_samples,
-    sample_key,
-    shared_views,
-)
+from cellixir.data.matching import Matches, match_drugs, match_samples, shared_views
+from cellixir.data.matching.drugs import bare_drug_key, drug_key
+from cellixir.data.matching.samples import sample_key
 from cellixir.data.tables import read_table
 from cellixir.exceptions import ConfigurationError, GeneMismatch
 

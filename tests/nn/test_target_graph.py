@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from sklearn.metrics import r2_score
 from torch.nn.functional import mse_loss
 
 from cellixir.exceptions import ConfigurationError, NotFitted
@@ -128,17 +129,6 @@ def test_training_drugs_of_another_shape() -> None:
         make_encoder(None).connect(make_inputs()[:4])
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_repeatable(threads: int) -> None:
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        first, again = (planted(seed=3, steps=5)[0].state_dict() for _ in range(2))
-    finally:
-        torch.set_num_threads(before)
-    assert all(torch.equal(first[name], again[name]) for name in first)
-
-
 def test_a_new_drug_borrows_from_drugs_with_the_same_target() -> None:
     """Half of the response is that of the target gene; features say the other half and nothing of the target."""
     encoder, x, y = planted(seed=0, steps=200)
@@ -146,8 +136,8 @@ def test_a_new_drug_borrows_from_drugs_with_the_same_target() -> None:
     dense = DenseEncoder(20, 32, 1, input_dropout=0.0)
     fit(dense, x[:160, :20], y[:160], 200)
     with torch.no_grad():
-        alone = r2(y[160:], dense.eval()(x[160:, :20]).squeeze(1))
-        joined = r2(y[160:], encoder.eval()(x[160:]).squeeze(1))
+        alone = r2_score(y[160:], dense.eval()(x[160:, :20]).squeeze(1))
+        joined = r2_score(y[160:], encoder.eval()(x[160:]).squeeze(1))
     assert alone < 0.6
     assert joined > 0.8
 
@@ -173,7 +163,3 @@ def fit(network: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, steps: int) 
         optimiser.zero_grad()
         mse_loss(network(x).squeeze(1), y).backward()
         optimiser.step()
-
-
-def r2(y: torch.Tensor, prediction: torch.Tensor) -> float:
-    return float(1 - (y - prediction).square().sum() / (y - y.mean()).square().sum())

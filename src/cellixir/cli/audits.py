@@ -12,7 +12,7 @@ import typer
 from cellixir.cli.shared import WIDTH, command_line
 
 if TYPE_CHECKING:
-    from cellixir.data.audit.response import Audit, Finding
+    from cellixir.data.audit.findings import Audit, Finding
 
 FILE = "audit.json"
 SHOWN = 5  # findings of a kind on the terminal; the file has them all
@@ -34,7 +34,7 @@ def report_audit(
     typer.Exit
         With code 3 if something leaks.
     """
-    from cellixir.data.audit.response import check_allowed
+    from cellixir.data.audit.findings import check_allowed
     from cellixir.exceptions import Leakage, counted
     from cellixir.files import require_writable
     from cellixir.runs import RunFolder

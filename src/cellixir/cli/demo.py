@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cellixir.cli.shared import Jobs, Seed, command_line, names_of
+
 if TYPE_CHECKING:
     from cellixir.data.response_data import ResponseData
 
@@ -25,28 +27,28 @@ Examples:
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for tables and report.")] = Path("demo"),
     split: Annotated[str, typer.Option(help="Who is new: LPO, LCO, LDO or LTO.")] = "LCO",
-    models: Annotated[str, typer.Option(metavar="A,B,C", help="Models beside the naive baselines.")] = "ridge,network",
-    seed: Annotated[int, typer.Option(help="Same seed, same result.")] = 0,
+    models: Annotated[
+        str, typer.Option(metavar="A,B,...", help="Models beside the naive baselines.")
+    ] = "ridge,network",
+    jobs: Jobs = 1,
+    seed: Seed = 0,
 ) -> None:
     """Run the benchmark and say where the report is."""
-    from cellixir.cli.response.leaderboard import print_leaderboard
+    from cellixir.cli.response.benchmark import print_benchmark
     from cellixir.response.benchmark.run import run_benchmark
 
     data = _real() or _simulated()
-    folder = out / data.source.split()[0].lower()
-    names = [name.strip() for name in models.split(",")]
     result = run_benchmark(
         data,
         split,
-        folder,
-        models=names,
+        out.resolve() / data.source.split()[0].lower(),
+        models=names_of(models),
         seed=seed,
-        command=f"cellixir demo --split {split} --models {models} --seed {seed}",
+        jobs=jobs,
+        command=command_line(),
         quiet=False,
     )
-    print_leaderboard(result.overall, f"{data.source}: {split}, {len(data):,} pairs")
-    typer.echo(result.headline)
-    typer.echo(f"report: {(result.folder / 'report.html').resolve()}")
+    print_benchmark(result, f"{data.source}: {split}, {len(data):,} pairs")
 
 
 def _real() -> ResponseData | None:

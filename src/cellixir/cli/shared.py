@@ -149,8 +149,9 @@ def print_table(
     from rich.table import Table
 
     table = Table(title=title or None, title_justify="left")
-    for i, head in enumerate(heads):
-        table.add_column(head, justify="left" if i < words else "right")
+    for i, head in enumerate(heads):  # where there is no room, heads are parted and cells are not
+        widest = max((len(row[i]) for row in rows), default=0)
+        table.add_column(head, justify="left" if i < words else "right", min_width=widest)
     for row in rows:
         table.add_row(*row)
     Console(width=None if sys.stdout.isatty() else width, markup=False).print(table)

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from cellixir.cli.simulate_files import simulate
-from cellixir.exceptions import ConfigurationError
 
 app = typer.Typer(
     help="Data with known truth, to test what a model finds.", no_args_is_help=True, rich_markup_mode=None
@@ -112,13 +111,7 @@ def bulk(
     force: Force = False,
 ) -> None:
     """Write bulk counts."""
-    simulate(
-        "bulk", out, seed, n_datasets, force=force,
-        n_samples=n_samples, n_genes=n_genes, n_batches=n_batches, n_groups=n_groups,
-        batch_shares=_numbers(batch_shares, "--batch-shares"), group_shares=_numbers(group_shares, "--group-shares"),
-        n_de=n_de, n_up=n_up, mean_log2_fold_change=mean_log2_fold_change, min_log2_fold_change=min_log2_fold_change,
-        batch_shift=batch_shift, batch_shift_share=batch_shift_share, n_modules=n_modules, library_size=library_size,
-    )  # fmt: skip
+    simulate("bulk", **locals())
 
 
 @app.command("single-cell", help=_SINGLE_CELL)
@@ -145,11 +138,7 @@ def single_cell(
     force: Force = False,
 ) -> None:
     """Write single-cell counts."""
-    simulate(
-        "single-cell", out, seed, n_datasets, force=force,
-        n_cells=n_cells, n_genes=n_genes, n_types=n_types, n_batches=n_batches, n_groups=n_groups, n_de=n_de,
-        mean_log2_fold_change=mean_log2_fold_change, n_modules=n_modules, library_size=library_size, dropout=dropout,
-    )  # fmt: skip
+    simulate("single-cell", **locals())
 
 
 @app.command("cohort", help=_COHORT)
@@ -168,11 +157,7 @@ def cohort(
     force: Force = False,
 ) -> None:
     """Write the tables of a drug screen."""
-    simulate(
-        "cohort", out, seed, n_datasets, force=force,
-        n_samples=n_samples, n_drugs=n_drugs, n_genes=n_genes, n_mutations=n_mutations, n_targets=n_targets,
-        n_tissues=n_tissues, noise_sd=noise_sd, missing=missing,
-    )  # fmt: skip
+    simulate("cohort", **locals())
 
 
 @app.command("perturbation", help=_PERTURBATION)
@@ -191,11 +176,7 @@ def perturbation(
     force: Force = False,
 ) -> None:
     """Write wells of treated and untreated cells."""
-    simulate(
-        "perturbation", out, seed, n_datasets, force=force,
-        n_genes=n_genes, n_drugs=n_drugs, n_pairs=n_pairs, interacting=interacting, n_plates=n_plates,
-        n_replicates=n_replicates, noise_sd=noise_sd,
-    )  # fmt: skip
+    simulate("perturbation", **locals())
 
 
 @app.command("aging", help=_AGING)
@@ -213,17 +194,4 @@ def aging(
     force: Force = False,
 ) -> None:
     """Write expression of donors of all ages."""
-    simulate(
-        "aging", out, seed, n_datasets, force=force,
-        n_samples=n_samples, n_genes=n_genes, n_age_genes=n_age_genes, late=late, n_sex_genes=n_sex_genes,
-        n_batches=n_batches, scale=scale,
-    )  # fmt: skip
-
-
-def _numbers(text: str | None, option: str) -> tuple[float, ...] | None:
-    """Numbers of a list such as ``2,1,1``."""
-    try:
-        return None if text is None else tuple(float(part) for part in text.split(","))
-    except ValueError:
-        message = f"{option} {text!r} is no list of numbers; give one such as 2,1,1"
-        raise ConfigurationError(message) from None
+    simulate("aging", **locals())

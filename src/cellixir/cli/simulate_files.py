@@ -14,17 +14,12 @@ from cellixir.exceptions import ConfigurationError, WriteError
 from cellixir.files import whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from anndata import AnnData
 
     from cellixir.data.simulate.cohort import Cohort
-    from cellixir.runs import RunFolder
 
 #: In the attributes of a .h5ad file. Whoever reads the file and writes it again loses them: then it is theirs.
 MARK, OURS = "written-by", "cellixir simulate"
-#: What only a folder of ours has.
-SETTINGS = "truth/settings.json"
 #: Where a cohort is written first, in its own folder; one that was killed leaves it behind.
 WORK = ".cellixir-simulate"
 
@@ -82,42 +77,53 @@ def simulate(kind: str, out: Path, seed: int, n_datasets: int, *, force: bool, *
         If a file cannot be written.
     """
     import cellixir.data.simulate
-    from cellixir.runs import Progress
+    from cellixir.runs import Progress, RunFolder
 
     function = getattr(cellixir.data.simulate, f"simulate_{kind.replace('-', '_')}")
-    places = _places(kind, out, seed, n_datasets)
-    foreign = [] if force else [str(place) for place in places if not _may_write(place)]
+    settings = {n: _numbers(v, n) if n.endswith("_shares") else v for n, v in settings.items()}
+    places, asked = _places(kind, out, seed, n_datasets), settings | {"seed": seed}
+    # no run in a folder is another one: later data of the kind may stand beside these, or in their place
+    run = RunFolder(out, f"simulate {kind}", {}, settings=asked, command=command_line(), force=force)
+    in_folder = out.suffix != ".h5ad"
+    if not force:
+        _refuse_foreign(places)
+        if in_folder:
+            run.refuse_other_work()
+    made = function(seed=seed, **settings)  # first, so that settings that are refused leave nothing behind
+    with run if in_folder else nullcontext(), Progress("simulate", n_datasets) as progress:
+        for number, place in enumerate(places):
+            made = function(seed=seed + number, **settings) if number else made
+            files = _write(made, place)
+            progress.done()
+            if in_folder:
+                run.wrote("tables", *files)
+        planted = f"planted: {_planted(kind, made)}"
+        run.says(headline=f"{_size(kind, made)}; {planted}")
+    named = f"{places[0]} to {places[-1].name}: {n_datasets} data sets, each" if n_datasets > 1 else f"{out}:"
+    typer.echo(f"{named} {_size(kind, made)}\n{planted}")
+    others = sorted(set(out.glob("seed*")) - set(places)) if n_datasets > 1 else []
+    if others:
+        say(f"{out} also holds what was there before, such as {others[0].name}")
+
+
+def _refuse_foreign(places: list[Path]) -> None:
+    """Refuse files that this command has not written."""
+    foreign = [place for place in places if not _may_write(place)]
     if foreign:
         message = (
             f"{foreign[0]} exists and 'cellixir simulate' did not write it; choose another --out, or give --force to "
             "write over it"
         )
         raise ConfigurationError(message)
-    run = None if out.suffix == ".h5ad" else _run(kind, out, settings | {"seed": seed}, force=force)
-    made = function(seed=seed, **settings)  # first, so that settings that are refused leave nothing behind
-    with run or nullcontext(), Progress("simulate", n_datasets) as progress:
-        for number, place in enumerate(places):
-            made = function(seed=seed + number, **settings) if number else made
-            files = _write(made, place)
-            progress.done()
-            if run is not None:
-                run.wrote("tables", *files)
-                run.says(headline=f"{_size(kind, made)}; planted: {_planted(kind, made)}")
-    named = f"{places[0]} to {places[-1].name}: {n_datasets} data sets, each" if n_datasets > 1 else f"{out}:"
-    typer.echo(f"{named} {_size(kind, made)}")
-    typer.echo(f"planted: {_planted(kind, made)}")
-    others = sorted(set(out.glob("seed*")) - set(places)) if n_datasets > 1 else []
-    if others:
-        say(f"{out} also holds what was there before, such as {others[0].name}")
 
 
-def _run(kind: str, out: Path, settings: Mapping[str, object], *, force: bool) -> RunFolder:
-    """Run whose folder holds the data; later data of the kind may stand in it, beside or in the place of these."""
-    from cellixir.runs import RunFolder
-
-    run = RunFolder(out, f"simulate {kind}", {}, settings=settings, command=command_line(), force=force)
-    run.refuse_other_work()
-    return run
+def _numbers(text: object, name: str) -> tuple[float, ...] | None:
+    """Numbers of a list such as ``2,1,1``."""
+    try:
+        return None if text is None else tuple(float(part) for part in str(text).split(","))
+    except ValueError:
+        message = f"--{name.replace('_', '-')} {text!r} is no list of numbers; give one such as 2,1,1"
+        raise ConfigurationError(message) from None
 
 
 def _places(kind: str, out: Path, seed: int, n_datasets: int) -> list[Path]:
@@ -136,16 +142,11 @@ def _places(kind: str, out: Path, seed: int, n_datasets: int) -> list[Path]:
 
 
 def _may_write(place: Path) -> bool:
-    """Whether nothing is there, or only what this command wrote."""
-    from cellixir.runs.folder import OF_NO_WORTH
-
-    if place.is_dir():
-        there = {file.name for file in place.iterdir()}
-        return place.suffix == ".h5ad" or (place / SETTINGS).is_file() or there <= OF_NO_WORTH | {WORK}
-    if not place.exists():
-        return True
+    """Whether no file is there, or one that this command wrote; a folder is that of a run, which looks itself."""
     import h5py
 
+    if not place.is_file():
+        return True
     try:
         with h5py.File(place) as file:
             return bool(file.attrs.get(MARK) == OURS)

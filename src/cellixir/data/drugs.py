@@ -1,4 +1,4 @@
-"""Drugs: what they are called, what they hit, and what their structure is in bits."""
+"""Tables of drugs: names, targets, and fingerprints of their structure."""
 
 from __future__ import annotations
 

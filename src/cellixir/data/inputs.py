@@ -1,4 +1,4 @@
-"""From a user's files to ``ResponseData``."""
+"""Reading of a user's files into ``ResponseData``."""
 
 from __future__ import annotations
 

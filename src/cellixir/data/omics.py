@@ -1,4 +1,4 @@
-"""Omics of samples as AnnData: what was measured, in which scale, and in which order of features."""
+"""Omics of samples as AnnData, with their scale and the order of their features."""
 
 from __future__ import annotations
 

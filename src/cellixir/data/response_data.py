@@ -1,4 +1,4 @@
-"""The container of the response job: measured pairs, and what is known of both sides."""
+"""Container of the response job: measured pairs, and the tables of samples and drugs that they point to."""
 
 from __future__ import annotations
 

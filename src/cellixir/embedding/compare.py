@@ -10,16 +10,16 @@ import numpy as np
 import pandas as pd
 
 from cellixir.data.expression.alignment import refuse_repeated_genes
-from cellixir.data.expression.matrix import is_backed, profile
+from cellixir.data.expression.matrix import profile
 from cellixir.embedding.columns import column_of, columns_fingerprint
 from cellixir.embedding.compare_report import comparison_page
 from cellixir.embedding.comparison import Comparison, headline
 from cellixir.embedding.held_out import HeldOut
 from cellixir.embedding.maps import tsne
-from cellixir.embedding.pieces import MODEL, comparable, fit, require_models, sets_fingerprint
+from cellixir.embedding.pieces import MODEL, comparable, fit, require_models, require_portable, sets_fingerprint
 from cellixir.embedding.settings import vae_of
 from cellixir.embedding.vae import VAE
-from cellixir.exceptions import CellixirError, ConfigurationError
+from cellixir.exceptions import CellixirError
 from cellixir.runs import Found, Piece, RunFolder
 
 if TYPE_CHECKING:
@@ -139,9 +139,7 @@ def _name(piece: Piece) -> str:
 
 def _check(cells: ad.AnnData, wanted: Mapping[str, Mapping[str, Any]], jobs: int) -> None:
     refuse_repeated_genes(cells)
-    if jobs > 1 and is_backed(cells.X):
-        message = f"--jobs {jobs} cannot give cells on disk to other processes; leave --backed or --jobs out"
-        raise ConfigurationError(message)
+    require_portable(cells, jobs)
     for name, settings in wanted.items():
         try:
             vae_of(settings)

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 
 from cellixir.data.expression.alignment import refuse_repeated_genes
-from cellixir.data.expression.matrix import is_backed, profile
+from cellixir.data.expression.matrix import profile
 from cellixir.data.gene_sets import coverage_notes, coverage_report
 from cellixir.embedding.apply import add_calls, embedded, write_cells
-from cellixir.embedding.cell_types import called_types, parts_of
+from cellixir.embedding.cell_types import called_types
 from cellixir.embedding.classification import fold_rows, part
-from cellixir.embedding.columns import KEYS, column_of, columns_fingerprint, refuse_without_group
+from cellixir.embedding.columns import KEYS, column_of, columns_fingerprint
 from cellixir.embedding.enrichment import enrich_latents
 from cellixir.embedding.judging import calls_beside, judged_rows, latents_beside, some_cells, validation_elbo
 from cellixir.embedding.maps import leiden, tsne, umap
@@ -27,6 +27,7 @@ from cellixir.embedding.pieces import (
     map_piece,
     model_of,
     require_models,
+    require_portable,
     sets_fingerprint,
 )
 from cellixir.embedding.report import embedding_page
@@ -112,7 +113,10 @@ class _Embedding:
         self.cells, self.settings, self.model = cells, settings, vae_of(settings)
         self.rows = judged_rows(cells, self.model.label_key, self.model.seed)
         self.shown = embedded(some_cells(cells, self.rows), {})  # maps are added to it, and not to the cells given
-        self.folds = folds if self.model.label_key is not None else 0
+        self.folds, self.fold_rows = folds, []
+        label, group = self.model.label_key, self.model.group_key
+        if label is not None and folds:
+            self.fold_rows = fold_rows(self.shown, label, group_key=group, n_folds=folds, seed=self.model.seed)
 
     def result(self, run: RunFolder, *, maps: bool, jobs: int, quiet: bool) -> EmbeddingResult:
         """Fit what is not yet fitted, judge, and map."""
@@ -138,13 +142,10 @@ class _Embedding:
     def _pieces(self) -> list[Piece]:
         """Fits: to all cells, without labels, and in each fold without and with a head."""
         pieces = [fit_piece({"fit": "all cells"}, self.settings, lambda: self.cells)]
-        label, group, seed = self.model.label_key, self.model.group_key, self.model.seed
-        if label is not None:
+        if self.model.label_key is not None:
             pieces.append(fit_piece({"fit": "without labels"}, self._like({"label_key": None}), lambda: self.shown))
-        rows = (
-            fold_rows(self.shown, label, group_key=group, n_folds=self.folds, seed=seed) if label and self.folds else []
-        )
-        for fold, (train, _) in enumerate(rows):
+        group = self.model.group_key
+        for fold, (train, _) in enumerate(self.fold_rows):
             few = group is not None and column_of(self.shown, group).iloc[train].nunique() < 3
             other = {"group_key": None} if few else {}  # too few patients to part once more
             learn = partial(part, self.shown, train)
@@ -235,9 +236,7 @@ def _check(cells: ad.AnnData, model: VAE, folds: int, *, maps: bool, jobs: int) 
     if folds < 0 or folds == 1:
         message = f"--folds {folds} is no number of parts; use 2 or more, or 0 for none"
         raise ConfigurationError(message)
-    if jobs > 1 and is_backed(cells.X):
-        message = f"--jobs {jobs} cannot give cells on disk to other processes; leave --backed or --jobs out"
-        raise ConfigurationError(message)
+    require_portable(cells, jobs)
     needed = ["openTSNE", "umap"] * maps + ["igraph"] * (maps or model.label_key is not None)
     missing = [package for package in needed if find_spec(package) is None]
     if missing:
@@ -246,15 +245,6 @@ def _check(cells: ad.AnnData, model: VAE, folds: int, *, maps: bool, jobs: int) 
             "pip install 'cellixir[singlecell]', or give --no-maps and leave --label-key out"
         )
         raise MissingExtra(message)
-    if model.label_key is not None and folds:
-        labels = column_of(cells, model.label_key)
-        known = labels.notna().to_numpy()
-        groups = None if model.group_key is None else column_of(cells, model.group_key)
-        if groups is not None:
-            refuse_without_group(groups, model.group_key)
-        if labels.nunique() > 1:
-            patients = None if groups is None else groups[known].to_numpy()
-            next(parts_of(labels[known].to_numpy(), patients, folds, model.seed))
 
 
 def _numbers(found: EmbeddingResult) -> dict[str, Any]:

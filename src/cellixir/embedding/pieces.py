@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cellixir import __version__
+from cellixir.data.expression.matrix import is_backed
 from cellixir.embedding.settings import vae_of
 from cellixir.embedding.vae import VAE
+from cellixir.exceptions import ConfigurationError
 from cellixir.runs import Found, Piece
 from cellixir.runs.piece import CHECKPOINT
 
@@ -71,6 +73,13 @@ def require_models(pieces: Sequence[Piece], folder: Path) -> None:
         place = piece.place(folder)
         if not (place / MODEL / "model.json").is_file():
             (place / "piece.json").unlink(missing_ok=True)
+
+
+def require_portable(cells: ad.AnnData, jobs: int) -> None:
+    """Refuse cells on disk where other processes are to fit to them."""
+    if jobs > 1 and is_backed(cells.X):
+        message = f"--jobs {jobs} cannot give cells on disk to other processes; leave --backed or --jobs out"
+        raise ConfigurationError(message)
 
 
 def map_piece(name: str, draw: Callable[..., ArrayLike], latent: ArrayLike, seed: int) -> Piece:

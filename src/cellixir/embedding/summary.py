@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from cellixir.embedding.judging import Beside
@@ -55,15 +54,7 @@ def score_table(beside: dict[str, Beside]) -> pd.DataFrame:
 
 
 def scores_as_json(beside: dict[str, Beside]) -> dict[str, Any]:
-    """Metrics by embedding; missing values are None."""
-
-    def plain(number: float) -> float | None:
-        return float(number) if np.isfinite(number) else None
-
+    """Metrics by embedding: value, and ends of the interval."""
     return {
-        name: {
-            metric: dict(zip(("value", "low", "high"), map(plain, getattr(values, name)), strict=True))
-            for metric, values in beside.items()
-        }
-        for name in Beside._fields
+        name: {metric: getattr(values, name)._asdict() for metric, values in beside.items()} for name in Beside._fields
     }

@@ -21,14 +21,17 @@ ACCENT = "#1b6a9c"
 WARM = "#c4572b"
 
 #: One colour and one marker a kind of model: the marker says it again where colours fail.
-KIND_COLOURS = {"network": ACCENT, "tree": "#d98a1f", "linear": "#2c9078", "baseline": "#8a93a0"}
+KIND_COLOURS = {
+    "network": ACCENT, "tree": "#d98a1f", "linear": "#2c9078", "baseline": "#8a93a0", "own": "#7a4fa3"
+}  # fmt: skip
 KIND_WORDS = {
     "network": "blue circles are networks",
     "tree": "orange squares trees",
     "linear": "green triangles linear models",
     "baseline": "grey diamonds naive baselines",
+    "own": "purple pentagons models of one's own",
 }
-KIND_MARKERS = {"network": "o", "tree": "s", "linear": "^", "baseline": "D"}
+KIND_MARKERS = {"network": "o", "tree": "s", "linear": "^", "baseline": "D", "own": "p"}
 
 SEQUENTIAL = LinearSegmentedColormap.from_list(
     "cellixir", ["#e2ecf2", "#a9cbdc", "#5f9fc0", "#2a6f9c", "#12466e", "#0a2440"]

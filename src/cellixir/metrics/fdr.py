@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.stats import false_discovery_control
 
 from cellixir.exceptions import ConfigurationError, InvalidValues, examples
 
@@ -32,12 +33,9 @@ def benjamini_hochberg(p: ArrayLike) -> NDArray[np.float64]:
     [0.03, 0.03, 0.5]
     """
     values = _checked(p)
-    known = np.flatnonzero(~np.isnan(values))
-    order = known[np.argsort(values[known], kind="stable")]
+    known = ~np.isnan(values)  # scipy refuses missing ones
     adjusted = np.full(len(values), np.nan)
-    if len(order):
-        ranked = values[order] * (len(order) / np.arange(1, len(order) + 1))
-        adjusted[order] = np.minimum(np.minimum.accumulate(ranked[::-1])[::-1], 1.0)
+    adjusted[known] = false_discovery_control(values[known])
     return adjusted
 
 

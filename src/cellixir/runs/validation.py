@@ -73,7 +73,7 @@ def cross_validate(
     >>> cross_validate(Ridge(1e-6), x, halves, y=3 * x[:, 0])["score"].round(3).tolist()
     [0.0, 0.0]
     """
-    truth = _target(data, y)
+    truth = _target(data, y)  # for the judge alone: models are given rows of ``data`` that were asked for
     if truth is None and metric != "score":
         message = f"the metric {metric!r} compares with a target and there is none; give y, or metric='score'"
         raise ConfigurationError(message)

@@ -15,7 +15,7 @@ import pandas as pd
 from cellixir.exceptions import ConfigurationError, examples
 from cellixir.files import whole
 from cellixir.runs import RunFolder
-from cellixir.synthesis.benchmark_pieces import AnyGenerator, Done, Makers, Rules, Source, pieces_of
+from cellixir.synthesis.benchmark_pieces import Done, Makers, Rules, Source, pieces_of
 from cellixir.synthesis.benchmark_report import pages
 from cellixir.synthesis.benchmark_summary import MARKDOWN, headline, key_numbers, markdown, result_rows, summarise
 from cellixir.synthesis.conditions import check_columns
@@ -70,7 +70,7 @@ def run_benchmark(
     holdout: float = 0.25,
     seeds: int = 1,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
-    others: Mapping[str, Callable[[int], AnyGenerator]] | None = None,
+    others: Mapping[str, Callable[[int], Any]] | None = None,
     max_samples: int = MAX_SAMPLES,
     jobs: int = 1,
     command: str = "",
@@ -153,11 +153,11 @@ def _makers(
     models: Sequence[str],
     condition: tuple[str, ...],
     settings: Mapping[str, Mapping[str, Any]],
-    others: Mapping[str, Callable[[int], AnyGenerator]],
+    others: Mapping[str, Callable[[int], Any]],
 ) -> Makers:
     """A function of the seed for each generator, which has been tried once."""
 
-    def maker(name: str) -> Callable[[int], AnyGenerator]:
+    def maker(name: str) -> Callable[[int], Any]:
         generator_class(name)
         make_generator(name, condition=condition, **settings.get(name, {}))
         return lambda seed: make_generator(name, condition=condition, seed=seed, **settings.get(name, {}))
@@ -189,6 +189,3 @@ def _write(run: RunFolder, found: Benchmark, done: Sequence[Done], command: str)
     run.wrote("tables", run.path / "table.md")
     for name, page in pages(done, found.results, found.summary, found.failures, found.headline, command):
         run.page(page, name)
-
-
-__all__ = ["Benchmark", "run_benchmark"]

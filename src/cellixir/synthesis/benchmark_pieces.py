@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from itertools import product
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
@@ -37,18 +37,9 @@ TABLES = ("fold_changes", "points")
 SECONDS = ("fit_seconds", "sample_seconds")
 
 
-class AnyGenerator(Protocol):
-    """What a generator must be able to do here, ours or not."""
-
-    def fit(self, samples: ad.AnnData, /) -> object:
-        """Learn from samples."""
-
-    def sample(self, n: int, /) -> ad.AnnData:
-        """New samples of the same genes and scale, with the condition columns."""
-
-
 Source = Callable[[], "ad.AnnData"]
-Makers = Mapping[str, Callable[[int], AnyGenerator]]
+#: What makes each generator, ours or not, for a seed: it has ``fit(samples)`` and ``sample(n)``.
+Makers = Mapping[str, Callable[[int], Any]]
 
 
 @dataclass(frozen=True)
@@ -115,7 +106,7 @@ class Trial:
     dataset: str
     source: ad.AnnData | Source
     seed: int
-    make: Callable[[int], AnyGenerator]
+    make: Callable[[int], Any]
 
     def samples(self) -> ad.AnnData:
         """All samples of the data set."""
@@ -197,7 +188,7 @@ class Done:
         return cls(**known, evaluation=evaluation, history=pd.DataFrame(facts["history"]))
 
 
-def settings_of(generator: AnyGenerator) -> dict[str, Any]:
+def settings_of(generator: Any) -> dict[str, Any]:
     """Parameters of a generator of ours; of another its source, and what it calls its settings."""
     if isinstance(generator, Generator):
         return generator.parameters() | {"class": type(generator).__name__}

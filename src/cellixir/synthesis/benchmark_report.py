@@ -241,6 +241,3 @@ def _facts(done: Sequence[Done], results: pd.DataFrame) -> dict[str, object]:
     known = ("training_samples", "held_out_samples", "genes", *KEYS.values(), "truth")
     facts = {key: value for key, value in done[0].evaluation.facts.items() if key in known}
     return {"Data sets": ", ".join(dict.fromkeys(results["dataset"]))} | facts_in_words(facts)
-
-
-__all__ = ["dataset_page", "pages", "summary_page"]

@@ -158,19 +158,3 @@ def _by_unit(results: pd.DataFrame) -> pd.Series:
     unit = "dataset" if results["dataset"].nunique() > 1 else "seed"
     rows = results.dropna(subset=["value"])
     return rows.groupby(["model", "metric", unit], sort=False)["value"].mean()
-
-
-__all__ = [
-    "MARKDOWN",
-    "REAL",
-    "SHUFFLED",
-    "cell",
-    "headline",
-    "key_numbers",
-    "markdown",
-    "number",
-    "paired",
-    "result_rows",
-    "summarise",
-    "t_interval",
-]

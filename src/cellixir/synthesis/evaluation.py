@@ -351,6 +351,3 @@ def _tsne(places: NDArray[np.float64], seed: int) -> NDArray[np.float32] | None:
     perplexity = min(PERPLEXITY, (len(places) - 1) / 3)
     model = package.TSNE(perplexity=perplexity, initialization="pca", n_jobs=1, random_state=seed)
     return np.asarray(model.fit(places), dtype=np.float32)
-
-
-__all__ = ["COLUMNS", "Evaluation", "Interval", "Judge", "evaluate"]

@@ -84,6 +84,3 @@ def as_json(found: Evaluation) -> dict[str, Any]:
     verdicts = {v.question.lower(): {"answer": v.answer, "sentence": v.sentence} for v in found.verdicts}
     metrics = {str(metric): row.to_dict() for metric, row in rows.iterrows()}
     return {"verdicts": verdicts, "metrics": metrics, "facts": dict(found.facts), "notes": list(found.notes)}
-
-
-__all__ = ["as_json", "run_evaluation", "write_evaluation"]

@@ -156,7 +156,7 @@ class GANTask(Task):
     ) -> None:
         self.network = self.players = players
         self.rules, self.nearness, self.n_steps = rules, nearness, n_steps
-        self.rows, self.condition = train.all(), train.condition
+        self.samples, self.condition = train.all(), train.condition
         self.n_free = players.shape.width if players.shape.conditional else players.shape.row
         self._losses: list[tuple[Tensor, Tensor]] = []
 
@@ -170,10 +170,10 @@ class GANTask(Task):
 
     def batches(self, config: TrainingConfig, generator: torch.Generator) -> Iterator[Tensor]:
         """Row numbers ``(n_critic, batch)`` for each step of the generator; all rows come up equally often."""
-        size = min(config.batch_size, len(self.rows))
+        size = min(config.batch_size, len(self.samples))
         wanted = self.n_steps * self.rules.n_critic * size
-        passes = -(-wanted // len(self.rows))
-        order = torch.cat([torch.randperm(len(self.rows), generator=generator) for _ in range(passes)])
+        passes = -(-wanted // len(self.samples))
+        order = torch.cat([torch.randperm(len(self.samples), generator=generator) for _ in range(passes)])
         yield from order[:wanted].view(self.n_steps, self.rules.n_critic, size)
 
     def loss(self, batch: Tensor) -> Tensor:
@@ -193,7 +193,7 @@ class GANTask(Task):
         for rows in batch:
             with torch.no_grad():
                 fake = self.players.fake(self.condition[rows])
-            critic_loss = self.rules.critic_loss(self.players.critic, self.rows[rows], fake, self.n_free)
+            critic_loss = self.rules.critic_loss(self.players.critic, self.samples[rows], fake, self.n_free)
             _descend(of_critic, critic_loss)
         self.players.critic.requires_grad_(False)
         loss = self.loss(batch[-1])

@@ -17,7 +17,7 @@ from cellixir.data.expression.alignment import align
 from cellixir.data.expression.samples import as_anndata
 from cellixir.data.expression.scale import WORDS
 from cellixir.estimator import Arrays, Estimator, stopping_rows, under
-from cellixir.exceptions import ConfigurationError, InvalidValues
+from cellixir.exceptions import ConfigurationError, DataError, InvalidValues
 from cellixir.metrics.generative.mmd import mmd2
 from cellixir.synthesis.checks import examine
 from cellixir.synthesis.conditions import Conditions, check_columns
@@ -62,6 +62,12 @@ class Fit:
         """Rows to learn from, and those of ``validation``."""
         if self.validation is None:
             return None
+        if not 2 <= len(self.validation) <= n - 2:
+            message = (
+                f"{len(self.validation)} of {n} samples with data choose the epoch; give 2 or more that do, and leave "
+                "2 or more to learn from"
+            )
+            raise DataError(message)
         return np.setdiff1d(np.arange(n), self.validation), self.validation
 
     def heard(self, epochs: int) -> Callable[[Epoch], None] | None:

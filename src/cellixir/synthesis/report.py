@@ -205,6 +205,3 @@ def _genes(report: Report, evaluation: Evaluation) -> None:
 def facts_in_words(facts: Mapping[str, Any]) -> dict[str, object]:
     """Facts of an evaluation as its page has them."""
     return {FACT_WORDS.get(k, k): f"{v:,}" if isinstance(v, int) and k != "seed" else v for k, v in facts.items()}
-
-
-__all__ = ["evaluation_page"]

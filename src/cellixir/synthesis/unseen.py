@@ -40,6 +40,3 @@ def _refuse(some: Side, others: Side, usual: float, what: str, way_out: str) -> 
     if share > usual:
         message = f"{round(share * len(some)):,} of {len(some):,} {what}, value for value: {way_out}"
         raise Leakage(message)
-
-
-__all__ = ["require_unseen"]

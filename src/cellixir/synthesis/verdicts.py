@@ -192,6 +192,3 @@ def _short(value: float) -> str:
 
 def _listed(names: tuple[str, ...]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-__all__ = ["CRITERIA", "Answer", "Criterion", "Verdict", "row_verdict", "verdict"]

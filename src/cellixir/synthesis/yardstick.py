@@ -227,6 +227,3 @@ def _column(cells: ad.AnnData, key: str, what: str) -> NDArray[np.object_]:
 def names_of(keys: Mapping[str, str | None]) -> dict[str, str]:
     """Roles that have a column."""
     return {role: key for role, key in keys.items() if key is not None}
-
-
-__all__ = ["KEYS", "Side", "Yardstick", "names_of", "shuffled_genes"]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from cellixir.data.audit.response import Audit, check_allowed, require_clean
+from cellixir.data.audit.findings import Audit, check_allowed, require_clean
 from cellixir.data.audit.table import audit_table
 from cellixir.data.dealing import deal
 from cellixir.exceptions import ConfigurationError

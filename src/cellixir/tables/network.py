@@ -39,6 +39,7 @@ class TableNetwork(TableModel):
     """
 
     def _learn(self, goal: Goal, rows: Rows, y: Floats, stopping: Stopping) -> None:
+        # a target of thousands would take Adam many epochs to reach: it is learned standardised
         self.shift_, self.scale_ = (0.0, 1.0) if goal.classes else (float(y.mean()), float(y.std()) or 1.0)
         device = pick_device()
         x = torch.from_numpy(rows.x).to(device)

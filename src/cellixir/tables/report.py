@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from cellixir.data.audit.response import Audit
+from cellixir.data.audit.findings import Audit
 from cellixir.figures.correlation import correlation_map
 from cellixir.figures.missing import missing_map
 from cellixir.figures.style import new_axes, shortened

@@ -69,6 +69,8 @@ def softmax_regression(
     """
     centre, spread = points.mean(axis=0), np.maximum(points.std(axis=0), 1e-6)
     standard = (points - centre) / spread
+    # not LogisticRegressionCV: it starts each penalty at the weights of the last and so ends elsewhere, and it
+    # weighs a fold without one of the classes as much as any other
     losses = [_log_loss(standard, codes, c) if len(strengths) > 1 else 0.0 for c in strengths]
     model = _logistic(strengths[int(np.argmin(losses))]).fit(standard, codes)
     weight, bias = model.coef_, model.intercept_

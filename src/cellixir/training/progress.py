@@ -1,4 +1,4 @@
-"""Progress on a terminal: what is done, what is under way, when it will be done."""
+"""Progress bars on a terminal."""
 
 from __future__ import annotations
 

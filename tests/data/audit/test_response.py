@@ -13,16 +13,9 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.model_selection import KFold
 
+from cellixir.data.audit.findings import KINDS, SHOWN, Audit, Finding, check_allowed, require_clean
 from cellixir.data.audit.identity import folded_line, molecule_groups
-from cellixir.data.audit.response import (
-    KINDS,
-    SHOWN,
-    Audit,
-    Finding,
-    audit_response,
-    check_allowed,
-    require_clean,
-)
+from cellixir.data.audit.response import audit_response
 from cellixir.data.response_data import ResponseData
 from cellixir.data.splits import Fold, make_folds, split_groups
 from cellixir.exceptions import ConfigurationError, DataError, Leakage

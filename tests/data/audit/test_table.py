@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from cellixir.data.audit.response import Audit, Finding
+from cellixir.data.audit.findings import Audit, Finding
 from cellixir.data.audit.table import audit_table
 from cellixir.exceptions import ConfigurationError, DuplicateIds, InvalidValues
 

@@ -178,6 +178,16 @@ def test_crossed_designs_are_balanced(n_batches: int, n_groups: int, extra: int,
         assert counts.max() - counts.min() <= 1 + (len(columns) > 1)
 
 
+@pytest.mark.parametrize(("n_batches", "n_groups"), [(3, 3), (4, 3)])
+def test_totals_are_within_one_in_designs_of_any_size(n_batches: int, n_groups: int) -> None:
+    sizes = {"n_batches": n_batches, "n_groups": n_groups, "n_genes": 3, "n_de": 0, "base_sd": 0.1}
+    for n in range(n_batches * n_groups, n_batches * n_groups + 31):
+        crossed = pd.crosstab(*(simulate_bulk(n_samples=n, **sizes).obs[c] for c in ("batch", "group")))
+        assert np.ptp(crossed.sum(axis=0)) <= 1
+        assert np.ptp(crossed.sum(axis=1)) <= 1
+        assert np.ptp(crossed.to_numpy()) <= 2
+
+
 def test_proportions_are_met() -> None:
     adata = simulate_bulk(**SMALL, batch_shares=(0.5, 0.5), group_shares=(7, 3))
     sizes = adata.obs.groupby(["batch", "group"], observed=True).size()

@@ -7,24 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cellixir.cli.shared import (
-    Backed,
-    BatchKey,
-    Device,
-    GeneSets,
-    GroupKey,
-    Jobs,
-    LabelKey,
-    Layer,
-    NoMaps,
-    Samples,
-    Seed,
-    cells_of,
-    command_line,
-    end_of_run,
-    print_board,
-    say,
-)
+from cellixir.cli import shared
 
 COMPARE_HELP = """Fit several VAEs to the same cells and lay them side by side, each beside PCA of its dimension.
 
@@ -57,18 +40,18 @@ PRINTED = (
 
 def compare(
     experiments: Annotated[Path, typer.Argument(help="TOML file, one table [experiment.NAME] an experiment.")],
-    data: Samples,
+    data: shared.Samples,
     out: Annotated[Path, typer.Option(help="Folder for the tables, the models and the report.")],
-    batch_key: BatchKey = None,
-    label_key: LabelKey = None,
-    group_key: GroupKey = None,
-    gene_sets: GeneSets = None,
-    layer: Layer = None,
-    backed: Backed = False,
-    no_maps: NoMaps = False,
-    seed: Seed = 0,
-    device: Device = "auto",
-    jobs: Jobs = 1,
+    batch_key: shared.BatchKey = None,
+    label_key: shared.LabelKey = None,
+    group_key: shared.GroupKey = None,
+    gene_sets: shared.GeneSets = None,
+    layer: shared.Layer = None,
+    backed: shared.Backed = False,
+    no_maps: shared.NoMaps = False,
+    seed: shared.Seed = 0,
+    device: shared.Device = "auto",
+    jobs: shared.Jobs = 1,
 ) -> None:
     """Read, fit each experiment, write, and print the table."""
     from cellixir.data.gene_sets import read_gene_sets
@@ -77,12 +60,13 @@ def compare(
 
     wanted = read_experiments(experiments)
     sets = read_gene_sets(gene_sets) if gene_sets else None
-    cells = cells_of(data, layer, backed=backed)
+    cells = shared.cells_of(data, layer, backed=backed)
     result = run_comparison(
         wanted, cells, out, batch_key=batch_key, label_key=label_key, group_key=group_key, gene_sets=sets,
-        maps=not no_maps, seed=seed, device=device, jobs=jobs, source=data.name, command=command_line(), quiet=False,
+        maps=not no_maps, seed=seed, device=device, jobs=jobs, source=data.name,
+        command=shared.command_line(), quiet=False,
     )  # fmt: skip
     for note in result.notes:
-        say(note)
-    print_board(result.board, "Experiments, on held-out cells", PRINTED)
-    end_of_run(result.headline, result.folder, result.failures)
+        shared.say(note)
+    shared.print_board(result.board, "Experiments, on held-out cells", PRINTED)
+    shared.end_of_run(result.headline, result.folder, result.failures)

@@ -7,26 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cellixir.cli.shared import (
-    Backed,
-    BatchKey,
-    Device,
-    Epochs,
-    GeneSets,
-    GroupKey,
-    Jobs,
-    LabelKey,
-    Layer,
-    NoMaps,
-    Samples,
-    Seed,
-    cells_of,
-    command_line,
-    end_of_run,
-    print_table,
-    refuse_given,
-    say,
-)
+from cellixir.cli import shared
 from cellixir.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -50,7 +31,7 @@ Examples:
 
 
 def fit(
-    data: Samples,
+    data: shared.Samples,
     out: Annotated[Path, typer.Option(help="Folder for the bundle, the tables and the report.")],
     likelihood: Annotated[
         str, typer.Option(help="nb or zinb (counts), gaussian (log values), bernoulli (0 and 1), or auto.")
@@ -59,24 +40,24 @@ def fit(
     hidden: Annotated[int, typer.Option(help="Units of a hidden layer.")] = 128,
     layers: Annotated[int, typer.Option(help="Hidden layers of encoder and decoder.")] = 1,
     dropout: Annotated[float, typer.Option(help="Share of units dropped in training.")] = 0.1,
-    epochs: Epochs = None,
+    epochs: shared.Epochs = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate. Default: 0.002.")] = None,
     beta: Annotated[float, typer.Option(help="Weight of the KL divergence.")] = 1.0,
     library: Annotated[str, typer.Option(help="Library size: observed, or learned.")] = "observed",
-    batch_key: BatchKey = None,
-    label_key: LabelKey = None,
-    group_key: GroupKey = None,
-    gene_sets: GeneSets = None,
+    batch_key: shared.BatchKey = None,
+    label_key: shared.LabelKey = None,
+    group_key: shared.GroupKey = None,
+    gene_sets: shared.GeneSets = None,
     enrich: Annotated[
         Path | None, typer.Option(metavar="GMT", help="Pathways to test the genes of each latent for.")
     ] = None,
-    layer: Layer = None,
-    backed: Backed = False,
-    no_maps: NoMaps = False,
+    layer: shared.Layer = None,
+    backed: shared.Backed = False,
+    no_maps: shared.NoMaps = False,
     folds: Annotated[int, typer.Option(help="Folds of the cross-validation of cell types; 0 for none.")] = 5,
-    seed: Seed = 0,
-    device: Device = "auto",
-    jobs: Jobs = 1,
+    seed: shared.Seed = 0,
+    device: shared.Device = "auto",
+    jobs: shared.Jobs = 1,
 ) -> None:
     """Read, fit, judge, write, and print what was found."""
     from cellixir.data.gene_sets import read_gene_sets
@@ -91,22 +72,22 @@ def fit(
     }  # fmt: skip
     vae_of(settings)
     if label_key is None:
-        refuse_given(["folds"], "is of the cross-validation of cell types, which --label-key names")
+        shared.refuse_given(["folds"], "is of the cross-validation of cell types, which --label-key names")
     if gene_sets is not None:
-        refuse_given(["latent"], "is for a decoder without --gene-sets, whose latents are the pathways")
+        shared.refuse_given(["latent"], "is for a decoder without --gene-sets, whose latents are the pathways")
     if enrich is not None and gene_sets is not None:
         message = "give --enrich or --gene-sets, not both: free latents beside masked ones are tested for the same sets"
         raise ConfigurationError(message)
-    cells = cells_of(data, layer, backed=backed)
+    cells = shared.cells_of(data, layer, backed=backed)
     result = run_embedding(
         cells, out, maps=not no_maps, folds=folds, enrich=read_gene_sets(enrich) if enrich else None, jobs=jobs,
-        source=data.name, command=command_line(), quiet=False, **settings,
+        source=data.name, command=shared.command_line(), quiet=False, **settings,
     )  # fmt: skip
     for note in result.notes:
-        say(note)
+        shared.say(note)
     if len(result.scores):
         _print(result)
-    end_of_run(result.headline, result.folder)
+    shared.end_of_run(result.headline, result.folder)
 
 
 def _print(result: EmbeddingResult) -> None:
@@ -119,4 +100,4 @@ def _print(result: EmbeddingResult) -> None:
         for row in result.scores.to_dict("records")
     ]
     heads = ("metric", "VAE [95 %]", "PCA [95 %]", "VAE less PCA [95 %]")
-    print_table(heads, rows, "VAE beside PCA of the same dimension")
+    shared.print_table(heads, rows, "VAE beside PCA of the same dimension")

@@ -9,23 +9,21 @@ from typing import Annotated
 import typer
 
 from cellixir.cli.response.options import (
-    Allow,
     Dataset,
     DrugEncoder,
     Drugs,
     Encoder,
-    GeneSets,
     Ids,
     Omics,
     Preprocess,
     Require,
     Response,
     Samples,
-    Seed,
     Split,
     Views,
     data_of,
 )
+from cellixir.cli.shared import Allow, Device, GeneSets, Seed, say
 
 FIT_HELP = """Fit the network on all measured pairs and save it as a bundle; an older bundle there is replaced.
 
@@ -52,17 +50,21 @@ def fit(
     preprocess: Preprocess = "",
     gene_sets: GeneSets = None,
     members: Annotated[int | None, typer.Option(help="Networks in the committee. Default: by split.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     allow: Allow = None,
     seed: Seed = 0,
 ) -> None:
     """Fit, with a checkpoint after each epoch beside the bundle, and save."""
-    from cellixir.data.audit.response import audit_response, check_allowed, require_clean
+    import shutil
+
+    from cellixir.data.audit.findings import check_allowed, require_clean
+    from cellixir.data.audit.response import audit_response
     from cellixir.data.gene_sets import read_gene_sets
     from cellixir.response.benchmark.option_checks import check_architecture, check_gene_sets, check_structures
     from cellixir.response.network.architecture import preset_of
     from cellixir.response.network.predictor import ResponsePredictor
-    from cellixir.training import Bars, Epoch
+    from cellixir.runs import Progress
+    from cellixir.training import Epoch
 
     model = ResponsePredictor(
         split,
@@ -82,22 +84,16 @@ def fit(
     check_allowed(allow or [])
     require_clean(audit_response(data, split), allow or [])
     checkpoint = out.with_name(f".{out.name}.checkpoint")
-    with Bars("fit", model.preset.members) as bars:
+    with Progress("fit", model.preset.members) as progress:
 
         def show(member: int, epoch: Epoch, of: int) -> None:
             if epoch.epoch == 0 and member:
-                bars.done()
-            bars.epoch(member, epoch, of)
+                progress.done()
+            progress.epoch(member, epoch, of)
 
         model.fit(data, allow=None, checkpoint=checkpoint, on_epoch=show)
     for note in model.notes_:
-        typer.echo(f"note: {note}", err=True)
+        say(note)
     model.save(out)
-    _forget(checkpoint)
-    typer.echo(f"bundle: {out}")
-
-
-def _forget(checkpoint: Path) -> None:
-    import shutil
-
     shutil.rmtree(checkpoint, ignore_errors=True)
+    typer.echo(f"bundle: {out}")

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import click
 import typer
-from click.core import ParameterSource
 
+from cellixir.cli.shared import names_of, refuse_given, say
 from cellixir.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from cellixir.data.inputs import Reading
     from cellixir.data.response_data import ResponseData
+    from cellixir.response.benchmark.models import Options
 
 Dataset = Annotated[str | None, typer.Option(help="A public data set: gdsc-v17. Instead of --response.")]
 Response = Annotated[
@@ -57,16 +58,14 @@ Preprocess = Annotated[
         "learned within the fold. Default: standardise, fill gaps with the mean.",
     ),
 ]
-GeneSets = Annotated[Path | None, typer.Option(help="GMT file: a transformer's tokens are its pathways.")]
-Allow = Annotated[
-    list[str] | None,
-    typer.Option(metavar="KIND[:ID]", help="A finding of the leakage audit that does not stop; may be given again."),
-]
 Split = Annotated[
     str,
     typer.Option(
         callback=lambda text: text.upper(), help="Who is new: LPO pairs, LCO cell lines, LDO drugs, LTO tissues."
     ),
+]
+Interval = Annotated[
+    float | None, typer.Option(help="Intervals of the network that hold so much, 0.9 say, and their coverage.")
 ]
 SampleColumn = Annotated[str | None, typer.Option(metavar="NAME", help="Column of samples in a long --response.")]
 DrugColumn = Annotated[str | None, typer.Option(metavar="NAME", help="Column of drugs in it.")]
@@ -120,9 +119,6 @@ def reading_of() -> Reading:
     return Reading(**(context.meta.get(__name__, {}) if context else {}))
 
 
-Seed = Annotated[int, typer.Option(min=0, help="Same seed, same result.")]
-
-
 def data_of(
     dataset: str | None,
     response: Path | None,
@@ -164,40 +160,30 @@ def data_of(
     if views is not None:
         data = data.only_views(names_of(views) or [])
     for note in data.notes:
-        typer.echo(f"note: {note}", err=True)
+        say(note)
     return data
 
 
-def names_of(text: str | None) -> list[str] | None:
-    """Names that a comma parts; None where nothing was given.
+def options_of(
+    preprocess: str, encoder: str, drug_encoder: str, gene_sets: Path | None, interval: float | None
+) -> Options:
+    """What is asked of all models, or of the network."""
+    from cellixir.data.gene_sets import read_gene_sets
+    from cellixir.response.benchmark.models import Options
 
-    >>> names_of("ridge, network")
-    ['ridge', 'network']
+    return Options(preprocess, encoder, drug_encoder, read_gene_sets(gene_sets) if gene_sets else None, interval)
+
+
+def models_of(models: str | None, own: list[str] | None, split: str) -> list[str] | None:
+    """Names of the models to run, those of one's own last; None for all of the list.
 
     Raises
     ------
     ConfigurationError
-        If there is no name between the commas.
+        If one does not exist, or cannot predict under the split.
     """
-    if text is None:
-        return None
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names:
-        message = f"'{text}' holds no name; write names with commas between them, or leave the option out"
-        raise ConfigurationError(message)
+    from cellixir.response.benchmark.models import chosen_models
+
+    names = [*(names_of(models) or []), *(own or [])] or None
+    chosen_models(names, split)
     return names
-
-
-def refuse_given(names: Sequence[str], why: str) -> None:
-    """Refuse options that the command line gives and that would change nothing.
-
-    Raises
-    ------
-    ConfigurationError
-        If one of the parameters ``names`` was given; ``why`` says where it belongs.
-    """
-    context = click.get_current_context(silent=True)
-    given = [n for n in names if context and context.get_parameter_source(n) is ParameterSource.COMMANDLINE]
-    if given:
-        message = f"--{given[0].replace('_', '-')} {why}; leave it out"
-        raise ConfigurationError(message)

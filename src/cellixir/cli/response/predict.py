@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cellixir.cli.response.options import Drugs, Omics, RestoreGenes, Samples
+from cellixir.cli.shared import print_table, say
 from cellixir.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ def predict(
     restore_genes: RestoreGenes = False,
     interval: Annotated[float, typer.Option(help="Probability with which low and high hold the response.")] = 0.9,
     top: Annotated[int, typer.Option(min=0, help="Drugs to print for the first samples.")] = 5,
-    seed: Annotated[int, typer.Option(help="Accepted for uniformity; prediction draws nothing.")] = 0,
 ) -> None:
     """Predict every sample against every drug and write the ranked table."""
     if not 0 < interval < 1:
@@ -59,7 +58,7 @@ def predict(
     known = {name: view.inputs for name, view in model.inputs_.samples.views.items()}
     views = read_views(files, features=known, restore_genes=restore_genes)
     for note in (note for view in views.values() for note in view.uns.get("notes", [])):
-        typer.echo(f"note: {note}", err=True)
+        say(note)
     ranked = rank(
         model,
         views,
@@ -67,7 +66,7 @@ def predict(
         samples=read_samples(samples) if samples else None,
         missing=check_missing(missing, "--missing"),
         interval=interval,
-        on_note=lambda note: typer.echo(f"note: {note}", err=True),
+        on_note=say,
     )
     write_ranking(ranked, out)
     _say_unbounded(ranked, interval)
@@ -79,30 +78,25 @@ def _say_unbounded(ranked: pd.DataFrame, interval: float) -> None:
     """Say how many intervals are infinite, and what would give them bounds."""
     unbounded = int((ranked["high"] == float("inf")).sum())
     if unbounded:
-        typer.echo(
-            f"note: {unbounded:,} of {len(ranked):,} intervals have no bounds: the fit held out too little to tell "
-            f"what {interval:.3g} of cases stay within; ask for a lower --interval, or fit more --members",
-            err=True,
+        say(
+            f"{unbounded:,} of {len(ranked):,} intervals have no bounds: the fit held out too little to tell "
+            f"what {interval:.3g} of cases stay within; ask for a lower --interval, or fit more --members"
         )
 
 
 def _print_top(ranked: pd.DataFrame, top: int, measure: str) -> None:
     if top <= 0:
         return
-    from rich.console import Console
-    from rich.table import Table
-
     label = "drug_name" if "drug_name" in ranked else "drug"
     samples = list(dict.fromkeys(ranked["sample"]))
     n_drugs = ranked["drug"].nunique()
+    rows = [
+        [sample, str(row[label]), *(f"{row[name]:.2f}" for name in ("predicted", "low", "high")),
+         "yes" if row["in_domain"] else "NO"]
+        for sample in samples[:3]
+        for row in ranked[ranked["sample"] == sample].head(top).to_dict(orient="records")
+    ]  # fmt: skip
     title = f"{min(top, n_drugs)} most sensitive of {n_drugs} drugs, {measure}"
-    table = Table(title=title, title_justify="left")
-    for column in ("sample", "drug", "predicted", "low", "high", "in domain"):
-        table.add_column(column)
-    for sample in samples[:3]:
-        for row in ranked[ranked["sample"] == sample].head(top).to_dict(orient="records"):
-            numbers = (f"{row[name]:.2f}" for name in ("predicted", "low", "high"))
-            table.add_row(sample, str(row[label]), *numbers, "yes" if row["in_domain"] else "NO")
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    print_table(["sample", "drug", "predicted", "low", "high", "in domain"], rows, title, words=2)
     if len(samples) > 3:
         typer.echo(f"and {len(samples) - 3:,} more samples")

@@ -8,23 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cellixir.cli.shared import (
-    FILES,
-    BatchKey,
-    Condition,
-    ContrastKey,
-    Epochs,
-    Jobs,
-    LabelKey,
-    Layer,
-    Models,
-    Own,
-    cells_of,
-    command_line,
-    end_of_run,
-    names_of,
-    print_table,
-)
+from cellixir.cli import shared
 from cellixir.cli.synthesize.options import epochs_of
 from cellixir.exceptions import ConfigurationError, ReadError
 
@@ -58,34 +42,34 @@ PRINTED = (
 
 
 def benchmark(
-    data: Annotated[list[Path], typer.Argument(help=f"Data sets, samples x genes: {FILES}.")],
+    data: Annotated[list[Path], typer.Argument(help=f"Data sets, samples x genes: {shared.FILES}.")],
     out: Annotated[Path, typer.Option(help="Folder for tables, pages and finished pieces.")],
-    models: Models = None,
-    own: Own = None,
-    condition: Condition = None,
-    contrast_key: ContrastKey = None,
-    batch_key: BatchKey = None,
-    label_key: LabelKey = None,
+    models: shared.Models = None,
+    own: shared.Own = None,
+    condition: shared.Condition = None,
+    contrast_key: shared.ContrastKey = None,
+    batch_key: shared.BatchKey = None,
+    label_key: shared.LabelKey = None,
     holdout: Annotated[float, typer.Option(help="Share of the samples that no generator sees.")] = 0.25,
     seeds: Annotated[int, typer.Option(min=1, help="Repetitions, each with another part held out.")] = 1,
-    epochs: Epochs = None,
-    layer: Layer = None,
-    jobs: Jobs = 1,
+    epochs: shared.Epochs = None,
+    layer: shared.Layer = None,
+    jobs: shared.Jobs = 1,
 ) -> None:
     """Run what is still to be done, write, and print the table."""
     from cellixir.runs.own import own_class
     from cellixir.synthesis.benchmark import run_benchmark
     from cellixir.synthesis.models import GENERATORS
 
-    names = names_of(models) or list(GENERATORS)
+    names = shared.names_of(models) or list(GENERATORS)
     others = {name: partial(_made, own_class(name, needs=("fit", "sample"))) for name in own or []}
     found = run_benchmark(
-        _sources(data, layer), out, models=names, others=others, condition=names_of(condition) or (),
+        _sources(data, layer), out, models=names, others=others, condition=shared.names_of(condition) or (),
         contrast_key=contrast_key, batch_key=batch_key, label_key=label_key, holdout=holdout, seeds=seeds,
-        settings=epochs_of(names, epochs), jobs=jobs, command=command_line(), quiet=False,
+        settings=epochs_of(names, epochs), jobs=jobs, command=shared.command_line(), quiet=False,
     )  # fmt: skip
     _print(found.summary)
-    end_of_run(found.headline, found.folder, found.failures)
+    shared.end_of_run(found.headline, found.folder, found.failures)
 
 
 def _made(kind: type[Any], seed: int) -> Any:
@@ -105,7 +89,7 @@ def _sources(data: list[Path], layer: str | None) -> dict[str, Callable[[], ad.A
         if name in found:
             message = f"two data sets are called {name!r} (the second is {path}); rename one"
             raise ConfigurationError(message)
-        found[name] = partial(cells_of, path, layer)
+        found[name] = partial(shared.cells_of, path, layer)
     return found
 
 
@@ -117,4 +101,4 @@ def _print(summary: pd.DataFrame) -> None:
     there = [metric for metric in PRINTED if metric in set(summary["metric"])]
     table = [[model, *(rows.get((model, metric), "–") for metric in there)] for model in models]
     heads = ["generator", *(METRICS[metric].heading for metric in there)]
-    print_table(heads, table, "Generators, mean ± half of the 95 % interval", width=150)
+    shared.print_table(heads, table, "Generators, mean ± half of the 95 % interval", width=150)

@@ -8,19 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cellixir.cli.shared import (
-    FILES,
-    BatchKey,
-    ContrastKey,
-    LabelKey,
-    NoMaps,
-    Seed,
-    cells_of,
-    command_line,
-    end_of_run,
-    print_table,
-    say,
-)
+from cellixir.cli import shared
 from cellixir.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -41,31 +29,32 @@ Examples:
 
 
 def evaluate(
-    real: Annotated[Path, typer.Option(help=f"What the generator was fitted on: {FILES}.")],
+    real: Annotated[Path, typer.Option(help=f"What the generator was fitted on: {shared.FILES}.")],
     holdout: Annotated[Path, typer.Option(help="Real samples that it has not seen.")],
     synthetic: Annotated[Path, typer.Option(help="What it has drawn.")],
     out: Annotated[Path, typer.Option(help="Folder for metrics.json and report.html.")],
-    contrast_key: ContrastKey = None,
-    batch_key: BatchKey = None,
-    label_key: LabelKey = None,
+    contrast_key: shared.ContrastKey = None,
+    batch_key: shared.BatchKey = None,
+    label_key: shared.LabelKey = None,
     layer: Annotated[str | None, typer.Option(metavar="NAME", help="Layer of the two real files instead of X.")] = None,
-    no_maps: NoMaps = False,
-    seed: Seed = 0,
+    no_maps: shared.NoMaps = False,
+    seed: shared.Seed = 0,
 ) -> None:
     """Read, judge, write, and print verdicts and numbers."""
     _refuse_twice(real, holdout, synthetic)
 
     from cellixir.synthesis.evaluation_job import run_evaluation
 
-    read = (partial(cells_of, real, layer), partial(cells_of, holdout, layer), partial(cells_of, synthetic))
+    read = shared.cells_of
     found = run_evaluation(
-        *read, out, contrast_key=contrast_key, batch_key=batch_key, label_key=label_key, seed=seed, maps=not no_maps,
-        name=f"Synthetic data: {synthetic.stem}", command=command_line(),
+        partial(read, real, layer), partial(read, holdout, layer), partial(read, synthetic), out,
+        contrast_key=contrast_key, batch_key=batch_key, label_key=label_key, seed=seed, maps=not no_maps,
+        name=f"Synthetic data: {synthetic.stem}", command=shared.command_line(),
     )  # fmt: skip
     for note in found.notes:
-        say(note)
+        shared.say(note)
     _print(found)
-    end_of_run("\n".join(verdict.sentence for verdict in found.verdicts), out)
+    shared.end_of_run("\n".join(verdict.sentence for verdict in found.verdicts), out)
 
 
 def _refuse_twice(*given: Path) -> None:
@@ -88,4 +77,4 @@ def _print(found: Evaluation) -> None:
         ends = "" if low == "–" else f" [{low}, {high}]"
         rows.append([GENERATIVE[metric].words, f"{value}{ends}", *controls, str(row["verdict"])])
     heads = ("metric", "synthetic [95 %]", "real", "shuffled", "verdict")
-    print_table(heads, rows, "Synthetic data between real held-out data and shuffled genes")
+    shared.print_table(heads, rows, "Synthetic data between real held-out data and shuffled genes")

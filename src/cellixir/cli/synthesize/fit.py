@@ -42,6 +42,7 @@ def fit(
     seed: Seed = 0,
 ) -> None:
     """Read, fit, save, and say what was done."""
+    from cellixir.files import whole
     from cellixir.runs import Progress
     from cellixir.synthesis import make_generator
 
@@ -57,7 +58,8 @@ def fit(
     seconds = time.perf_counter() - start
     generator.save(out)
     if history is not None:
-        _write_history(generator, history)
+        with whole(history) as partial:
+            generator.history_.to_csv(partial, index=False)
     checkpoint.unlink(missing_ok=True)
     for note in generator.notes_:
         say(note)
@@ -100,13 +102,6 @@ def _check_history(history: Path | None, out: Path, generator: Generator) -> Non
 def _is_history(file: Path) -> bool:
     with file.open("rb") as opened:
         return opened.read(6) == b"epoch,"
-
-
-def _write_history(generator: Generator, file: Path) -> None:
-    from cellixir.files import whole
-
-    with whole(file) as partial:
-        generator.history_.to_csv(partial, index=False)
 
 
 def _tell(generator: Generator, seconds: float, out: Path) -> None:

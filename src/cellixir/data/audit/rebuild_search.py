@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cellixir.data.audit.findings import SHOWN, Finding
 from cellixir.data.audit.rebuild_fits import (
     MAX_ROUNDS,
     MIN_ROWS,
@@ -29,7 +30,6 @@ from cellixir.data.audit.rebuild_fits import (
     ranks_of,
     sample_rows,
 )
-from cellixir.data.audit.response import SHOWN, Finding
 from cellixir.exceptions import examples
 
 if TYPE_CHECKING:

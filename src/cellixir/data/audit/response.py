@@ -1,4 +1,4 @@
-"""Whether test responses can be known from training rows: findings, and the audit of responses with their folds.
+"""Audit of responses and their folds: whether test responses can be known from training rows.
 
 What a split leaves out must be new. The ids say that it is; this module asks the data: molecules under two ids, lines
 of one donor, profiles that are the same, features that are responses. `audit_table` does the same for any table.
@@ -6,17 +6,14 @@ of one donor, profiles that are the same, features that are responses. `audit_ta
 
 from __future__ import annotations
 
-import json
 import re
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 
+from cellixir.data.audit.findings import SHOWN, Audit, Finding, sorted_audit
 from cellixir.data.audit.identity import (
     NO_NAME,
     column_texts,
@@ -34,8 +31,7 @@ from cellixir.data.audit.profiles import (
     response_matrix,
     squared_correlation,
 )
-from cellixir.exceptions import ConfigurationError, Leakage, counted, examples
-from cellixir.files import whole
+from cellixir.exceptions import ConfigurationError, counted, examples
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,142 +39,10 @@ if TYPE_CHECKING:
     from cellixir.data.response_data import ResponseData
     from cellixir.data.splits import Fold
 
-KINDS = {
-    "copy": "a column is the target, shifted and scaled",
-    "monotone": "a column is an increasing or decreasing function, or a power, of the target",
-    "rebuild": "a few columns together give the target",
-    "nearly-rebuilt": "a boosted tree computes the target from the columns",
-    "determined": "rows with the same value of a column have the same target",
-    "duplicate-rows": "rows have the same features",
-    "duplicate-columns": "columns hold the same",
-    "constant": "columns hold one value",
-    "few-rows": "there are too few rows to tell",
-    "replicate": "measurements of one pair stand on two sides of a fold",
-    "unit-on-two-sides": "what the split leaves out is also in training",
-    "same-molecule": "drugs with different ids are one molecule",
-    "scaffold": "test drugs have the scaffold of a training drug",
-    "same-donor": "lines come from one donor",
-    "duplicate-features": "samples have the same features in every view",
-    "same-profile": "samples have nearly the same profile",
-    "line-name": "lines have the same name but for case and punctuation",
-    "response-in-features": "a feature is the response",
-    "unseen": "a drug or sample of the test rows is in no training row",
-}
-COLLECTIVE = {"replicate", "unit-on-two-sides", "duplicate-rows"}  # one finding for many groups: one id is not enough
-SHOWN = 20  # ids that a finding names at most; ``n`` counts them all
 RESPONSE_R2 = 0.998  # r .999 between a feature and the responses to a drug
 _SPLITS = ("LPO", "LCO", "LDO", "LTO")
 _DONOR = re.compile(r"(donor|patient)(_?id)?", re.IGNORECASE)
 _LINE_NAME = re.compile(r"(cell_?line|sample|ccle|stripped_cell_line)?_?name|cell_?line", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One way in which the answer can be known.
-
-    Attributes
-    ----------
-    kind
-        One of `KINDS`; what ``--allow`` names.
-    severity
-        ``leak`` stops a fit, ``warning`` is said.
-    what
-        One sentence that names the columns or ids and the way out.
-    ids
-        The columns or ids, at most `SHOWN` of them.
-    n
-        How many columns, ids or rows are concerned.
-    """
-
-    kind: str
-    severity: Literal["leak", "warning"]
-    what: str
-    ids: tuple[str, ...] = ()
-    n: int = 0
-
-    def allowed_by(self, allow: Collection[str]) -> bool:
-        """Whether ``KIND``, or ``KIND:id`` for one of its ids, is in ``allow``; of a `COLLECTIVE` kind for every id.
-
-        >>> Finding("copy", "leak", "...", ("ic50",)).allowed_by(["copy:ic50"])
-        True
-        """
-        named = [f"{self.kind}:{i}" in allow for i in self.ids]
-        if self.kind in COLLECTIVE:
-            return self.kind in allow or (all(named) and 0 < len(named) < SHOWN)
-        return self.kind in allow or any(named)
-
-
-@dataclass(frozen=True)
-class Audit:
-    """What was found, leaks first, and what was looked at, with counts."""
-
-    findings: tuple[Finding, ...]
-    checks: dict[str, int]
-
-    def leaks(self, ignore: Collection[str] = ()) -> list[Finding]:
-        """Findings that stop a fit, without those that ``ignore`` names (``KIND`` or ``KIND:id``).
-
-        Raises
-        ------
-        ConfigurationError
-            If ``ignore`` names a kind that does not exist.
-        """
-        check_allowed(ignore)
-        return [f for f in self.findings if f.severity == "leak" and not f.allowed_by(ignore)]
-
-    def to_json(self) -> str:
-        """The audit as JSON: number of leaks, findings, checks."""
-        findings = [asdict(finding) for finding in self.findings]
-        content = {"leaks": len(self.leaks()), "findings": findings, "checks": self.checks}
-        return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-
-    def write(self, path: Path | str) -> None:
-        """Write the JSON to ``path``, whole or not at all."""
-        with whole(path) as partial:
-            partial.write_text(self.to_json(), encoding="utf-8")
-
-
-def sorted_audit(findings: Iterable[Finding], checks: dict[str, int]) -> Audit:
-    """Audit with the leaks first, otherwise in the order of the checks."""
-    return Audit(tuple(sorted(findings, key=lambda f: f.severity != "leak")), checks)
-
-
-def check_allowed(allow: Collection[str]) -> None:
-    """Refuse an entry that is not ``KIND`` or ``KIND:id``, before work is done for it."""
-    unknown = [entry for entry in allow if entry.partition(":")[0] not in KINDS]
-    if unknown:
-        message = f"--allow {unknown[0]} names no kind of finding; write KIND or KIND:id, KIND one of "
-        raise ConfigurationError(message + ", ".join(KINDS))
-
-
-def require_clean(audit: Audit, allow: Collection[str] = ()) -> None:
-    """Refuse to go on while something leaks that ``allow`` does not name.
-
-    Parameters
-    ----------
-    audit
-        Of `audit_response` or `audit_table`.
-    allow
-        ``KIND`` or ``KIND:id``: findings to fit with all the same.
-
-    Raises
-    ------
-    Leakage
-        Names the columns or ids, the way out, and the override.
-    """
-    leaks = audit.leaks(allow)
-    if leaks:
-        counts = Counter(finding.kind for finding in leaks)
-        first = {finding.kind: finding for finding in reversed(leaks)}
-        said = [first[kind].what + _others(leaks, kind) for kind in counts]
-        override = f"{' '.join(f'--allow {kind}' for kind in counts)}, or --allow KIND:ID for one of them"
-        message = f"{'; '.join(said)}; to fit all the same: {override}"
-        raise Leakage(message)
-
-
-def _others(leaks: Sequence[Finding], kind: str) -> str:
-    rest = [" + ".join(f.ids[:4]) for f in leaks if f.kind == kind][1:]
-    return f" ({len(rest)} more of this kind: {', '.join(rest[:5])}{', ...' * (len(rest) > 5)})" if rest else ""
 
 
 def audit_response(data: ResponseData, split: str, folds: Sequence[Fold] | None = None) -> Audit:
@@ -253,13 +117,13 @@ class _Audited:
         stake = "test rows with another of them in training" if self.sides else "rows; dealt out by id they part"
         for code in np.flatnonzero(rows):
             ids = tuple(table.index[codes == code])
-            sentence = f"{side}s {examples(ids, SHOWN)}{_called(table, ids)} {what} ({rows[code]:,} {stake})"
+            sentence = f"{side}s {examples(ids, SHOWN)}{_names_of(table, ids)} {what} ({rows[code]:,} {stake})"
             way_out = f"keep one, or deal them out together{' (molecule_groups)' if side == 'drug' else ''}"
             severity: Literal["leak", "warning"] = "leak" if leak and self.sides else "warning"
             yield Finding(kind, severity, f"{sentence}: {way_out}", ids[:SHOWN], int(rows[code]))
 
 
-def _called(table: pd.DataFrame, ids: Sequence[str]) -> str:
+def _names_of(table: pd.DataFrame, ids: Sequence[str]) -> str:
     """Names and tissues of the ids, in brackets, where they say more than the ids."""
     rows = table.loc[list(ids)]
     said = [pd.unique(rows[c].dropna().astype(str)) for c in ("name", "cell_line_name", "tissue") if c in rows]

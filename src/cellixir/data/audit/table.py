@@ -1,4 +1,4 @@
-"""Whether the target of a table can be computed from its other columns, or read off another row.
+"""Audit of a table: a target that can be computed from the other columns, or read off another row.
 
 Columns are searched on a sample of the rows, drawn with a fixed seed; what is found is judged on all of them: fitted on
 one half, explained variance on the other, so that many columns on few rows prove nothing. *Rebuilt* means that more
@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from cellixir.data.audit.findings import SHOWN, Audit, Finding, sorted_audit
 from cellixir.data.audit.rebuild_fits import MIN_ROWS, NEARLY, ranks_of
 from cellixir.data.audit.rebuild_search import Goal, RebuildSearch
-from cellixir.data.audit.response import SHOWN, Audit, Finding, sorted_audit
 from cellixir.exceptions import ConfigurationError, DuplicateIds, InvalidValues, examples
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What every reader does at the end: names, scale, repeated genes, cells without counts; all of it told in notes."""
+"""Last step of every reader: names, scale, repeated genes, cells without counts, all of it told in notes."""
 
 from __future__ import annotations
 

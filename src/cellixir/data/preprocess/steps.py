@@ -1,4 +1,4 @@
-"""What each step of a preprocessing chain learns from training rows, and how that is applied to any rows.
+"""Steps of a preprocessing chain: each learns from training rows and is applied to any rows.
 
 scikit-learn does the learning. What it found is kept as a few plain arrays (`Stage`), so a fitted chain goes into a
 bundle without pickle and gives the same bits when it comes back.

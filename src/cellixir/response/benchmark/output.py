@@ -48,8 +48,8 @@ class BenchmarkResult:
         What they say in one sentence.
     failures
         Pieces that failed, by model and fold; their models stand in no table.
-    coverage
-        Of intervals, over all pairs and by drug, where they were asked for.
+    coverage, interval
+        Of intervals, over all pairs and by drug, where they were asked for, and how much they are to hold.
     """
 
     folder: Path
@@ -59,6 +59,7 @@ class BenchmarkResult:
     headline: str
     failures: pd.DataFrame
     coverage: pd.DataFrame | None = None
+    interval: float = 0.0
 
     @property
     def overall(self) -> pd.DataFrame:
@@ -191,9 +192,9 @@ def write_benchmark(
         command=run.command,
     )
     run.page(benchmark_page(summary))
-    said = board.headline()
+    said, intervals = board.headline(), covered if len(covered) else None
     run.says(headline=said, metrics=board.metrics(), notes=summary.notes)
-    return BenchmarkResult(run.path, board, judged.folds, histories, said, failures, covered if len(covered) else None)
+    return BenchmarkResult(run.path, board, judged.folds, histories, said, failures, intervals, summary.interval)
 
 
 def _coverage(asked: Question, found: Gathered) -> pd.DataFrame:

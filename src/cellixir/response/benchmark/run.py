@@ -10,7 +10,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from cellixir.data.audit.response import audit_response, check_allowed, require_clean
+from cellixir.data.audit.findings import check_allowed, require_clean
+from cellixir.data.audit.response import audit_response
 from cellixir.data.splits import make_folds
 from cellixir.exceptions import ConfigurationError
 from cellixir.response.benchmark.labels import fold_labels

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from cellixir.data.audit.response import audit_response, require_clean
+from cellixir.data.audit.findings import require_clean
+from cellixir.data.audit.response import audit_response
 from cellixir.data.splits import Fold, split_off
 from cellixir.response.benchmark import evaluation
 from cellixir.response.benchmark.models import Options, chosen_models

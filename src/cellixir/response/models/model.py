@@ -68,7 +68,7 @@ class ResponseModel(Estimator):
         y, validation, checkpoint, on_epoch
             Not used here.
         """
-        self._learn(X)
+        self._learn(X)  # rows to stop on are learned from as well: nothing here stops early
         self.n_pairs_, self.measure_, self.unit_, self.fingerprint_ = len(X), X.measure, X.unit, X.fingerprint
         return self
 

@@ -44,6 +44,7 @@ class RidgePerDrug(ResponseModel):
         x = self.features_.transform(data)
         none = np.zeros((x.shape[1], 1), dtype=np.float32)
         column = self.drugs_.get_indexer(data.drugs.index)  # -1, not seen, is the last
+        # in C order: a product of another memory order rounds in another way
         weights = np.ascontiguousarray(np.hstack([self.weights_, none])[:, column])
         return np.asarray(self.effects_.predict(data) + (x @ weights)[data.sample_index, data.drug_index])
 

@@ -106,8 +106,8 @@ class Inputs:
 
     def network(self, a: Architecture, seed: int) -> TwoTower:
         """New network for these inputs; the seed decides its weights."""
-        shape = Shape(a.encoder, a.latent + 1, a.dropout, a.input_dropout)
-        with torch.random.fork_rng():
+        shape = Shape(a.encoder, a.latent + 1, a.dropout, a.input_dropout)  # one column more: the bias of the side
+        with torch.random.fork_rng():  # weights are drawn from torch's own generator, which is put back
             torch.manual_seed(seed)
             samples, drugs = self.sample_encoding.modules(shape), self.drug_encoding.modules(shape)
             sample = Tower(samples, len(self.known_samples), a.latent, block_dropout=a.view_dropout)

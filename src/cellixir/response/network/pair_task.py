@@ -73,6 +73,10 @@ class PairTask(Task):
         """Steps an epoch; the last batch may be small."""
         return -(-len(self.train) // config.batch_size)
 
+    def step_rows(self, config: TrainingConfig) -> int:
+        """Pairs of a step; small screens have fewer than the default batch."""
+        return min(config.batch_size, len(self.train))
+
     def batches(self, config: TrainingConfig, generator: torch.Generator) -> Iterator[Tensor]:
         """Row numbers in random order."""
         order = torch.randperm(len(self.train), generator=generator).to(self.train.target.device)

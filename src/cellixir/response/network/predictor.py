@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from cellixir.data.audit.response import audit_response, require_clean
+from cellixir.data.audit.findings import require_clean
+from cellixir.data.audit.response import audit_response
 from cellixir.data.splits import SPLIT_MEANING, split_groups, split_off
 from cellixir.estimator import Arrays, OnEpoch
 from cellixir.exceptions import ConfigurationError
@@ -166,7 +167,7 @@ class ResponsePredictor(ResponseModel):
         Leakage
             If a feature is the response, for example.
         """
-        if allow is not None:
+        if allow is not None:  # a benchmark has audited all its folds at once
             require_clean(audit_response(X, self.split), allow)
         require_features(X, self.split)
         self.preset_, shape = self.preset, self.preset.architecture
@@ -175,12 +176,13 @@ class ResponsePredictor(ResponseModel):
         samples, drugs = self.inputs_.samples, self.inputs_.drugs
         fitted = Wide.fit(X, Known.under(self.split), samples, drugs, linear=shape.linear)
         self.wide_ = fitted.wide
-        if self.wide_.new_samples:
+        if self.wide_.new_samples:  # a view that only adds noise to the linear part is small for the deep part too
             self.inputs_.gains = np.sqrt(fitted.block_weights)
         left = X.response - fitted.effects
         self.scale_ = float(left.std()) or 1.0
         pairs = self._pairs(X, target=left / self.scale_)
         rows, deep = self._train_members(X, pairs, validation, checkpoint, on_epoch)
+        # from here on every number is about rows that the part which says it has not seen
         units = split_groups(X, self.split)[rows]
         self.share_ = confirmed(left[rows], fitted.linear[rows], deep * self.scale_, units)
         told = (1 - self.share_) * fitted.linear[rows] + self.share_ * deep * self.scale_
