@@ -54,7 +54,7 @@ def read_drugs(path: str | Path) -> pd.DataFrame:
     key = "id" if "id" in table else "name"
     table = table.drop_duplicates()
     ids = id_index(table[key].reset_index(drop=True), source=source, what="drug")
-    refuse_duplicates(ids, source=source, what="drugs stand", way_out="keep one row of each")
+    refuse_duplicates(ids, source=source, what="drug", way_out="keep one row of each")
     return table.drop(columns="id", errors="ignore").set_index(ids)
 
 
