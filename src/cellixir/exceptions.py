@@ -115,3 +115,12 @@ def examples(ids: Iterable[object], limit: int = 3) -> str:
     """
     shown = [repr(i) if isinstance(i, str) else str(i) for i in ids]
     return ", ".join(shown[:limit]) + (", ..." if len(shown) > limit else "")
+
+
+def counted(n: int, noun: str) -> str:
+    """Number and noun, in the plural unless there is one.
+
+    >>> counted(1, "sample"), counted(1200, "sample")
+    ('1 sample', '1,200 samples')
+    """
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"

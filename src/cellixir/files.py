@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from cellixir.exceptions import CellixirError, ConfigurationError, WriteError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from pandas import DataFrame
 
@@ -207,36 +207,6 @@ def digest_of(path: Path | str) -> str:
     """SHA-256 of a file."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def claim(file: Path, facts: Mapping[str, Any], what: str, *, begun: bool = True) -> None:
-    """Mark the folder of ``file`` as that of the work that ``facts`` describe, so that it can go on there.
-
-    Parameters
-    ----------
-    file
-        Holds the facts; it is written where there is none.
-    what
-        What the folder holds if it is of other facts, for the message.
-    begun
-        False: what a ``file`` that is there marks left nothing worth keeping, and may be written over.
-
-    Raises
-    ------
-    ConfigurationError
-        If the folder holds other work of the kind, or other files.
-    """
-    folder, text = file.parent, json.dumps(facts)
-    if file.is_file() and begun:
-        if file.read_text() != text:
-            message = f"{folder} holds {what}; choose another --out"
-            raise ConfigurationError(message)
-        return
-    if not file.is_file() and folder.exists() and (folder.is_file() or any(folder.iterdir())):
-        message = f"{folder} exists and holds other things; choose another --out"
-        raise ConfigurationError(message)
-    with whole(file) as partial:
-        partial.write_text(text)
 
 
 def cannot_write(path: Path, reason: str) -> WriteError:

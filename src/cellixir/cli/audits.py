@@ -35,8 +35,8 @@ def report_audit(
     typer.Exit
         With code 3 if something leaks.
     """
-    from cellixir.data.audit.findings import check_allowed, counted
-    from cellixir.exceptions import Leakage
+    from cellixir.data.audit.findings import check_allowed
+    from cellixir.exceptions import Leakage, counted
     from cellixir.files import require_writable
     from cellixir.runs import RunFolder
 
@@ -66,7 +66,7 @@ def _print(found: Audit, allow: list[str]) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from cellixir.data.audit.findings import counted
+    from cellixir.exceptions import counted
 
     console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
     kinds: dict[tuple[str, str], list[Finding]] = {}

@@ -1,4 +1,4 @@
-"""Drugs: what they are called, what they hit, and what their structure is in bits."""
+"""Tables of drugs: names, targets, and fingerprints of their structure."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def read_drugs(path: str | Path) -> pd.DataFrame:
     key = "id" if "id" in table else "name"
     table = table.drop_duplicates()
     ids = id_index(table[key].reset_index(drop=True), source=source, what="drug")
-    refuse_duplicates(ids, source=source, what="drugs stand", way_out="keep one row of each")
+    refuse_duplicates(ids, source=source, what="drug", way_out="keep one row of each")
     return table.drop(columns="id", errors="ignore").set_index(ids)
 
 

@@ -1,4 +1,4 @@
-"""Drug structures as what networks read: SMILES tokens and molecule graphs.
+"""SMILES tokens and molecule graphs of drugs, as networks read them.
 
 Both start from RDKit's canonical SMILES, so that a drug gives the same numbers however its SMILES was written
 (PubChem writes benzene ``C1=CC=CC=C1``, others ``c1ccccc1``).

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cellixir.cli.response.options import reading_of
 from cellixir.cli.shared import command_line, echo, print_table, say
 
 if TYPE_CHECKING:
@@ -47,9 +48,11 @@ def anova(
     top: Annotated[int, typer.Option(min=0, help="Hits to print.")] = 10,
 ) -> None:
     """Read, test, write, and print what was found."""
+    import pandas as pd
+
     from cellixir.data.drugs import read_drugs
+    from cellixir.data.inputs import spelled_like
     from cellixir.data.omics import read_view
-    from cellixir.data.responses import read_responses
     from cellixir.files import digest_of
     from cellixir.metrics.fdr import method_named
     from cellixir.response.anova import anova as run
@@ -57,8 +60,13 @@ def anova(
     from cellixir.response.anova.report import PAGE, write_anova
 
     method_named(fdr)
-    table = read_responses(response)
-    view = read_view(features, name="features", samples=table.pairs["sample"].unique())
+    reading = reading_of()
+    table = reading.responses(response)
+    samples = pd.Index(table.pairs["sample"].unique())
+    view = read_view(features, name="features", samples=samples, restore_genes=reading.restore_genes)
+    view, spelled = spelled_like(view, samples)
+    for note in (*table.notes, *view.uns.get("notes", []), *spelled):
+        say(note)
     listed = read_drugs(drugs) if drugs else table.drugs if "name" in table.drugs else None
     medium = read_medium(media) if media else None
     if table.measure != "LN_IC50":

@@ -1,4 +1,4 @@
-"""When two ids mean one thing: the same molecule under two drug ids, the same cell line under two names."""
+"""Ids that mean one thing: a molecule under two drug ids, a cell line under two names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What kind of expression file a path is."""
+"""Formats of expression files, told from the path."""
 
 from __future__ import annotations
 

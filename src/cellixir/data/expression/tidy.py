@@ -1,4 +1,4 @@
-"""What every reader does at the end: names, scale, repeated genes, cells without counts; all of it told in notes."""
+"""Last step of every reader: names, scale, repeated genes, cells without counts, all of it told in notes."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _name(cells: ad.AnnData, source: str) -> None:
             raise InvalidValues(message)
         table.index = names
     way_out = "make them unique (adata.obs_names_make_unique() for cells of several runs), or keep one of each"
-    refuse_duplicates(cells.obs_names, source=source, what="cells stand", way_out=way_out)
+    refuse_duplicates(cells.obs_names, source=source, what="cell", way_out=way_out)
 
 
 def _hold_as_float32(cells: ad.AnnData, source: str) -> None:
@@ -148,7 +148,7 @@ def _without_repeats(
         way_out = (
             "read the file without backed, which merges them, and write that: read_expression(path).write_h5ad(new)"
         )
-        refuse_duplicates(names, source=source, what="genes stand", way_out=way_out)
+        refuse_duplicates(names, source=source, what="gene", way_out=way_out)
     repeated = names[names.duplicated()].unique()
     codes = pd.factorize(names)[0]
     if scale == "counts":
