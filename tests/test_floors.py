@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "src" / "cellixir"
 FLOORS: dict[float, tuple[str, ...]] = {
     0: ("exceptions",),
-    0.5: ("files",),
+    0.5: ("files", "limits", "terminal"),
     1: ("data", "nn", "training", "metrics", "figures", "compute"),
     2: ("estimator", "runs", "sources"),
     2.5: ("report",),  # draws what runs hold
