@@ -41,7 +41,7 @@ from cellixir.cli.shared import (
 )
 
 if TYPE_CHECKING:
-    from cellixir.response.benchmark.output import BenchmarkResult
+    from cellixir.response.cross_validation.output import BenchmarkResult
 
 BENCHMARK_HELP = """Say how well response can be predicted here, and by which model.
 
@@ -112,9 +112,9 @@ def benchmark(
     data = data_of(dataset, response, omics, drugs, samples, ids=ids, require=require, views=views)
 
     from cellixir.data.splits import read_folds
-    from cellixir.response.benchmark.run import run_benchmark
+    from cellixir.response.cross_validation.run import benchmark as run
 
-    result = run_benchmark(
+    result = run(
         data,
         split,
         out,
