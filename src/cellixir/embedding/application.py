@@ -70,12 +70,34 @@ def apply(
     ``obsm["X_vae"]`` holds the latents; ``obs["predicted"]`` and ``obs["probability"]`` the called type and the
     probability that the head gives it. The matrix of cells on disk is not copied.
 
+    Parameters
+    ----------
+    bundle
+        Folder of a saved `VAE`, or the one that `embed` wrote.
+    cells
+        Cells x genes, in memory or backed; genes are matched by name.
+    out
+        The ``.h5ad`` file to write.
+    missing
+        Genes of the model that the cells lack: ``refuse``, or fill with ``zero`` or ``mean``.
+    device
+        ``auto`` is the GPU when there is one.
+
+    Returns
+    -------
+    Applied
+        Numbers of cells and latents, the types called most, and notes.
+
     Raises
     ------
     GeneMismatch
         If genes of the model are missing and may not be filled in.
     InvalidValues
         If the values are not what the model was fitted on.
+
+    Examples
+    --------
+    >>> apply("my-embedding", cells, Path("embedded.h5ad")).n_cells  # doctest: +SKIP
     """
     model = load_vae(bundle, device)
     how = check_missing(missing)

@@ -63,12 +63,21 @@ def compare(
     jobs
         Processes that fit and draw at a time.
 
+    Returns
+    -------
+    Comparison
+        Table of the experiments, their histories, maps and failures.
+
     Raises
     ------
     ConfigurationError
         If a setting cannot work (the message names the experiment), or ``out`` holds other things.
     DataError
         If every experiment failed.
+
+    Examples
+    --------
+    >>> compare({"small": {"latent": 5}, "large": {"latent": 20}}, cells, "my-comparison").table  # doctest: +SKIP
     """
     shared = {"batch_key": batch_key, "group_key": group_key, "gene_sets": gene_sets, "device": device}
     wanted = {name: shared | {"seed": seed} | dict(table) for name, table in experiments.items()}

@@ -82,12 +82,21 @@ def embed(
     settings
         Parameters of `VAE` and of its training, as of `vae_of`.
 
+    Returns
+    -------
+    EmbeddingResult
+        The fitted model, the cells with their latents, scores and where they were written.
+
     Raises
     ------
     ConfigurationError
         If a setting cannot work, or ``out`` holds other things.
     UnknownIds
         If the cells have no such column.
+
+    Examples
+    --------
+    >>> embed(cells, "my-embedding", latent=10, label_key="cell_type").scores  # doctest: +SKIP
     """
     model = vae_of(settings)
     _check(cells, model, folds, maps=maps, jobs=jobs)

@@ -107,12 +107,21 @@ def benchmark(
     jobs
         Processes that fit and judge at a time.
 
+    Returns
+    -------
+    Benchmark
+        Every metric of every piece, their summary, failures and where they were written.
+
     Raises
     ------
     ConfigurationError
         If a generator, a setting or a share cannot be, or ``out`` holds other things.
     DataError
         If every piece failed; its message is that of the first.
+
+    Examples
+    --------
+    >>> benchmark({"tumours": samples}, "my-benchmark", models=["gaussian", "copula"]).summary  # doctest: +SKIP
     """
     rules = _rules(condition, {"group": contrast_key, "batch": batch_key, "label": label_key}, holdout, max_samples)
     makers = _makers(models, rules.condition, settings or {}, others or {})

@@ -97,12 +97,21 @@ def benchmark(
     jobs
         Processes at a time.
 
+    Returns
+    -------
+    TableResult
+        Leaderboard, audit, failures and where they were written.
+
     Raises
     ------
     Leakage
         If columns give the target away that neither ``drop`` nor ``allow`` names; ``audit.json`` is there then.
     ConfigurationError, InvalidValues
         If an option or the table cannot work, or ``out`` holds another benchmark.
+
+    Examples
+    --------
+    >>> benchmark(table, "ic50", "my-benchmark", models=["ridge"]).overall  # doctest: +SKIP
     """
     check_allowed(allow)
     data = prepare(table, target, task=task, group=group, drop=drop)

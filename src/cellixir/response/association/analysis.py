@@ -105,6 +105,11 @@ def anova(
     screening_set
         What the last column says.
 
+    Returns
+    -------
+    AnovaResult
+        ``table`` has one row a tested pair, ``exclusions`` what was not tested.
+
     Raises
     ------
     UnknownIds
@@ -113,6 +118,14 @@ def anova(
         If a feature is not binary, or no pair has `min_lines` lines on each side.
     ConfigurationError
         If an option cannot work.
+
+    Examples
+    --------
+    >>> from cellixir.data.simulate import simulate_cohort
+    >>> data = simulate_cohort(n_samples=30, n_drugs=6, n_genes=20, n_mutations=8, n_targets=2).response_data()
+    >>> found = anova(data.responses, data.views["mutations"])
+    >>> found.table.shape == (found.n_tests, 22)
+    True
     """
     if min_lines < 2:
         message = f"min_lines={min_lines} leaves no variance on a side; use 2 or more"

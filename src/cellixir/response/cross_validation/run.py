@@ -83,6 +83,11 @@ def benchmark(
     command
         Shown in the report.
 
+    Returns
+    -------
+    BenchmarkResult
+        Leaderboard, paired differences, failures and where they were written.
+
     Raises
     ------
     ConfigurationError
@@ -92,6 +97,10 @@ def benchmark(
     DataError
         If every piece fails, or the baseline that scores are set against; any other model that fails on a fold is
         listed in ``failures.csv`` and stands in no table.
+
+    Examples
+    --------
+    >>> benchmark(data, "LCO", "my-benchmark", models=["ridge"]).overall  # doctest: +SKIP
     """
     options = options or Options()
     specs = chosen_models(models, split)

@@ -126,6 +126,11 @@ def cross_study(
     command
         Shown in the report.
 
+    Returns
+    -------
+    CrossStudyResult
+        Leaderboard on the external study, predictions, overlap and where they were written.
+
     Raises
     ------
     ConfigurationError
@@ -136,6 +141,10 @@ def cross_study(
         If a view shares no feature, or too few to be filled.
     DataError
         If nothing is left to learn from, every model fails, or the baseline that scores are set against.
+
+    Examples
+    --------
+    >>> cross_study(gdsc, ccle, "gdsc-to-ccle", models=["ridge"]).headline  # doctest: +SKIP
     """
     specs = chosen_models(models, split)
     require_clean(audit_response(train, split), allow)
