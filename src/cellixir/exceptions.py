@@ -26,6 +26,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+_LONGEST = 300
+
 
 class CellixirError(Exception):
     """Base of every error raised on purpose."""
@@ -93,6 +95,16 @@ class NotFitted(CellixirError, RuntimeError):
 
 class BundleError(CellixirError, ValueError):
     """A saved model that cannot be read."""
+
+
+def reason(error: BaseException) -> str:
+    r"""Message of an error of another package as part of a sentence: one line, not too long.
+
+    >>> reason(ValueError("bad\nheader"))
+    'bad header'
+    """
+    text = " ".join((str(error) or type(error).__name__).split())
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
 
 
 def examples(ids: Iterable[object], limit: int = 3) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cellixir.data.hdf5 import require_own
 from cellixir.data.known_columns import RUN_IDS, SAMPLE_IDS
 from cellixir.data.missing_marks import refuse_marks
 from cellixir.data.tables import numeric_block, read_table, refuse_duplicates
@@ -191,7 +192,10 @@ def _from_h5ad(path: Path, known: Known) -> ad.AnnData:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".* names are not unique")
+            require_own(path)
             view = ad.read_h5ad(path)
+    except ReadError:
+        raise
     except Exception as error:  # anndata raises many kinds, some of them private
         message = f"{path} is not an .h5ad file, or is cut off ({error}); write or download it again"
         raise ReadError(message) from error

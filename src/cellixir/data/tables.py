@@ -5,27 +5,42 @@ from __future__ import annotations
 import codecs
 import csv
 import datetime
-import gzip
 import io
 import re
-import warnings
-import zipfile
-import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from cellixir.data.dates import spelled_date
+from cellixir.data.opening import content
+from cellixir.data.spreadsheets import first_sheet
 from cellixir.data.workbooks import refuse_broken_cells
-from cellixir.exceptions import DuplicateIds, InvalidValues, ReadError, counted, examples
+from cellixir.exceptions import DuplicateIds, InvalidValues, ReadError, counted, examples, reason
+from cellixir.limits import require_growth, require_memory
 
 MISSING = ("", "NA", "NaN", "nan", "N/A", "null")
 _KNOWN = ".csv, .tsv, .txt, .gct (each also .gz), .xlsx or .parquet"
+_WHOLE = re.compile(r"-?\d+\.0+")
 _QUOTED = re.compile(r'"[^"]*"')
+# What pyarrow and pandas raise on a Parquet file that is damaged.
+_DAMAGED = (
+    pa.ArrowException,
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+)
+#: Columns from which a type for each would take most of the time.
+WIDE = 2000
 
 TextColumns = Collection[str] | Literal["all"] | None
 
@@ -58,16 +73,14 @@ def read_table(
     """
     file = Path(path)
     suffix = _suffix(file)
-    frame = _READERS[suffix](_content(file), str(file), dtype_text)
+    frame = _READERS[suffix](content(file), str(file), dtype_text)
     if dates == "refuse":
         _refuse_dates(frame.attrs.pop("dates", []), str(file))
     frame = _without_blanks(frame)
     if frame.empty:
         message = f"{file} holds column names but no rows; check that it was written to the end"
         raise ReadError(message)
-    for name in _text_names(frame.columns, dtype_text):
-        frame[name] = as_text(frame[name])
-    return frame.reset_index(drop=True)
+    return _with_text(frame, _text_names(frame.columns, dtype_text)).reset_index(drop=True)
 
 
 def as_text(column: pd.Series) -> pd.Series:
@@ -163,34 +176,9 @@ def _suffix(path: Path) -> str:
     return suffix
 
 
-def _content(path: Path) -> bytes:
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        message = f"{path} cannot be read ({error.strerror or error}); check the path"
-        raise ReadError(message) from error
-    if not raw:
-        message = f"{path} is empty (0 bytes); write or download it again"
-        raise ReadError(message)
-    return _unzipped(raw, path)
-
-
-def _unzipped(raw: bytes, path: Path) -> bytes:
-    if raw[:2] == b"\x1f\x8b":
-        try:
-            return gzip.decompress(raw)
-        except (EOFError, OSError, zlib.error) as error:
-            message = f"{path} is a gzip file that is cut off or damaged ({error}); download it again"
-            raise ReadError(message) from error
-    if path.name.lower().endswith(".gz"):
-        message = f"{path} is named .gz but is not gzip; download it again, or drop .gz from its name"
-        raise ReadError(message)
-    return raw
-
-
 def _plain_text(raw: bytes, source: str) -> bytes:
     raw = _from_utf16(raw)
-    if b"\0" in raw[:65536] or not _is_utf8(raw):
+    if b"\0" in raw or not _is_utf8(raw):  # the parsers take a NUL for the end of a cell
         message = f"{source} is not UTF-8 text; save it again as UTF-8, or give it the suffix of what it is"
         raise ReadError(message)
     raw = raw.removeprefix(codecs.BOM_UTF8)
@@ -239,13 +227,13 @@ def _read_delimited(raw: bytes, source: str, text: TextColumns) -> pd.DataFrame:
     try:
         names = _names(_header(raw, separator), source)
         _refuse_ragged(raw, separator, len(names), source)
-        return pd.read_csv(
+        frame: pd.DataFrame = pd.read_csv(
             io.BytesIO(raw),
             sep=separator,
             header=0,
             names=names,
             index_col=False,
-            dtype=dict.fromkeys(_text_names(names, text), str),
+            **_types(_text_names(names, text), len(names)),
             keep_default_na=False,
             na_values=list(MISSING),
             skipinitialspace=True,
@@ -253,9 +241,15 @@ def _read_delimited(raw: bytes, source: str, text: TextColumns) -> pd.DataFrame:
             decimal=_decimal(raw, separator),
             float_precision="round_trip",
         )
+        return frame
     except (pd.errors.ParserError, csv.Error) as error:
-        message = f"{source} is not a table of rows of equal length ({error}); look for an open quote"
+        message = f"{source} is not a table of rows of equal length ({reason(error)}); look for an open quote"
         raise ReadError(message) from error
+
+
+def _types(text: list[str], width: int) -> dict[str, Any]:
+    """How pandas is told which columns are text; given one dtype, it makes a Series of every column."""
+    return {"converters" if width > WIDE else "dtype": dict.fromkeys(text, str)}
 
 
 def _decimal(raw: bytes, separator: str) -> Literal[",", "."]:
@@ -310,13 +304,7 @@ def _read_gct(raw: bytes, source: str, text: TextColumns) -> pd.DataFrame:
 
 
 def _read_excel(raw: bytes, source: str, text: TextColumns) -> pd.DataFrame:
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=UserWarning, module="openpyxl")
-            cells = pd.read_excel(io.BytesIO(raw), header=None, dtype=object, engine="openpyxl", keep_default_na=False)
-    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, OSError, EOFError) as error:
-        message = f"{source} is not an Excel workbook, or is damaged ({error}); save it again as .xlsx"
-        raise ReadError(message) from error
+    cells = first_sheet(raw, source)
     refuse_broken_cells(raw, source)
     cells = cells.mask(cells.isin(MISSING)).dropna(how="all")
     if cells.empty:
@@ -332,13 +320,22 @@ def _read_excel(raw: bytes, source: str, text: TextColumns) -> pd.DataFrame:
 
 def _read_parquet(raw: bytes, source: str, text: TextColumns) -> pd.DataFrame:
     try:
-        frame = pd.read_parquet(io.BytesIO(raw))
-    except (pa.ArrowException, OSError, ValueError) as error:
-        message = f"{source} is not a Parquet file, or is damaged ({error}); write it again"
+        file = pq.ParquetFile(io.BytesIO(raw))
+        about = file.metadata
+        cells = about.num_rows * max(about.num_columns, 1)
+        require_growth(8 * cells, len(raw), source)
+        require_memory(16 * cells, source, f"has {about.num_rows:,} rows of {about.num_columns:,} columns")
+        frame = file.read(use_pandas_metadata=True).to_pandas()
+        index = [] if isinstance(frame.index, pd.RangeIndex) else list(range(frame.index.nlevels))
+        levels = {frame.index.names[i] or "": frame.index.get_level_values(i) for i in index}
+        names = _names([*levels, *frame.columns], source)
+    except ReadError:
+        raise
+    except _DAMAGED as error:
+        message = f"{source} is not a Parquet file, or is damaged ({reason(error)}); write it again"
         raise ReadError(message) from error
-    if not isinstance(frame.index, pd.RangeIndex):
-        frame.insert(0, frame.index.name or "", frame.index, allow_duplicates=True)
-    return frame.set_axis(_names(list(frame.columns), source), axis=1)
+    first = pd.DataFrame(levels).set_axis(range(len(levels)), axis=1)
+    return pd.concat([first, frame.reset_index(drop=True)], axis=1).set_axis(names, axis=1)
 
 
 _READERS: dict[str, Callable[[bytes, str, TextColumns], pd.DataFrame]] = {
@@ -369,6 +366,26 @@ def _text_names(names: Iterable[str], text: TextColumns) -> list[str]:
     names = list(names)
     wanted = {name.casefold() for name in (names if text == "all" else text or ())}
     return [name for i, name in enumerate(names) if not i or name.casefold() in wanted]
+
+
+def _with_text(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Table with these columns as text."""
+    if len(names) < WIDE:
+        return frame.assign(**{name: as_text(frame[name]) for name in names})
+    # A Series for each of 100,000 columns takes minutes.
+    cells = frame[names].to_numpy(dtype=object).T.tolist()
+    texts = pd.DataFrame({i: _texts(column) for i, column in enumerate(cells)}, index=frame.index)
+    others = frame.drop(columns=names)
+    return pd.concat([texts.set_axis(names, axis=1), others], axis=1)[list(frame.columns)]
+
+
+def _texts(cells: list[object]) -> NDArray[np.object_]:
+    """What `as_text` makes of a column, cell by cell."""
+    texts = [None if isinstance(cell, float) and cell != cell else str(cell).strip() for cell in cells]
+    present = [text for text in texts if text is not None and text not in MISSING]
+    whole = bool(present) and all(_WHOLE.fullmatch(text) for text in present)
+    kept = [np.nan if text is None or text in MISSING else text.split(".")[0] if whole else text for text in texts]
+    return np.array(kept, dtype=object)
 
 
 def _without_blanks(frame: pd.DataFrame) -> pd.DataFrame:

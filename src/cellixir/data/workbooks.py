@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+import zlib
 
 from cellixir.exceptions import ReadError
 
@@ -53,5 +54,5 @@ def _first_sheet(raw: bytes) -> bytes:
             mine = [link[1] for link in _LINK.finditer(links) if first and b'Id="' + first[1] + b'"' in link[1]]
             target = re.search(rb'Target="/?(?:xl/)?([^"]+)"', mine[0]) if mine else None
             return archive.read(f"xl/{target[1].decode()}") if target else b""
-    except (zipfile.BadZipFile, KeyError, OSError, ValueError, EOFError):
+    except (zipfile.BadZipFile, zlib.error, KeyError, OSError, ValueError, EOFError):
         return b""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cellixir.cli.shared import Backed, Device, Layer, Samples, cells_of, say
+from cellixir.cli.shared import Backed, Device, Layer, Samples, cells_of, echo, say
 
 APPLY_HELP = """Embed other cells with a bundle: latents, and the types that its head calls.
 
@@ -36,12 +36,13 @@ def apply(
     device: Device = "auto",
 ) -> None:
     """Load, embed, write."""
-    from cellixir.embedding.apply import apply_bundle, check_apply
+    from cellixir.embedding.application import apply as run
+    from cellixir.embedding.application import check_apply
 
     check_apply(bundle, data, out, missing)
     cells = cells_of(data, layer, backed=backed)
-    done = apply_bundle(bundle, cells, out, missing=missing, device=device)
+    done = run(bundle, cells, out, missing=missing, device=device)
     for note in done.notes:
         say(note)
     called = f", types called by the head: {done.called}" if done.called else ""
-    typer.echo(f"{done.n_cells:,} cells in {done.n_latents} dimensions{called}: {out}")
+    echo(f"{done.n_cells:,} cells in {done.n_latents} dimensions{called}: {out}")

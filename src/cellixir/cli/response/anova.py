@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cellixir.cli.response.options import reading_of
-from cellixir.cli.shared import command_line, print_table, say
+from cellixir.cli.shared import command_line, echo, print_table, say
 
 if TYPE_CHECKING:
-    from cellixir.response.anova import AnovaResult
+    from cellixir.response.association import AnovaResult
 
 ANOVA_HELP = """Find the mutations and copy-number changes that go with response, beyond tissue and MSI.
 
@@ -55,9 +55,9 @@ def anova(
     from cellixir.data.omics import read_view
     from cellixir.files import digest_of
     from cellixir.metrics.fdr import method_named
-    from cellixir.response.anova import anova as run
-    from cellixir.response.anova.design import read_medium
-    from cellixir.response.anova.report import PAGE, write_anova
+    from cellixir.response.association import anova as run
+    from cellixir.response.association.design import read_medium
+    from cellixir.response.association.report import PAGE, write_anova
 
     method_named(fdr)
     reading = reading_of()
@@ -87,18 +87,18 @@ def anova(
     data = {"responses": digest_of(response), "features": digest_of(features)}
     write_anova(result, out, max_fdr=max_fdr, max_p=max_p, facts=facts, data=data, command=command_line())
     _print(result, top, max_fdr, max_p)
-    typer.echo(f"report: {out / PAGE}")
+    echo(f"report: {out / PAGE}")
 
 
 def _print(result: AnovaResult, top: int, max_fdr: float, max_p: float) -> None:
-    from cellixir.response.anova.report import headline, top_hits
+    from cellixir.response.association.report import headline, top_hits
 
     for note in result.notes:
         say(note)
-    typer.echo(f"{result.n_drugs:,} drugs, {result.n_features:,} features, {result.n_lines:,} lines: {result.model}")
+    echo(f"{result.n_drugs:,} drugs, {result.n_features:,} features, {result.n_lines:,} lines: {result.model}")
     for out in result.exclusions.to_dict(orient="records"):
         counts = f"{out['tests']:,} pairs, {out['features']:,} features"
-        typer.echo(f"no p-value, {out['reason']}: {counts} ({out['examples']})")
+        echo(f"no p-value, {out['reason']}: {counts} ({out['examples']})")
     hits = top_hits(result, top, max_fdr, max_p)
     if len(hits):
         print_table(
@@ -113,4 +113,4 @@ def _print(result: AnovaResult, top: int, max_fdr: float, max_p: float) -> None:
             f"{len(hits)} hits with the smallest p-values",
             words=3,
         )  # fmt: skip
-    typer.echo(headline(result, max_fdr, max_p))
+    echo(headline(result, max_fdr, max_p))

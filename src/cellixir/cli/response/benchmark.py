@@ -34,13 +34,14 @@ from cellixir.cli.shared import (
     Own,
     Seed,
     command_line,
+    echo,
     end_of_run,
     print_board,
     refuse_given,
 )
 
 if TYPE_CHECKING:
-    from cellixir.response.benchmark.output import BenchmarkResult
+    from cellixir.response.cross_validation.output import BenchmarkResult
 
 BENCHMARK_HELP = """Say how well response can be predicted here, and by which model.
 
@@ -111,9 +112,9 @@ def benchmark(
     data = data_of(dataset, response, omics, drugs, samples, ids=ids, require=require, views=views)
 
     from cellixir.data.splits import read_folds
-    from cellixir.response.benchmark.run import run_benchmark
+    from cellixir.response.cross_validation.run import benchmark as run
 
-    result = run_benchmark(
+    result = run(
         data,
         split,
         out,
@@ -139,5 +140,5 @@ def print_benchmark(result: BenchmarkResult, title: str) -> None:
     print_board(result.board, title, metrics, banded=banded)
     for row in [] if result.coverage is None else result.coverage.query("drug == '(all)'").to_dict(orient="records"):
         held = f"{row['covered']:.1%} [{row['covered_low']:.1%}, {row['covered_high']:.1%}] of the test pairs"
-        typer.echo(f"{row['model']}: {result.interval:.0%} intervals hold {held}, mean width {row['width']:.2f}")
+        echo(f"{row['model']}: {result.interval:.0%} intervals hold {held}, mean width {row['width']:.2f}")
     end_of_run(result.headline, result.folder, result.failures)

@@ -23,7 +23,7 @@ from cellixir.cli.response.options import (
     Views,
     data_of,
 )
-from cellixir.cli.shared import Allow, Device, GeneSets, Seed, say
+from cellixir.cli.shared import Allow, Device, GeneSets, Seed, echo, hold, say
 
 FIT_HELP = """Fit the network on all measured pairs and save it as a bundle; an older bundle there is replaced.
 
@@ -60,7 +60,7 @@ def fit(
     from cellixir.data.audit.findings import check_allowed, require_clean
     from cellixir.data.audit.response import audit_response
     from cellixir.data.gene_sets import read_gene_sets
-    from cellixir.response.benchmark.option_checks import check_architecture, check_gene_sets, check_structures
+    from cellixir.response.cross_validation.option_checks import check_architecture, check_gene_sets, check_structures
     from cellixir.response.network.architecture import preset_of
     from cellixir.response.network.predictor import ResponsePredictor
     from cellixir.runs import Progress
@@ -76,6 +76,7 @@ def fit(
         device=device,
     )
     model.check_target(out)
+    hold(out)
     data = data_of(dataset, response, omics, drugs, samples, ids=ids, require=require, views=views)
     check_structures(data)
     check_architecture(data, model.preset.architecture)
@@ -96,4 +97,4 @@ def fit(
         say(note)
     model.save(out)
     shutil.rmtree(checkpoint, ignore_errors=True)
-    typer.echo(f"bundle: {out}")
+    echo(f"bundle: {out}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cellixir.cli.response.options import Drugs, Omics, RestoreGenes, Samples
-from cellixir.cli.shared import print_table, say
+from cellixir.cli.shared import echo, print_table, say
 from cellixir.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def predict(
     write_ranking(ranked, out)
     _say_unbounded(ranked, interval)
     _print_top(ranked, top, f"{model.measure_} in {model.unit_}" if model.unit_ else model.measure_)
-    typer.echo(f"{len(ranked):,} predictions: {out}")
+    echo(f"{len(ranked):,} predictions: {out}")
 
 
 def _say_unbounded(ranked: pd.DataFrame, interval: float) -> None:
@@ -99,4 +99,4 @@ def _print_top(ranked: pd.DataFrame, top: int, measure: str) -> None:
     title = f"{min(top, n_drugs)} most sensitive of {n_drugs} drugs, {measure}"
     print_table(["sample", "drug", "predicted", "low", "high", "in domain"], rows, title, words=2)
     if len(samples) > 3:
-        typer.echo(f"and {len(samples) - 3:,} more samples")
+        echo(f"and {len(samples) - 3:,} more samples")

@@ -17,7 +17,7 @@ from cellixir.data.expression.checks import first_no_count
 from cellixir.data.expression.matrix import Profile, is_backed, profile
 from cellixir.data.expression.scale import guessed_scale, recorded_scale
 from cellixir.data.tables import refuse_duplicates
-from cellixir.exceptions import DataError, InvalidValues, ReadError, examples
+from cellixir.exceptions import DataError, InvalidValues, ReadError, examples, reason
 
 #: Counts above this are not exact in float32.
 EXACT = 2**24
@@ -98,7 +98,7 @@ def _refuse_damaged(x: Any, source: str) -> None:
     try:
         x.check_format(full_check=True)
     except ValueError as error:
-        message = f"{source}: the sparse matrix is damaged ({error}); write or download it again"
+        message = f"{source}: the sparse matrix is damaged ({reason(error)}); write or download it again"
         raise ReadError(message) from error
 
 
@@ -108,8 +108,14 @@ def _profile(cells: ad.AnnData, source: str) -> Profile:
     except DataError as error:
         message = f"{source}: {error}"
         raise type(error)(message) from None
-    except (OSError, ValueError, RuntimeError, IndexError) as error:  # what h5py and zarr raise in the middle of a file
-        message = f"{source} is damaged ({error}); write or download it again"
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+        LookupError,
+        TypeError,
+    ) as error:  # what h5py and zarr raise in the middle of a file
+        message = f"{source} is damaged ({reason(error)}); write or download it again"
         raise ReadError(message) from error
 
 
