@@ -68,7 +68,6 @@ CONFORMAL, GENERATIVE = "cellixir.metrics.conformal", "cellixir.metrics.generati
 METRICS = {
     "score": ("cellixir.metrics:score", "y p"),
     "normalised": ("cellixir.metrics:normalised", "y p other"),
-    "by_group": ("cellixir.metrics:by_group", "y p group"),
     "intervals": ("cellixir.metrics:intervals", "y p group"),
     "paired_difference": ("cellixir.metrics:paired_difference", "y p other group"),
     "class_score": (f"{CLASSES}:class_score", "label probability"),
@@ -78,7 +77,6 @@ METRICS = {
     "roc_points": (f"{CLASSES}:roc_points", "label probability"),
     "pr_points": (f"{CLASSES}:pr_points", "label probability"),
     "class_intervals": ("cellixir.metrics.class_intervals:class_intervals", "label probability group"),
-    "auroc_difference": ("cellixir.metrics.class_intervals:paired_auroc_difference", "label probability guess group"),
     "ari": (f"{CLUSTERS}:ari", "kind called"),
     "nmi": (f"{CLUSTERS}:nmi", "kind called"),
     "accuracy": (f"{CLUSTERS}:accuracy", "kind called"),
@@ -98,7 +96,6 @@ METRICS = {
     "closest_record": (f"{GENERATIVE}:closest_record", "real held_out made"),
     "membership_interval": (f"{GENERATIVE}:membership_interval", "real held_out made"),
     "reference_attack": (f"{GENERATIVE}:reference_attack", "real held_out made"),
-    "domias": (f"{GENERATIVE}:domias", "real held_out made"),
     "tstr": (f"{GENERATIVE}:tstr", "real label made label held_out label"),
     "augmentation_gain": (f"{GENERATIVE}:augmentation_gain", "real label made label held_out label"),
     "differential_expression": (f"{GENERATIVE}:differential_expression", "real side"),

@@ -26,6 +26,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+_LONGEST = 300
+
 
 class CellixirError(Exception):
     """Base of every error raised on purpose."""
@@ -95,6 +97,16 @@ class BundleError(CellixirError, ValueError):
     """A saved model that cannot be read."""
 
 
+def reason(error: BaseException) -> str:
+    r"""Message of an error of another package as part of a sentence: one line, not too long.
+
+    >>> reason(ValueError("bad\nheader"))
+    'bad header'
+    """
+    text = " ".join((str(error) or type(error).__name__).split())
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
+
+
 def examples(ids: Iterable[object], limit: int = 3) -> str:
     """First ids, quoted, for a message.
 
@@ -103,3 +115,12 @@ def examples(ids: Iterable[object], limit: int = 3) -> str:
     """
     shown = [repr(i) if isinstance(i, str) else str(i) for i in ids]
     return ", ".join(shown[:limit]) + (", ..." if len(shown) > limit else "")
+
+
+def counted(n: int, noun: str) -> str:
+    """Number and noun, in the plural unless there is one.
+
+    >>> counted(1, "sample"), counted(1200, "sample")
+    ('1 sample', '1,200 samples')
+    """
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"

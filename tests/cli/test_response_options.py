@@ -355,3 +355,34 @@ def test_a_leak_ends_with_3_and_passes_when_it_is_allowed(data: ResponseData, fi
     allowed = ("--allow", "response-in-features")
     done = cellixir("response", "fit", "--members", 1, *inputs, *allowed, "--out", tmp_path / "out", cwd=files)
     assert done.code == 0, done.err
+
+
+def test_columns_measure_and_unit_of_a_response_table(files: Path) -> None:
+    table = pd.read_csv(files / "ic50.csv")
+    table = table.rename(columns={"sample": "who", "drug": "what"}).assign(pot=lambda t: 6 - t["response"] / np.log(10))
+    table[["who", "what", "pot"]].to_csv(files / "mine.csv", index=False)
+    says = ("--sample-column", "who", "--drug-column", "what", "--response-column", "pot", "--unit", "-log10 M")
+    base = ("--omics", "genomic=genomic.csv", "--split", "lco", "--folds", 3)
+    done = cellixir("response", "audit", "--response", "mine.csv", *says, *base, "--out", "a", cwd=files)
+    assert done.code in {0, 3}, done.err
+    assert "column 'pot' is IC50 in -log10 M, converted to ln µM" in done.err
+    lost = cellixir("response", "audit", "--response", "mine.csv", *base, "--out", "b", cwd=files)
+    assert lost.code == 2
+    assert "--drug-column" in lost.err
+    idle = cellixir("response", "audit", "--dataset", "gdsc-v17", "--unit", "nM", "--out", "c", cwd=files)
+    assert (idle.code, "--unit is for --response FILE" in idle.err) == (2, True)
+
+
+def test_predict_reads_genes_in_rows(files: Path) -> None:
+    _, done = bundle(files, "plain", "--response", "ic50.csv", "--omics", "genomic=genomic.csv")
+    assert done.code == 0
+    genomic = pd.read_csv(files / "genomic.csv", index_col=0)[:5]
+    genomic.to_csv(files / "rows.csv")
+    genomic.T.to_csv(files / "columns.csv", index_label="gene")
+    for name in ("rows", "columns"):
+        done = cellixir(
+            "response", "predict", "plain", "--omics", f"genomic={name}.csv", "--out", f"{name}-out.csv", cwd=files
+        )
+        assert done.code == 0, done.err
+    assert "genes were taken to be the rows" in done.err
+    assert (files / "rows-out.csv").read_text() == (files / "columns-out.csv").read_text()

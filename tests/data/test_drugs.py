@@ -54,7 +54,7 @@ def test_words_instead_of_pubchem_ids_are_missing(tmp_path):
 def test_the_same_drug_twice_is_merged_another_one_is_refused(tmp_path):
     drugs = read_drugs(write(tmp_path, "drug_id,Name,Sample Size,Count\n1,x,945,266\n1,x,12,3\n2,y,1,1\n"))
     assert drugs.index.tolist() == ["1", "2"]
-    with pytest.raises(DuplicateIds, match=r"d\.csv: 1 drugs stand more than once \('1'\)"):
+    with pytest.raises(DuplicateIds, match=r"d\.csv: 1 drug stands more than once \('1'\)"):
         read_drugs(write(tmp_path, "drug_id,Name\n1,x\n1,y\n"))
 
 

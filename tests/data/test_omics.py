@@ -92,9 +92,9 @@ def test_feature_with_a_comma_in_its_name(tmp_path):
 
 
 BAD = {
-    "same sample": ("id,A\n7,1\n7,2\n", DuplicateIds, r"1 samples stand more than once \('7'\)"),
+    "same sample": ("id,A\n7,1\n7,2\n", DuplicateIds, r"1 sample stands more than once \('7'\)"),
     "same feature": ("id,A,A\n7,1,2\n", DuplicateIds, r"once \('A'\)"),
-    "same symbol": ("id,A (1),A (2)\n7,1,2\n", DuplicateIds, r"1 features stand more than once \('A'\)"),
+    "same symbol": ("id,A (1),A (2)\n7,1,2\n", DuplicateIds, r"1 feature stands more than once \('A'\)"),
     "missing": (
         "id,A,B\n7,1,\n8,2,\n",
         InvalidValues,
@@ -142,7 +142,7 @@ def test_bad_h5ad(tmp_path):
     twice = view.copy()
     twice.obs_names = ["s1", "s1"]
     twice.write_h5ad(tmp_path / "twice.h5ad")
-    with pytest.raises(DuplicateIds, match=r"twice\.h5ad: 1 samples stand"):
+    with pytest.raises(DuplicateIds, match=r"twice\.h5ad: 1 sample stands"):
         read_view(tmp_path / "twice.h5ad")
     view.X[1, 2] = np.nan
     view.write_h5ad(tmp_path / "nan.h5ad")
@@ -207,7 +207,7 @@ def test_align_takes_sparse_and_refuses_repeated_features():
     view.X = sparse.csr_matrix(view.X)
     np.testing.assert_array_equal(align_features(view, ["B"])[0], [[1], [4]])
     view.var_names = ["A", "A", "C"]
-    with pytest.raises(DuplicateIds, match="1 features stand"):
+    with pytest.raises(DuplicateIds, match="1 feature stands"):
         align_features(view, ["C"])
 
 

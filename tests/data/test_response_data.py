@@ -151,13 +151,13 @@ def test_join_masks_a_sample_where_a_view_lacks_it():
 def test_join_leaves_out_samples_of_no_view():
     data = two_views(responses=responses(*[(s, "a", 1.0) for s in (*SAMPLES, "x")]))
     assert data.samples.index.tolist() == ["s1", "s2", "s3"]
-    assert "1 samples (1 measurements) are not in any of the views rna, cnv and were left out: 'x'" in data.notes
+    assert "1 sample (1 measurement) is not in any of the views rna, cnv and was left out: 'x'" in data.notes
 
 
 def test_a_required_view_leaves_out_who_lacks_it():
     data = two_views(require=["cnv"])
     assert data.samples.index.tolist() == ["s2", "s3"]
-    assert data.notes[0] == "1 samples (2 measurements) are not in view 'cnv' and were left out: 's1'"
+    assert data.notes[0] == "1 sample (2 measurements) is not in view 'cnv' and was left out: 's1'"
     with pytest.raises(ConfigurationError, match="'atac' that is required is not there; the data have 'rna', 'cnv'"):
         two_views(require=["atac"])
 
@@ -183,8 +183,8 @@ def test_views_are_added_and_chosen():
 def test_join_keeps_what_has_no_annotation_and_says_so():
     data = joined(samples=sample_table(["s1", "s2"]), drugs=drug_table(["a"]))
     assert len(data) == 6
-    assert "1 samples have no annotation: 's3'" in data.notes
-    assert "1 drugs have no annotation: 'b'" in data.notes
+    assert "1 sample has no annotation: 's3'" in data.notes
+    assert "1 drug has no annotation: 'b'" in data.notes
     assert data.tissue.to_dict() == {"s1": "tissue of s1", "s2": "tissue of s2", "s3": "unknown"}
 
 

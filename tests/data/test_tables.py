@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import math
 import os
+import re
 import tempfile
 import zipfile
 from pathlib import Path
@@ -174,7 +175,7 @@ def test_gene_name_that_a_spreadsheet_made_a_date(tmp_path):
 
 
 def test_duplicated_columns_are_named(tmp_path):
-    with pytest.raises(DuplicateIds, match=r"1 column names stand more than once \('TP53'\)"):
+    with pytest.raises(DuplicateIds, match=r"1 column name stands more than once \('TP53'\)"):
         read_table(write(tmp_path, "id,TP53,BRAF, TP53\na,1,2,3\n"))
 
 
@@ -213,3 +214,51 @@ def test_as_text_takes_decimals_off_only_where_all_have_them():
 def test_row_without_id_is_named():
     with pytest.raises(InvalidValues, match=r"row 2 has no sample in column 'id' \(1 such"):
         id_index(pd.Series(["a", " "], name="id"), source="f.csv", what="sample")
+
+
+def workbook(path: Path, cells: dict[str, object]) -> Path:
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    for place, value in {"A1": "id", "B1": "x", "A2": "a", "A3": "b", "B2": 1.5, **cells}.items():
+        book.active[place] = value
+    book.save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("=1+1", "cell B3 is a formula without a value"),
+        ("#DIV/0!", "cell B3 holds the error #DIV/0!"),
+        ("#N/A", "cell B3 holds the error #N/A"),
+    ],
+)
+def test_cells_of_a_workbook_without_a_value_are_refused(tmp_path, value, says):
+    with pytest.raises(ReadError, match=re.escape(says)):
+        read_table(workbook(tmp_path / "t.xlsx", {"B3": value}))
+    assert read_table(workbook(tmp_path / "t.xlsx", {"B3": 2.5}))["x"].tolist() == [1.5, 2.5]
+
+
+def test_truth_among_numbers_is_refused(tmp_path):
+    table = read_table(workbook(tmp_path / "t.xlsx", {"B3": True}))
+    with pytest.raises(InvalidValues, match="column 'x', row 1: True is not a number"):
+        numeric_block(table[["x"]], source="t")
+    alone = read_table(workbook(tmp_path / "t.xlsx", {"B2": False, "B3": True}))
+    assert numeric_block(alone[["x"]], source="t")["x"].tolist() == [0.0, 1.0]
+
+
+def test_utf16_is_read_and_damaged_utf16_is_not(tmp_path):
+    (tmp_path / "t.txt").write_bytes("id\tx\nµ\t1\n".encode("utf-16"))
+    assert read_table(tmp_path / "t.txt")["id"].tolist() == ["µ"]
+    (tmp_path / "t.txt").write_bytes("id\tx\nµ\t1\n".encode("utf-16")[:-1])
+    with pytest.raises(ReadError, match="not UTF-8 text"):
+        read_table(tmp_path / "t.txt")
+
+
+def test_decimal_comma_between_tabs_but_not_thousands(tmp_path):
+    (tmp_path / "t.tsv").write_text("id\tx\na\t0,391\nb\t12,5\n")
+    assert read_table(tmp_path / "t.tsv")["x"].tolist() == [0.391, 12.5]
+    (tmp_path / "t.tsv").write_text("id\tx\na\t1,234\nb\t12,500\n")
+    with pytest.raises(InvalidValues, match="'1,234' is not a number"):
+        numeric_block(read_table(tmp_path / "t.tsv")[["x"]], source="t")

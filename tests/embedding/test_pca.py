@@ -218,7 +218,7 @@ def test_what_cannot_work_is_refused() -> None:
         PCA(2).fit(wrong)
     wrong = cells.copy()
     wrong.var_names = ["A", *wrong.var_names[1:-1], "A"]
-    with pytest.raises(DuplicateIds, match="1 genes stand more than once"):
+    with pytest.raises(DuplicateIds, match="1 gene stands more than once"):
         PCA(2).fit(wrong)
 
 

@@ -97,6 +97,32 @@ def test_other_work_other_files_and_another_process_are_refused(tmp_path: Path) 
         toy.RunFolder(tmp_path / "two", "toy", {}).__enter__()
 
 
+def test_work_that_left_nothing_holds_no_folder_and_force_takes_any(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), toy.RunFolder(tmp_path / "a", "toy", {"seed": 1}):
+        raise KeyboardInterrupt
+    with toy.RunFolder(tmp_path / "a", "toy", {"seed": 2}) as run:
+        run.json("found.json", {})
+    with pytest.raises(ConfigurationError, match="holds a toy of another seed"):
+        toy.RunFolder(tmp_path / "a", "toy", {"seed": 3}, what="a toy of another seed").refuse_other_work()
+    assert read_manifest(tmp_path / "a")["state"] == "done"
+    with toy.RunFolder(tmp_path / "a", "toy", {"seed": 3}, force=True):
+        pass
+    assert (tmp_path / "a" / "found.json").is_file()
+
+
+def test_failures_of_several_calls_are_one_list(tmp_path: Path) -> None:
+    pieces = [toy.piece(model, toy.np.ones(3), toy.np.ones(3)) for model in ("broken", "mean")]
+    later = toy.Piece({"model": "mean", "fold": 1}, {}, pieces[0].work)
+    fine = toy.Piece({"model": "mean", "fold": 2}, {}, pieces[1].work)
+    with toy.RunFolder(tmp_path, "toy", {}) as run:
+        run.pieces(pieces)
+        run.pieces([later, fine])
+    table = pd.read_csv(tmp_path / "failures.csv")
+    assert list(table) == ["model", "fold", "error"]
+    assert table["model"].tolist() == ["broken", "mean"]
+    assert read_manifest(tmp_path)["failures"] == 2
+
+
 def test_an_interrupted_run_is_stopped_and_a_dead_one_too(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), toy.RunFolder(tmp_path / "a", "toy", {}):
         raise KeyboardInterrupt

@@ -165,7 +165,7 @@ def test_gse115978_without_annotation_is_a_table_like_any(tmp_path) -> None:
     ("about", "error", "message"),
     [
         (ABOUT.replace("cell.types", "types"), ReadError, r"lacks the columns 'cell.types'; it has 'cells', 'samples'"),
-        (ABOUT.replace("cy79_p4_CD45_3", "cy79_p4_CD45_2"), DuplicateIds, r"1 cells stand more than once \('cy79_p4"),
+        (ABOUT.replace("cy79_p4_CD45_3", "cy79_p4_CD45_2"), DuplicateIds, r"1 cell stands more than once \('cy79_p4"),
         (ABOUT.replace("cy7", "x"), UnknownIds, r"names none of the cells \('x8_CD45_neg_1', .* there, 'cy79"),
     ],
 )

@@ -367,7 +367,7 @@ def test_part_longer_than_a_file_that_shrank(server: Server, table: Source, cach
     assert [status for status, _ in server.sent] == [416, 200]
 
 
-@pytest.mark.parametrize("body", [b"<html>log in</html>", BODY[:-1] + b"?", BODY + b"more"])
+@pytest.mark.parametrize("body", [b"<html>log in</html>", BODY[:-1] + b"?"])
 def test_wrong_body_is_refused_and_not_kept(server: Server, table: Source, cache: Path, body: bytes) -> None:
     server.body = body
     with pytest.raises(HashMismatch) as refused:

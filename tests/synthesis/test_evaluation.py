@@ -217,7 +217,7 @@ def test_other_genes_are_refused_with_counts_and_examples(judge: Judge) -> None:
         judge.judge(other)
     twice = counts(30, 2)
     twice.var_names = ["G1", *twice.var_names[1:]]
-    with pytest.raises(DuplicateIds, match="synthetic data: 1 genes stand more than once"):
+    with pytest.raises(DuplicateIds, match="synthetic data: 1 gene stands more than once"):
         judge.judge(twice)
 
 

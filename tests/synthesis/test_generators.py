@@ -138,7 +138,7 @@ def test_a_bundle_draws_the_same_bits(name, fitted, tmp_path):
     loaded = load_generator(path)
     assert type(loaded) is type(model)
     assert same(loaded.sample(25, seed=1), model.sample(25, seed=1))
-    assert same(loaded.sample(5, given={"group": "old"}), model.sample(5, condition={"group": "old"}))
+    assert same(loaded.sample(5, given={"group": "old"}), model.sample(5, given={"group": "old"}))
     assert (loaded.card(), loaded.notes_, loaded.n_samples_) == (model.card(), model.notes_, model.n_samples_)
     pd.testing.assert_frame_equal(loaded.history_, model.history_)
     assert type(model).load(path).seed == model.seed

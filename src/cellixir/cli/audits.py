@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cellixir.cli.shared import WIDTH, command_line
+from cellixir.cli.shared import WIDTH, command_line, echo
+from cellixir.terminal import printable
 
 if TYPE_CHECKING:
     from cellixir.data.audit.findings import Audit, Finding
@@ -34,8 +35,8 @@ def report_audit(
     typer.Exit
         With code 3 if something leaks.
     """
-    from cellixir.data.audit.findings import check_allowed, counted
-    from cellixir.exceptions import Leakage
+    from cellixir.data.audit.findings import check_allowed
+    from cellixir.exceptions import Leakage, counted
     from cellixir.files import require_writable
     from cellixir.runs import RunFolder
 
@@ -53,7 +54,7 @@ def report_audit(
             said = f"{counted(len(leaks), 'leak')} among {counted(len(found.findings), 'finding')}"
             run.says(headline=said, metrics={"leaks": len(leaks), "findings": len(found.findings)})
     _print(found, allow)
-    typer.echo(f"audit: {file}")
+    echo(f"audit: {file}")
     if found.leaks(allow):
         raise typer.Exit(Leakage.exit_code)
 
@@ -65,7 +66,7 @@ def _print(found: Audit, allow: list[str]) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from cellixir.data.audit.findings import counted
+    from cellixir.exceptions import counted
 
     console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
     kinds: dict[tuple[str, str], list[Finding]] = {}
@@ -76,11 +77,13 @@ def _print(found: Audit, allow: list[str]) -> None:
         color = "red" if word == "leak" else "yellow"
         console.print(f"[bold {color}]{word}[/] {kind}: {len(findings):,}")
         for finding in findings[:SHOWN]:
-            console.print(Text(fill(finding.what, console.width, initial_indent="  ", subsequent_indent="  ")))
+            console.print(
+                Text(fill(printable(finding.what), console.width, initial_indent="  ", subsequent_indent="  "))
+            )
         if len(findings) > SHOWN:
             console.print(f"  ... and {len(findings) - SHOWN:,} more")
     looked = "; ".join(f"{name}: {count:,}" for name, count in found.checks.items())
-    console.print(Text(f"looked at: {looked}"))
+    console.print(Text(printable(f"looked at: {looked}")))
     leaks = found.leaks(allow)
     names = " ".join(f"--allow {kind}" for kind in dict.fromkeys(finding.kind for finding in leaks))
     console.print(f"{counted(len(leaks), 'leak')}; to fit all the same: {names}" if leaks else "nothing leaks")

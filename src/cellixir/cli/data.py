@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cellixir.cli.shared import echo
 from cellixir.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -57,14 +58,14 @@ def list_sources(
     if as_json:
         from cellixir.sources.registry import collections
 
-        typer.echo(json.dumps({"files": rows, "collections": collections()}, indent=2, ensure_ascii=False))
+        echo(json.dumps({"files": rows, "collections": collections()}, indent=2, ensure_ascii=False))
         return
     from rich.console import Console
 
     # A pipe has no width: lines stay whole there, so that grep finds them.
     Console(width=None if sys.stdout.isatty() else 400).print(_table(rows))
-    typer.echo(_collection_lines())
-    typer.echo("The licence is that of the publishing repository; what follows '!' binds whoever uses the data.")
+    echo(_collection_lines())
+    echo("The licence is that of the publishing repository; what follows '!' binds whoever uses the data.")
 
 
 @app.command("get", help=_GET_HELP)
@@ -80,10 +81,10 @@ def get(
     wanted = expand(keys)
     for key in wanted:
         path = fetch(key)
-        typer.echo(_copy(path, out) if out is not None else path)
+        echo(_copy(path, out) if out is not None else path)
     for terms in dict.fromkeys(sources()[key].terms for key in wanted):
         if terms:
-            typer.echo(f"! {terms}", err=True)
+            echo(f"! {terms}", err=True)
 
 
 def _rows() -> list[dict[str, Any]]:

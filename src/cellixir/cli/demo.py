@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cellixir.cli.shared import Jobs, Seed, command_line, names_of
+from cellixir.cli.shared import Jobs, Seed, command_line, echo, names_of
 
 if TYPE_CHECKING:
     from cellixir.data.response_data import ResponseData
@@ -58,10 +58,10 @@ def _real() -> ResponseData | None:
     try:
         data = load_gdsc_v17()
     except SourceError as error:
-        typer.echo(f"NOT REAL DATA: GDSC v17 cannot be had here ({error}).", err=True)
-        typer.echo("NOT REAL DATA: the same job runs on a small simulated cohort with planted biomarkers.", err=True)
+        echo(f"NOT REAL DATA: GDSC v17 cannot be had here ({error}).", err=True)
+        echo("NOT REAL DATA: the same job runs on a small simulated cohort with planted biomarkers.", err=True)
         return None
-    typer.echo(f"GDSC v17: {len(data):,} measured pairs, {len(data.samples):,} cell lines, {len(data.drugs):,} drugs")
+    echo(f"GDSC v17: {len(data):,} measured pairs, {len(data.samples):,} cell lines, {len(data.drugs):,} drugs")
     return data
 
 

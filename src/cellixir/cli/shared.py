@@ -13,6 +13,7 @@ import typer
 from click.core import ParameterSource
 
 from cellixir.exceptions import ConfigurationError
+from cellixir.terminal import printable
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -64,9 +65,14 @@ def command_line() -> str:
     return shlex.join(["cellixir", *sys.argv[1:]])
 
 
+def echo(text: object, *, err: bool = False) -> None:
+    """Print a line, on standard error with ``err``; what names from data would do to a terminal is written out."""
+    typer.echo(printable(text), err=err)
+
+
 def say(note: str) -> None:
     """Write a note on standard error."""
-    typer.echo(f"note: {note}", err=True)
+    echo(f"note: {note}", err=True)
 
 
 def cells_of(path: Path, layer: str | None = None, *, backed: bool = False) -> ad.AnnData:
@@ -77,6 +83,19 @@ def cells_of(path: Path, layer: str | None = None, *, backed: bool = False) -> a
     for note in cells.uns.get("notes", []):
         say(str(note))
     return cells
+
+
+def hold(out: Path) -> None:
+    """Keep other processes from ``out`` until the command ends.
+
+    Raises
+    ------
+    ConfigurationError
+        If one is at work there.
+    """
+    from cellixir.files import alone
+
+    click.get_current_context().with_resource(alone(out))
 
 
 def names_of(text: str | None) -> list[str] | None:
@@ -148,12 +167,12 @@ def print_table(
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title or None, title_justify="left")
+    table = Table(title=printable(title) or None, title_justify="left")
     for i, head in enumerate(heads):  # where there is no room, heads are parted and cells are not
         widest = max((len(row[i]) for row in rows), default=0)
-        table.add_column(head, justify="left" if i < words else "right", min_width=widest)
+        table.add_column(printable(head), justify="left" if i < words else "right", min_width=widest)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(printable, row))
     Console(width=None if sys.stdout.isatty() else width, markup=False).print(table)
 
 
@@ -165,10 +184,10 @@ def end_of_run(headline: str, folder: Path, failures: pd.DataFrame | None = None
     typer.Exit
         With code 1 if a piece failed.
     """
-    typer.echo(headline)
+    echo(headline)
     for row in [] if failures is None else failures.to_dict("records"):
-        typer.echo(f"failed: {_told(row)}: {row['error']}", err=True)
-    typer.echo(f"report: {folder / 'report.html'}")
+        echo(f"failed: {_told(row)}: {row['error']}", err=True)
+    echo(f"report: {folder / 'report.html'}")
     if failures is not None and len(failures):
         raise typer.Exit(1)
 

@@ -7,11 +7,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from cellixir.cli.shared import command_line, say
+from cellixir.cli.shared import command_line, echo, say
 from cellixir.exceptions import ConfigurationError, WriteError
-from cellixir.files import whole
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -100,7 +97,7 @@ def simulate(kind: str, out: Path, seed: int, n_datasets: int, *, force: bool, *
         planted = f"planted: {_planted(kind, made)}"
         run.says(headline=f"{_size(kind, made)}; {planted}")
     named = f"{places[0]} to {places[-1].name}: {n_datasets} data sets, each" if n_datasets > 1 else f"{out}:"
-    typer.echo(f"{named} {_size(kind, made)}\n{planted}")
+    echo(f"{named} {_size(kind, made)}\n{planted}")
     others = sorted(set(out.glob("seed*")) - set(places)) if n_datasets > 1 else []
     if others:
         say(f"{out} also holds what was there before, such as {others[0].name}")
@@ -158,12 +155,9 @@ def _write(made: AnnData | Cohort, place: Path) -> list[Path]:
     """Write a data set, and return its files."""
     if not hasattr(made, "write_h5ad"):
         return _write_tables(made, place)
-    import h5py
+    from cellixir.data.expression.write import write_cells
 
-    with whole(place) as partial:
-        made.write_h5ad(partial)
-        with h5py.File(partial, "r+") as file:
-            file.attrs[MARK] = OURS
+    write_cells(made, place, attributes={MARK: OURS})
     return [place]
 
 

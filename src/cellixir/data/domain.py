@@ -1,4 +1,4 @@
-"""How like the training data a new sample, or a new drug, is.
+"""Domain of applicability: how like the training data a new sample, or a new drug, is.
 
 An interval holds for what is like the training data; this says what is not. A sample is far away where its nearest
 training samples are far among the leading principal components, or where much of it is not among them at all (score

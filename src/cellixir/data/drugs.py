@@ -1,4 +1,4 @@
-"""Drugs: what they are called, what they hit, and what their structure is in bits."""
+"""Tables of drugs: names, targets, and fingerprints of their structure."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rdkit.Chem import rdFingerprintGenerator
 
 from cellixir.data.tables import as_text, id_index, read_table, refuse_duplicates
 from cellixir.exceptions import ConfigurationError, DuplicateIds, InvalidValues, ReadError, examples
+from cellixir.limits import limit
 
 _ALIASES = {
     "id": ("drugid", "id", "compoundid", ""),  # pandas writes an index without a name
@@ -54,7 +55,7 @@ def read_drugs(path: str | Path) -> pd.DataFrame:
     key = "id" if "id" in table else "name"
     table = table.drop_duplicates()
     ids = id_index(table[key].reset_index(drop=True), source=source, what="drug")
-    refuse_duplicates(ids, source=source, what="drugs stand", way_out="keep one row of each")
+    refuse_duplicates(ids, source=source, what="drug", way_out="keep one row of each")
     return table.drop(columns="id", errors="ignore").set_index(ids)
 
 
@@ -130,11 +131,29 @@ def target_sets(drugs: pd.DataFrame) -> dict[str, frozenset[str]]:
 
 
 def _molecule(drug: object, text: str) -> Chem.Mol:
+    check_length(drug, text)
     molecule: Chem.Mol | None = Chem.MolFromSmiles(text)
     if molecule is None:
         message = f"the SMILES {text!r} of drug {drug!r} does not parse; correct it or leave it empty"
         raise InvalidValues(message)
     return molecule
+
+
+def check_length(drug: object, text: str) -> None:
+    """Refuse a SMILES that is no drug's: canonical order takes the square of its length.
+
+    Raises
+    ------
+    InvalidValues
+        With the drug and the variable to set.
+    """
+    most = limit("CELLIXIR_MAX_SMILES")
+    if len(text) > most:
+        message = (
+            f"the SMILES of drug {drug!r} has {len(text):,} characters, and the limit is {most:,}; leave it empty, or "
+            "set CELLIXIR_MAX_SMILES"
+        )
+        raise InvalidValues(message)
 
 
 def _recognised(frame: pd.DataFrame, prefer: str) -> pd.DataFrame:

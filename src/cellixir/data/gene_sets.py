@@ -13,7 +13,8 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from cellixir.data.tables import _content, _plain_text
+from cellixir.data.opening import content
+from cellixir.data.tables import _plain_text
 from cellixir.exceptions import ConfigurationError, DuplicateIds, GeneMismatch, ReadError, examples
 
 #: How names of genes are compared: as they stand, or with case left out.
@@ -47,7 +48,7 @@ def read_gene_sets(path: str | Path) -> GeneSets:
     """
     source = str(path)
     sets = GeneSets()
-    for number, name, set_id, genes in _lines(_plain_text(_content(Path(path)), source).decode(), source):
+    for number, name, set_id, genes in _lines(_plain_text(content(Path(path)), source).decode(), source):
         if name in sets:
             message = f"{source}: line {number}: the gene set {name!r} stands a second time; keep one of them"
             raise DuplicateIds(message)

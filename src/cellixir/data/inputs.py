@@ -1,8 +1,8 @@
-"""From a user's files to ``ResponseData``."""
+"""Reading of a user's files into ``ResponseData``."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,14 +12,39 @@ from cellixir.data.crosswalk import Crosswalk, read_crosswalk
 from cellixir.data.drugs import read_drugs
 from cellixir.data.omics import read_view
 from cellixir.data.response_data import ResponseData
-from cellixir.data.responses import read_responses
+from cellixir.data.responses import ResponseTable, read_responses
+from cellixir.data.spellings import drug_spelling, said, sample_spelling, spelled_as
 from cellixir.data.tables import id_index, read_table
-from cellixir.exceptions import ConfigurationError, UnknownIds, examples
+from cellixir.exceptions import ConfigurationError, DataError, UnknownIds, examples
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from anndata import AnnData
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a user says of a table of responses, where its header does not; see `read_responses`."""
+
+    measure: str | None = None
+    unit: str | None = None
+    sample_column: str | None = None
+    drug_column: str | None = None
+    response_column: str | None = None
+    restore_genes: bool = False
+
+    def responses(self, path: Path | str, *, turn: bool = False) -> ResponseTable:
+        """Responses of a file, read so."""
+        return read_responses(
+            path,
+            measure=self.measure,
+            unit=self.unit,
+            sample_column=self.sample_column,
+            drug_column=self.drug_column,
+            response_column=self.response_column,
+            turn=turn,
+        )
 
 
 def parse_views(arguments: Sequence[str]) -> dict[str, Path]:
@@ -57,13 +82,18 @@ def read_inputs(
     samples: Path | str | None = None,
     ids: Path | str | None = None,
     require: Sequence[str] = (),
+    reading: Reading | None = None,
 ) -> ResponseData:
     """Join a response table with omics, drugs and samples from files.
+
+    An id may be spelled in several ways (``LINE-1`` and ``LINE1``), and a view may have another id of the samples that
+    the responses hold, too (SANGER_MODEL_ID beside COSMIC_ID). A wide table of responses is turned where only its
+    columns are samples that the other files know. ``notes`` say so.
 
     Parameters
     ----------
     response
-        Wide or long table, or GDSC's fitted dose responses; see ``read_responses``.
+        Wide or long table, or a published one; see ``read_responses``.
     omics
         File of each view, samples in rows (or, if only that matches the response, in columns).
     drugs
@@ -74,11 +104,51 @@ def read_inputs(
         Table in which a row is a cell line and the columns are its ids, for views that name samples in another way.
     require
         Views without which a sample is left out; otherwise one view is enough, the others are masked.
+    reading
+        Columns, measure and unit of the response table, where its header does not say them.
+
+    Raises
+    ------
+    UnknownIds
+        If the files share no id, or most samples of both sides would be lost.
     """
-    table = read_responses(response)
-    views, notes = read_known_views(omics or {}, table.samples.index, ids)
-    annotation = table.samples if samples is None else _beside(table.samples, read_samples(samples), str(samples))
-    drug_list = table.drugs if drugs is None else _match_drugs(read_drugs(drugs), table.drugs)
+    reading = reading or Reading()
+    table = reading.responses(response)
+
+    def join(table: ResponseTable) -> ResponseData:
+        return _joined(table, Path(response).name, omics or {}, drugs, samples, ids, require, reading)
+
+    try:
+        return join(table)
+    except UnknownIds:
+        if table.layout != "wide":
+            raise
+        try:
+            return join(reading.responses(response, turn=True))
+        except DataError:
+            pass
+        raise
+
+
+def _joined(
+    table: ResponseTable,
+    source: str,
+    omics: Mapping[str, Path],
+    drugs: Path | str | None,
+    samples: Path | str | None,
+    ids: Path | str | None,
+    require: Sequence[str],
+    reading: Reading,
+) -> ResponseData:
+    own = _own_crosswalk(table, source) if ids is None else None
+    views, notes = read_known_views(omics, table.samples.index, ids, own=own, restore_genes=reading.restore_genes)
+    _refuse_most_lost(table.pairs, views)
+    annotation, drug_list = table.samples, table.drugs
+    if samples is not None:
+        read = _spelled_like(read_samples(samples), table.samples.index, sample_spelling, str(samples), "sample", notes)
+        annotation = _beside(table.samples, read, str(samples))
+    if drugs is not None:
+        drug_list = _match_drugs(read_drugs(drugs), table.drugs, str(drugs), notes)
     data = ResponseData.join(
         table.pairs,
         views=views,
@@ -86,37 +156,112 @@ def read_inputs(
         drugs=drug_list,
         measure=table.measure,
         unit=table.unit,
-        source=Path(response).name,
+        source=source,
         require=require,
     )
-    return replace(data, notes=(*notes, *data.notes, *_constant(data.views)))
+    return replace(data, notes=(*table.notes, *notes, *data.notes, *_constant(data.views)))
 
 
 def add_views(
-    data: ResponseData, omics: Mapping[str, Path], *, ids: Path | str | None = None, require: Sequence[str] = ()
+    data: ResponseData,
+    omics: Mapping[str, Path],
+    *,
+    ids: Path | str | None = None,
+    require: Sequence[str] = (),
+    restore_genes: bool = False,
 ) -> ResponseData:
     """``data`` with more views from files; see ``read_inputs``."""
-    views, notes = read_known_views(omics, data.samples.index, ids)
+    views, notes = read_known_views(omics, data.samples.index, ids, restore_genes=restore_genes)
+    _refuse_most_lost(data.responses, data.views | views)
     more = data.with_views(views, require=require)
     return replace(more, notes=(*notes, *more.notes, *_constant({name: more.views[name] for name in views})))
 
 
-def read_views(files: Mapping[str, Path], samples: Iterable[object] | None = None) -> dict[str, AnnData]:
-    """Views by name, gaps kept; ``samples`` are the ids by which a table with genes in rows is recognised."""
-    return {name: read_view(file, name=name, samples=samples, gaps="keep") for name, file in files.items()}
+def read_views(
+    files: Mapping[str, Path],
+    samples: Iterable[object] | None = None,
+    *,
+    features: Mapping[str, Iterable[object]] | None = None,
+    restore_genes: bool = False,
+) -> dict[str, AnnData]:
+    """Views by name, gaps kept; a table with genes in rows is recognised by the ids ``samples``, or by ``features``."""
+    known = features or {}
+    return {
+        name: read_view(
+            file, name=name, samples=samples, gaps="keep", features=known.get(name), restore_genes=restore_genes
+        )
+        for name, file in files.items()
+    }
 
 
 def read_known_views(
-    files: Mapping[str, Path], samples: pd.Index, ids: Path | str | None = None
+    files: Mapping[str, Path],
+    samples: pd.Index,
+    ids: Path | str | None = None,
+    *,
+    own: Crosswalk | None = None,
+    restore_genes: bool = False,
 ) -> tuple[dict[str, AnnData], list[str]]:
-    """Views under the ids of ``samples``, translated by the table ``ids``, and what that left out."""
-    if ids is None:
-        return read_views(files, samples), []
-    crosswalk = read_crosswalk(ids)
-    crosswalk.translate(samples, samples)  # a table without the ids of the responses is refused here, by its own name
-    every = [*samples, *crosswalk.table.stack().astype(str)]
-    named = {name: _translated(view, crosswalk, samples) for name, view in read_views(files, every).items()}
-    return {name: view for name, (view, _) in named.items()}, [note for _, notes in named.values() for note in notes]
+    """Views under the ids of ``samples``, and notes: translated by the table ``ids``, or by ``own``, that of a file."""
+    crosswalk = own if ids is None else read_crosswalk(ids)
+    every: list[object] = list(samples)
+    if crosswalk is not None:
+        if ids is not None:
+            crosswalk.translate(samples, samples)  # a table without the ids of the responses is refused by its own name
+        every += list(crosswalk.table.stack().astype(str))
+    views, notes = {}, list[str]()
+    for name, view in read_views(files, every, restore_genes=restore_genes).items():
+        notes += view.uns.get("notes", [])
+        found, more = (view, []) if crosswalk is None else _translated(view, crosswalk, samples)
+        views[name], spelled = spelled_like(found, samples)
+        notes += [*more, *spelled]
+    return views, notes
+
+
+def spelled_like(view: AnnData, samples: pd.Index) -> tuple[AnnData, list[str]]:
+    """The view with the ids of ``samples`` where it spells them in another way, and a note on these."""
+    renamed = spelled_as(view.obs_names, samples, sample_spelling)
+    if not renamed:
+        return view, []
+    view = view.copy()
+    view.obs_names = [renamed.get(name, name) for name in view.obs_names]
+    return view, [f"view '{view.uns.get('name', '')}': {said(renamed, 'sample')}"]
+
+
+def _own_crosswalk(table: ResponseTable, source: str) -> Crosswalk | None:
+    """Crosswalk of the ids that the response table itself holds, if it holds several kinds."""
+    others = [c for c in table.ids if not (table.ids[c] == table.ids.index).all()]
+    if not others:
+        return None
+    return Crosswalk(table.ids[others].rename_axis("sample").reset_index().astype(object), source)
+
+
+def _spelled_like(
+    table: pd.DataFrame, ids: pd.Index, key: Callable[[str], str], source: str, what: str, notes: list[str]
+) -> pd.DataFrame:
+    """Annotation under the ids in their own spelling."""
+    renamed = spelled_as(table.index, ids, key)
+    if renamed:
+        notes.append(f"{source}: {said(renamed, what)}")
+    return table.rename(index=renamed)
+
+
+def _refuse_most_lost(pairs: pd.DataFrame, views: Mapping[str, AnnData]) -> None:
+    """Refuse views that would lose most measurements while most of their own samples are unknown, too."""
+    if not views:
+        return
+    described = pd.Index(pd.unique(pd.concat([pd.Series(view.obs_names.to_numpy(str)) for view in views.values()])))
+    kept = pairs["sample"].astype(str).isin(described)
+    known = described.isin(pairs["sample"].astype(str))
+    if kept.any() and kept.mean() < 0.5 and known.mean() < 0.5:
+        lost, strange = pd.unique(pairs.loc[~kept, "sample"]), described[~known]
+        message = (
+            f"only {known.sum():,} of {pairs['sample'].nunique():,} samples of the responses are among the "
+            f"{len(described):,} of view '{next(iter(views))}', so {(~kept).sum():,} of {len(pairs):,} measurements "
+            f"would be lost: {examples(lost)} are not there, {examples(strange)} have no responses; use the same ids "
+            "(--ids FILE translates), or leave the samples that are not shared out of both files"
+        )
+        raise UnknownIds(message)
 
 
 def _constant(views: Mapping[str, AnnData]) -> list[str]:
@@ -132,14 +277,16 @@ def _constant(views: Mapping[str, AnnData]) -> list[str]:
 
 
 def _translated(view: AnnData, crosswalk: Crosswalk, samples: pd.Index) -> tuple[AnnData, list[str]]:
-    if view.obs_names.isin(samples).any():
+    if view.obs_names.isin(samples).any() or spelled_as(view.obs_names, samples, sample_spelling):
         return view, []
-    found = crosswalk.translate(view.obs_names, samples).reindex(view.obs_names)
+    by_id = crosswalk.translate(view.obs_names, samples)
+    found = by_id.reindex(view.obs_names)
     here = found.notna().to_numpy()
     translated = view[here].copy()
     translated.obs_names = found[here].astype(str).to_numpy()
     name = view.uns["name"]
-    return translated, [f"view '{name}': {note}" for note in found.attrs.get("notes", [])]
+    notes = [f"samples were found by the column '{by_id.index.name}' of {crosswalk.source}", *by_id.attrs["notes"]]
+    return translated, [f"view '{name}': {note}" for note in notes]
 
 
 def _beside(left: pd.DataFrame, right: pd.DataFrame, source: str) -> pd.DataFrame:
@@ -161,11 +308,19 @@ def _beside(left: pd.DataFrame, right: pd.DataFrame, source: str) -> pd.DataFram
     return left.drop(columns=[c for c in left.columns if c in right]).join(right)
 
 
-def _match_drugs(listed: pd.DataFrame, wanted: pd.DataFrame) -> pd.DataFrame:
+def _match_drugs(listed: pd.DataFrame, wanted: pd.DataFrame, source: str, notes: list[str]) -> pd.DataFrame:
     """The list by the ids of the responses: by id, or by name where the responses name their drugs."""
     if wanted.index.isin(listed.index).any() or "name" not in listed:
-        return listed
+        return _spelled_like(listed, wanted.index, drug_spelling, source, "drug", notes)
     names = listed["name"].astype(str).str.casefold()
     by_name = listed[~names.duplicated()].set_axis(names[~names.duplicated()])
     keys = wanted.index.astype(str).str.casefold()
-    return by_name.reindex(keys).set_axis(wanted.index) if keys.isin(by_name.index).any() else listed
+    found = by_name.reindex(keys).set_axis(wanted.index)
+    if keys.isin(by_name.index).all():
+        return found
+    named = listed[~names.duplicated()].set_axis(listed["name"][~names.duplicated()].astype(str))
+    spelled = _spelled_like(named, wanted.index, drug_spelling, source, "drug", notes)
+    missing = ~keys.isin(by_name.index) & wanted.index.isin(spelled.index)
+    if not keys.isin(by_name.index).any() and not missing.any():
+        return listed
+    return pd.concat([found[~missing], spelled.loc[wanted.index[missing]]]).reindex(wanted.index)

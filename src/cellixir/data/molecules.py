@@ -1,4 +1,4 @@
-"""Drug structures as what networks read: SMILES tokens and molecule graphs.
+"""SMILES tokens and molecule graphs of drugs, as networks read them.
 
 Both start from RDKit's canonical SMILES, so that a drug gives the same numbers however its SMILES was written
 (PubChem writes benzene ``C1=CC=CC=C1``, others ``c1ccccc1``).
@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from rdkit import Chem, rdBase
 
-from cellixir.data.drugs import _molecule
+from cellixir.data.drugs import _molecule, check_length
 from cellixir.data.tables import as_text
 from cellixir.exceptions import ConfigurationError
 
@@ -179,6 +179,8 @@ def _canonical_smiles(smiles: pd.Series) -> list[str]:
     texts = as_text(smiles.reset_index(drop=True))  # an id may stand twice
     with rdBase.BlockLogs():
         for drug, text in zip(smiles.index, texts, strict=True):
+            if isinstance(text, str):
+                check_length(drug, text)
             canonical = _canonical(text) if isinstance(text, str) else ""
             if canonical is None:
                 _molecule(drug, str(text))  # raises, and names the drug

@@ -1,4 +1,4 @@
-"""Omics of samples as AnnData: what was measured, in which scale, and in which order of features."""
+"""Omics of samples as AnnData, with their scale and the order of their features."""
 
 from __future__ import annotations
 
@@ -13,56 +13,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cellixir.data.tables import id_index, numeric_block, read_table, refuse_duplicates
+from cellixir.data.hdf5 import require_own
+from cellixir.data.known_columns import RUN_IDS, SAMPLE_IDS
+from cellixir.data.missing_marks import refuse_marks
+from cellixir.data.tables import numeric_block, read_table, refuse_duplicates
+from cellixir.data.view_tables import Known, ViewTable, view_table
 from cellixir.exceptions import (
     ConfigurationError,
     GeneMismatch,
     InvalidValues,
     ReadError,
-    UnknownIds,
     examples,
 )
 
 SCALES = ("binary", "counts", "log2_tpm", "log1p_cpm", "zscore", "fraction", "unknown")
 
-_MSI = ("msi_factor", "ms_instability_factor_value")
-_OBS_NAMES = {
-    "tissue_factor": "tissue",
-    "tissue_factor_value": "tissue",
-    "media_factor": "medium",
-    "sample_name": "cell_line_name",
-}
-# Words, identifiers and bookkeeping of samples: never features, even where they are written as numbers.
-_ANNOTATIONS = {
-    "tissue",
-    "cancer_type",
-    "cancer",
-    "primary_site",
-    "site_primary",
-    "primary_disease",
-    "disease",
-}
-_ANNOTATIONS |= {"lineage", "histology", "subtype", "tcga_desc", "tcga_code", "cell_line_name", "cell_line"}
-_ANNOTATIONS |= {
-    "ccle_name",
-    "stripped_cell_line_name",
-    "medium",
-    "growth_properties",
-    "sex",
-    "gender",
-    "batch",
-}
-_ANNOTATIONS |= {
-    "cosmic_id",
-    "depmap_id",
-    "depmapid",
-    "sanger_model_id",
-    "model_id",
-    "modelid",
-    "sequencingid",
-}
-_ANNOTATIONS |= {"modelconditionid", "profileid", "isdefaultentryformodel", "isdefaultentryformc"}
-_GDSC_DRUG = re.compile(r"drug_\w+_ic50", re.IGNORECASE)
 _DEPMAP_GENE = re.compile(r"(.+) \((\d+)\)")
 
 
@@ -73,30 +38,40 @@ def read_view(
     samples: Iterable[object] | None = None,
     scale: str | None = None,
     gaps: Literal["refuse", "keep"] = "refuse",
+    features: Iterable[object] | None = None,
+    restore_genes: bool = False,
 ) -> ad.AnnData:
     """One omics view: samples in rows, features in columns, float32 and dense.
 
     ``uns["scale"]`` says what the numbers are (one of `SCALES`), ``uns["scale_guessed"]`` whether
-    `guess_scale` said so, ``uns["name"]`` the name of the view. GDSC factors and known words about samples
-    (tissue, cell-line name, medium) go to ``obs``; responses (``Drug_<id>_IC50``) that stand beside features
-    are left out. The Entrez ids of DepMap headers, ``SYMBOL (1234)``, go to ``var["entrez"]``.
+    `guess_scale` said so, ``uns["name"]`` the name of the view, ``uns["notes"]`` what was left out or assumed, if
+    anything was. GDSC factors and known words about samples (tissue, cell-line name, medium) go to ``obs``; responses
+    (``Drug_<id>_IC50``) that stand beside features are left out. The Entrez ids of DepMap headers, ``SYMBOL (1234)``,
+    go to ``var["entrez"]``.
 
     Parameters
     ----------
     path
-        A table whose first column holds the sample ids (see `read_table`), or ``.h5ad``.
+        A table with a column of sample ids (see `read_table`), the first one unless another holds those that are
+        known; or ``.h5ad``.
     name
         Name of the view.
     samples
-        Ids of the samples that have responses. A table that has them as columns (genes in rows) is
+        Ids of the samples that have responses, in any spelling. A table that has them as columns (genes in rows) is
         transposed.
     scale
         What the numbers are, when it is known.
     gaps
         Whether missing values are refused, or kept as NaN for whoever imputes them.
+    features
+        Features that are known, by which genes in rows are seen where no samples are.
+    restore_genes
+        Map genes that a spreadsheet turned to dates (``2-Sep``) back where that is clear; else they are refused.
 
     Raises
     ------
+    ReadError
+        If a gene, or a sample, is called by a date.
     InvalidValues
         If a feature holds text, an infinity or, unless they are kept, a missing value.
     DuplicateIds
@@ -107,10 +82,12 @@ def read_view(
     if scale is not None and scale not in SCALES:
         message = f"scale {scale!r} is not known; use one of {', '.join(SCALES)}"
         raise ConfigurationError(message)
-    wanted = None if samples is None else {str(sample) for sample in samples}
-    source = str(path)
-    is_h5ad = source.lower().endswith(".h5ad")
-    view = _from_h5ad(Path(path), wanted) if is_h5ad else _from_table(read_table(path), source, wanted)
+    known, source = Known.of(samples, features), str(path)
+    if source.lower().endswith(".h5ad"):
+        view = _from_h5ad(Path(path), known)
+    else:
+        table = read_table(path, dates="keep", dtype_text=set(SAMPLE_IDS) | RUN_IDS)
+        view = _as_view(view_table(table, source, known, restore=restore_genes), source)
     _check_values(pd.DataFrame(view.X, index=view.obs_names, columns=view.var_names, copy=False), source, gaps)
     view.uns.update(name=name, **_scale_record(view, scale))
     return view
@@ -187,7 +164,7 @@ def align_features(
         message = f"missing={missing!r} is not known; use 'refuse' or 'zero'"
         raise ConfigurationError(message)
     place = source or str(view.uns.get("name", "the view"))
-    refuse_duplicates(view.var_names, source=place, what="features stand", way_out="keep one of each")
+    refuse_duplicates(view.var_names, source=place, what="feature", way_out="keep one of each")
     position = view.var_names.get_indexer(pd.Index(list(names), dtype=object))
     absent = [name for name, at in zip(names, position, strict=True) if at < 0]
     if absent and missing == "refuse":
@@ -208,14 +185,17 @@ def _dense(values: Any) -> NDArray[np.float32]:
     return dense.astype(np.float32, copy=False)
 
 
-def _from_h5ad(path: Path, wanted: set[str] | None) -> ad.AnnData:
+def _from_h5ad(path: Path, known: Known) -> ad.AnnData:
     if not path.is_file() or path.stat().st_size == 0:
         message = f"{path} is missing or empty; check the path, or write it again"
         raise ReadError(message)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".* names are not unique")
+            require_own(path)
             view = ad.read_h5ad(path)
+    except ReadError:
+        raise
     except Exception as error:  # anndata raises many kinds, some of them private
         message = f"{path} is not an .h5ad file, or is cut off ({error}); write or download it again"
         raise ReadError(message) from error
@@ -223,45 +203,15 @@ def _from_h5ad(path: Path, wanted: set[str] | None) -> ad.AnnData:
         message = f"{path} holds no values in X (shape {view.shape}); write it with X set"
         raise ReadError(message)
     _refuse_repeats(view.obs_names, view.var_names, str(path))
-    view = view.T if _columns_are_samples(view.obs_names, view.var_names, wanted, str(path)) else view
+    if known.columns_are_samples(known.count(view.obs_names), view.var_names, view.obs_names, str(path)):
+        view = view.T
     view.X = _dense(view.X)
+    refuse_marks(pd.DataFrame(view.X, index=view.obs_names, columns=view.var_names, copy=False), source=str(path))
     return view
 
 
-def _from_table(frame: pd.DataFrame, source: str, wanted: set[str] | None) -> ad.AnnData:
-    first, *others = frame.columns
-    rows = id_index(frame[first], source=source, what="sample")
-    block = frame[others].set_index(rows)
-    if _columns_are_samples(rows, block.columns, wanted, source):
-        return _as_view(numeric_block(block, source=source).T, pd.DataFrame(index=block.columns), source)
-    plain = {column: re.sub(r"[^a-z0-9]+", "_", column.casefold()).strip("_") for column in others}
-    words = {column: _OBS_NAMES.get(p, p) for column, p in plain.items() if p in _ANNOTATIONS | set(_OBS_NAMES)}
-    drugs = [column for column in others if _GDSC_DRUG.fullmatch(column)]
-    features = block.drop(columns=[*words, *drugs])
-    features = features.rename(columns={column: "MSI_FACTOR" for column, p in plain.items() if p in _MSI})
-    obs = block[list(words)].rename(columns=words)
-    obs = obs.loc[:, ~obs.columns.duplicated()]
-    values = numeric_block(features, source=source)
-    if "MSI_FACTOR" in values:
-        obs["msi"] = values["MSI_FACTOR"]
-    return _as_view(values, obs, source)
-
-
-def _columns_are_samples(rows: pd.Index, columns: pd.Index, wanted: set[str] | None, source: str) -> bool:
-    if wanted is None:
-        return False
-    in_rows, in_columns = rows.isin(wanted).sum(), columns.isin(wanted).sum()
-    if not in_rows and not in_columns:
-        message = (
-            f"{source}: none of its {len(rows)} rows ({examples(rows)}) or {len(columns)} columns "
-            f"({examples(columns)}) is one of the {len(wanted)} sample ids known "
-            f"({examples(sorted(wanted))}); use the same kind of sample ids in both"
-        )
-        raise UnknownIds(message)
-    return bool(in_columns > in_rows)
-
-
-def _as_view(values: pd.DataFrame, obs: pd.DataFrame, source: str) -> ad.AnnData:
+def _as_view(table: ViewTable, source: str) -> ad.AnnData:
+    values, obs = table.values, table.obs
     if values.shape[1] == 0:
         message = f"{source} holds no feature column; give a table of samples x features"
         raise ReadError(message)
@@ -270,7 +220,7 @@ def _as_view(values: pd.DataFrame, obs: pd.DataFrame, source: str) -> ad.AnnData
     var = _genes([str(column) for column in values.columns])
     obs.index = pd.Index(values.index.astype(str), name=None)
     _refuse_repeats(obs.index, var.index, source)
-    return ad.AnnData(X=values.to_numpy(), obs=obs, var=var)
+    return ad.AnnData(X=values.to_numpy(), obs=obs, var=var, uns={"notes": table.notes} if table.notes else None)
 
 
 def _genes(names: list[str]) -> pd.DataFrame:
@@ -297,5 +247,5 @@ def _check_values(block: pd.DataFrame, source: str, gaps: str) -> None:
 
 
 def _refuse_repeats(samples: pd.Index, features: pd.Index, source: str) -> None:
-    refuse_duplicates(samples, source=source, what="samples stand", way_out="keep one row a sample")
-    refuse_duplicates(features, source=source, what="features stand", way_out="merge or drop the repeats")
+    refuse_duplicates(samples, source=source, what="sample", way_out="keep one row a sample")
+    refuse_duplicates(features, source=source, what="feature", way_out="merge or drop the repeats")

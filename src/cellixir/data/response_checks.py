@@ -1,4 +1,4 @@
-"""What a table of responses must be: its columns, its ids, its values."""
+"""Checks of a table of responses: its columns, its ids, its values."""
 
 from __future__ import annotations
 

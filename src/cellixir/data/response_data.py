@@ -1,4 +1,4 @@
-"""The container of the response job: measured pairs, and what is known of both sides."""
+"""Container of the response job: measured pairs, and the tables of samples and drugs that they point to."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from cellixir.data.response_checks import (
     check_text,
     check_unique_index,
 )
-from cellixir.exceptions import ConfigurationError, DataError, UnknownIds, examples
+from cellixir.exceptions import ConfigurationError, DataError, UnknownIds, counted, examples
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -92,8 +92,8 @@ class ResponseData:
     def __repr__(self) -> str:
         views = ", ".join(f"{n} {v.n_vars}" for n, v in self.views.items()) or "none"
         return (
-            f"ResponseData({len(self):,} x {self.measure}, {len(self.samples):,} samples, "
-            f"{len(self.drugs):,} drugs, views: {views})"
+            f"ResponseData({len(self):,} x {self.measure}, {counted(len(self.samples), 'sample')}, "
+            f"{counted(len(self.drugs), 'drug')}, views: {views})"
         )
 
     def __getstate__(self) -> dict[str, object]:
@@ -345,9 +345,10 @@ def _keep_known(responses: pd.DataFrame, column: str, known: pd.Index, where: st
         )
         raise UnknownIds(message)
     if len(lost):
+        are, were = ("is", "was") if len(lost) == 1 else ("are", "were")
         notes.append(
-            f"{len(lost):,} {column}s ({(~inside).sum():,} measurements) are not in {where} "
-            f"and were left out: {examples(lost)}"
+            f"{counted(len(lost), column)} ({counted(int((~inside).sum()), 'measurement')}) {are} not in {where} "
+            f"and {were} left out: {examples(lost)}"
         )
     return responses[inside].reset_index(drop=True)
 
@@ -374,7 +375,9 @@ def _annotation(table: pd.DataFrame | None, ids: pd.Index, kind: str, notes: lis
         )
         raise UnknownIds(message)
     if len(unknown):
-        notes.append(f"{len(unknown):,} {kind}s have no annotation: {examples(unknown)}")
+        notes.append(
+            f"{counted(len(unknown), kind)} {'has' if len(unknown) == 1 else 'have'} no annotation: {examples(unknown)}"
+        )
     return table.reindex(ids)
 
 

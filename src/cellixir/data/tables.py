@@ -5,30 +5,49 @@ from __future__ import annotations
 import codecs
 import csv
 import datetime
-import gzip
 import io
 import re
-import warnings
-import zipfile
-import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from cellixir.exceptions import DuplicateIds, InvalidValues, ReadError, examples
+from cellixir.data.dates import spelled_date
+from cellixir.data.opening import content
+from cellixir.data.spreadsheets import first_sheet
+from cellixir.data.workbooks import refuse_broken_cells
+from cellixir.exceptions import DuplicateIds, InvalidValues, ReadError, counted, examples, reason
+from cellixir.limits import require_growth, require_memory
 
 MISSING = ("", "NA", "NaN", "nan", "N/A", "null")
-_KNOWN = ".csv, .tsv, .txt (each also .gz), .xlsx or .parquet"
+_KNOWN = ".csv, .tsv, .txt, .gct (each also .gz), .xlsx or .parquet"
+_WHOLE = re.compile(r"-?\d+\.0+")
 _QUOTED = re.compile(r'"[^"]*"')
+# What pyarrow and pandas raise on a Parquet file that is damaged.
+_DAMAGED = (
+    pa.ArrowException,
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+)
+#: Columns from which a type for each would take most of the time.
+WIDE = 2000
 
 TextColumns = Collection[str] | Literal["all"] | None
 
 
-def read_table(path: str | Path, *, dtype_text: TextColumns = None) -> pd.DataFrame:
+def read_table(
+    path: str | Path, *, dtype_text: TextColumns = None, dates: Literal["refuse", "keep"] = "refuse"
+) -> pd.DataFrame:
     """Table of a file, one column for each column of the file; the first one is text.
 
     Numbers are read exactly (round trip). Empty cells, ``NA``, ``NaN``, ``nan``, ``N/A`` and ``null`` are
@@ -38,10 +57,12 @@ def read_table(path: str | Path, *, dtype_text: TextColumns = None) -> pd.DataFr
     Parameters
     ----------
     path
-        ``.csv``, ``.tsv`` or ``.txt`` (tab, comma or semicolon, found in the header line; also gzipped),
-        ``.xlsx`` (first sheet) or ``.parquet``.
+        ``.csv``, ``.tsv`` or ``.txt`` (tab, comma or semicolon, found in the header line; UTF-8, or UTF-16 with its
+        mark; also gzipped), ``.gct``, ``.xlsx`` (first sheet) or ``.parquet``.
     dtype_text
         Columns beside the first that are kept as text (names in any case), or ``"all"``.
+    dates
+        Whether a column of a workbook that is called by a date (a gene, once) is refused, or called ``2-Sep``.
 
     Raises
     ------
@@ -52,14 +73,14 @@ def read_table(path: str | Path, *, dtype_text: TextColumns = None) -> pd.DataFr
     """
     file = Path(path)
     suffix = _suffix(file)
-    frame = _READERS[suffix](_content(file), str(file), dtype_text)
+    frame = _READERS[suffix](content(file), str(file), dtype_text)
+    if dates == "refuse":
+        _refuse_dates(frame.attrs.pop("dates", []), str(file))
     frame = _without_blanks(frame)
     if frame.empty:
         message = f"{file} holds column names but no rows; check that it was written to the end"
         raise ReadError(message)
-    for name in _text_names(frame.columns, dtype_text):
-        frame[name] = as_text(frame[name])
-    return frame.reset_index(drop=True)
+    return _with_text(frame, _text_names(frame.columns, dtype_text)).reset_index(drop=True)
 
 
 def as_text(column: pd.Series) -> pd.Series:
@@ -89,7 +110,8 @@ def refuse_duplicates(ids: pd.Index, *, source: str, what: str, way_out: str) ->
     """Raise `DuplicateIds` with the ids that stand more than once, if any do."""
     repeated = ids[ids.duplicated()].unique()
     if len(repeated):
-        message = f"{source}: {len(repeated)} {what} more than once ({examples(repeated)}); {way_out}"
+        stand = "stands" if len(repeated) == 1 else "stand"
+        message = f"{source}: {counted(len(repeated), what)} {stand} more than once ({examples(repeated)}); {way_out}"
         raise DuplicateIds(message)
 
 
@@ -128,6 +150,9 @@ def _refuse_text(frame: pd.DataFrame, source: str) -> None:
 def _not_numbers(column: pd.Series) -> pd.Series:
     if pd.api.types.is_datetime64_any_dtype(column):
         return column.notna()
+    truth = column.map(lambda cell: isinstance(cell, bool | np.bool_)).to_numpy(bool)
+    if truth.any() and (~truth & column.notna().to_numpy()).any():  # TRUE among numbers
+        return pd.Series(truth, index=column.index)
     return pd.to_numeric(column, errors="coerce").isna() & column.notna()
 
 
@@ -145,39 +170,15 @@ def _suffix(path: Path) -> str:
         raise ReadError(message)
     name = path.name.lower()
     suffix = Path(name.removesuffix(".gz")).suffix
-    if suffix not in _READERS or (name.endswith(".gz") and suffix not in {".csv", ".tsv", ".txt"}):
+    if suffix not in _READERS or (name.endswith(".gz") and suffix not in {".csv", ".tsv", ".txt", ".gct"}):
         message = f"{path}: the suffix {''.join(path.suffixes[-2:])!r} is not known; use {_KNOWN}"
         raise ReadError(message)
     return suffix
 
 
-def _content(path: Path) -> bytes:
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        message = f"{path} cannot be read ({error.strerror or error}); check the path"
-        raise ReadError(message) from error
-    if not raw:
-        message = f"{path} is empty (0 bytes); write or download it again"
-        raise ReadError(message)
-    return _unzipped(raw, path)
-
-
-def _unzipped(raw: bytes, path: Path) -> bytes:
-    if raw[:2] == b"\x1f\x8b":
-        try:
-            return gzip.decompress(raw)
-        except (EOFError, OSError, zlib.error) as error:
-            message = f"{path} is a gzip file that is cut off or damaged ({error}); download it again"
-            raise ReadError(message) from error
-    if path.name.lower().endswith(".gz"):
-        message = f"{path} is named .gz but is not gzip; download it again, or drop .gz from its name"
-        raise ReadError(message)
-    return raw
-
-
 def _plain_text(raw: bytes, source: str) -> bytes:
-    if b"\0" in raw[:65536] or not _is_utf8(raw):
+    raw = _from_utf16(raw)
+    if b"\0" in raw or not _is_utf8(raw):  # the parsers take a NUL for the end of a cell
         message = f"{source} is not UTF-8 text; save it again as UTF-8, or give it the suffix of what it is"
         raise ReadError(message)
     raw = raw.removeprefix(codecs.BOM_UTF8)
@@ -188,6 +189,16 @@ def _plain_text(raw: bytes, source: str) -> bytes:
         message = f"{source} is a web page, not a table; the download failed, get the file again"
         raise ReadError(message)
     return raw if b"\n" in raw else raw.replace(b"\r", b"\n")
+
+
+def _from_utf16(raw: bytes) -> bytes:
+    """Text that a spreadsheet saved as "Unicode", which begins with the mark of UTF-16, as UTF-8."""
+    if raw[:2] not in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}:
+        return raw
+    try:
+        return raw.decode("utf-16").encode()
+    except UnicodeError:
+        return raw  # refused as no text
 
 
 def _is_utf8(raw: bytes) -> bool:
@@ -216,13 +227,13 @@ def _read_delimited(raw: bytes, source: str, text: TextColumns) -> pd.DataFrame:
     try:
         names = _names(_header(raw, separator), source)
         _refuse_ragged(raw, separator, len(names), source)
-        return pd.read_csv(
+        frame: pd.DataFrame = pd.read_csv(
             io.BytesIO(raw),
             sep=separator,
             header=0,
             names=names,
             index_col=False,
-            dtype=dict.fromkeys(_text_names(names, text), str),
+            **_types(_text_names(names, text), len(names)),
             keep_default_na=False,
             na_values=list(MISSING),
             skipinitialspace=True,
@@ -230,15 +241,29 @@ def _read_delimited(raw: bytes, source: str, text: TextColumns) -> pd.DataFrame:
             decimal=_decimal(raw, separator),
             float_precision="round_trip",
         )
+        return frame
     except (pd.errors.ParserError, csv.Error) as error:
-        message = f"{source} is not a table of rows of equal length ({error}); look for an open quote"
+        message = f"{source} is not a table of rows of equal length ({reason(error)}); look for an open quote"
         raise ReadError(message) from error
 
 
+def _types(text: list[str], width: int) -> dict[str, Any]:
+    """How pandas is told which columns are text; given one dtype, it makes a Series of every column."""
+    return {"converters" if width > WIDE else "dtype": dict.fromkeys(text, str)}
+
+
 def _decimal(raw: bytes, separator: str) -> Literal[",", "."]:
-    """Comma in the semicolon tables of a continental spreadsheet, where no number has a point."""
-    comma, point = (re.compile(rb"[;\n]-?\d+" + mark + rb"\d+(?=[;\r\n])") for mark in (b",", rb"\."))
-    return "," if separator == ";" and comma.search(raw) and not point.search(raw) else "."
+    """Comma in the tables of a continental spreadsheet, parted by semicolons or tabs, where no number has a point.
+
+    Groups of three digits alone (``1,234``) may as well be thousands, and are left to be refused.
+    """
+    if separator == ",":
+        return "."
+    mark = re.escape(separator.encode())
+    point = re.compile(rb"[" + mark + rb"\n]-?\d+\.\d+(?=[" + mark + rb"\r\n])")
+    fraction = rb"\d+,\d+" if separator == ";" else rb"(?:0,\d+|\d+,(?:\d{1,2}|\d{4,}))"
+    comma = re.compile(rb"[" + mark + rb"\n]-?" + fraction + rb"(?=[" + mark + rb"\r\n])")
+    return "," if comma.search(raw) and not point.search(raw) else "."
 
 
 def _header(raw: bytes, separator: str) -> list[str]:
@@ -268,37 +293,56 @@ def _refuse_ragged(raw: bytes, separator: str, width: int, source: str) -> None:
             raise ReadError(message)
 
 
+def _read_gct(raw: bytes, source: str, text: TextColumns) -> pd.DataFrame:
+    """GenePattern's table: the version and the size stand in two lines above it."""
+    version, _, rest = _plain_text(raw, source).partition(b"\n")
+    size, _, table = rest.partition(b"\n")
+    if not version.startswith(b"#1.2") or not size.strip():
+        message = f"{source} does not begin with #1.2 and its size, as a .gct does; name it .txt if it is a plain table"
+        raise ReadError(message)
+    return _read_delimited(table, source, text)
+
+
 def _read_excel(raw: bytes, source: str, text: TextColumns) -> pd.DataFrame:
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=UserWarning, module="openpyxl")
-            cells = pd.read_excel(io.BytesIO(raw), header=None, dtype=object, engine="openpyxl", keep_default_na=False)
-    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, OSError, EOFError) as error:
-        message = f"{source} is not an Excel workbook, or is damaged ({error}); save it again as .xlsx"
-        raise ReadError(message) from error
+    cells = first_sheet(raw, source)
+    refuse_broken_cells(raw, source)
     cells = cells.mask(cells.isin(MISSING)).dropna(how="all")
     if cells.empty:
         message = f"{source}: the first sheet is empty; move the table there"
         raise ReadError(message)
-    names = _names(list(cells.iloc[0]), source)
-    return cells.iloc[1:].set_axis(names, axis=1).infer_objects()
+    heads = list(cells.iloc[0])
+    dates = {i: spelled_date(cell) for i, cell in enumerate(heads) if isinstance(cell, datetime.date)}
+    names = _names([dates.get(i, cell) for i, cell in enumerate(heads)], source)
+    table = cells.iloc[1:].set_axis(names, axis=1).infer_objects()
+    table.attrs["dates"] = list(dates.values())
+    return table
 
 
 def _read_parquet(raw: bytes, source: str, text: TextColumns) -> pd.DataFrame:
     try:
-        frame = pd.read_parquet(io.BytesIO(raw))
-    except (pa.ArrowException, OSError, ValueError) as error:
-        message = f"{source} is not a Parquet file, or is damaged ({error}); write it again"
+        file = pq.ParquetFile(io.BytesIO(raw))
+        about = file.metadata
+        cells = about.num_rows * max(about.num_columns, 1)
+        require_growth(8 * cells, len(raw), source)
+        require_memory(16 * cells, source, f"has {about.num_rows:,} rows of {about.num_columns:,} columns")
+        frame = file.read(use_pandas_metadata=True).to_pandas()
+        index = [] if isinstance(frame.index, pd.RangeIndex) else list(range(frame.index.nlevels))
+        levels = {frame.index.names[i] or "": frame.index.get_level_values(i) for i in index}
+        names = _names([*levels, *frame.columns], source)
+    except ReadError:
+        raise
+    except _DAMAGED as error:
+        message = f"{source} is not a Parquet file, or is damaged ({reason(error)}); write it again"
         raise ReadError(message) from error
-    if not isinstance(frame.index, pd.RangeIndex):
-        frame.insert(0, frame.index.name or "", frame.index, allow_duplicates=True)
-    return frame.set_axis(_names(list(frame.columns), source), axis=1)
+    first = pd.DataFrame(levels).set_axis(range(len(levels)), axis=1)
+    return pd.concat([first, frame.reset_index(drop=True)], axis=1).set_axis(names, axis=1)
 
 
 _READERS: dict[str, Callable[[bytes, str, TextColumns], pd.DataFrame]] = {
     ".csv": _read_delimited,
     ".tsv": _read_delimited,
     ".txt": _read_delimited,
+    ".gct": _read_gct,
     ".xlsx": _read_excel,
     ".parquet": _read_parquet,
 }
@@ -306,22 +350,42 @@ _READERS: dict[str, Callable[[bytes, str, TextColumns], pd.DataFrame]] = {
 
 def _names(cells: Sequence[object], source: str) -> list[str]:
     """Column names, stripped; a column without a name (but the first) is called ``Unnamed: <position>``."""
-    for cell in cells:
-        if isinstance(cell, datetime.date):
-            message = f"{source}: column {cell} is a date; a spreadsheet has changed a gene name (SEPT2, MARCH1)"
-            raise ReadError(message)
     stripped = ["" if pd.isna(cell) else str(cell).strip() for cell in cells]  # type: ignore[call-overload]
     names = [name or (f"Unnamed: {i}" if i else "") for i, name in enumerate(stripped)]
-    refuse_duplicates(
-        pd.Index(names, dtype=object), source=source, what="column names stand", way_out="rename or drop one"
-    )
+    refuse_duplicates(pd.Index(names, dtype=object), source=source, what="column name", way_out="rename or drop one")
     return names
+
+
+def _refuse_dates(names: Sequence[str], source: str) -> None:
+    if names:
+        message = f"{source}: column {examples(names)} is a date; a spreadsheet has changed a gene name (SEPT2, MARCH1)"
+        raise ReadError(message)
 
 
 def _text_names(names: Iterable[str], text: TextColumns) -> list[str]:
     names = list(names)
     wanted = {name.casefold() for name in (names if text == "all" else text or ())}
     return [name for i, name in enumerate(names) if not i or name.casefold() in wanted]
+
+
+def _with_text(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Table with these columns as text."""
+    if len(names) < WIDE:
+        return frame.assign(**{name: as_text(frame[name]) for name in names})
+    # A Series for each of 100,000 columns takes minutes.
+    cells = frame[names].to_numpy(dtype=object).T.tolist()
+    texts = pd.DataFrame({i: _texts(column) for i, column in enumerate(cells)}, index=frame.index)
+    others = frame.drop(columns=names)
+    return pd.concat([texts.set_axis(names, axis=1), others], axis=1)[list(frame.columns)]
+
+
+def _texts(cells: list[object]) -> NDArray[np.object_]:
+    """What `as_text` makes of a column, cell by cell."""
+    texts = [None if isinstance(cell, float) and cell != cell else str(cell).strip() for cell in cells]
+    present = [text for text in texts if text is not None and text not in MISSING]
+    whole = bool(present) and all(_WHOLE.fullmatch(text) for text in present)
+    kept = [np.nan if text is None or text in MISSING else text.split(".")[0] if whole else text for text in texts]
+    return np.array(kept, dtype=object)
 
 
 def _without_blanks(frame: pd.DataFrame) -> pd.DataFrame:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import anndata as ad
 
 from cellixir.data.expression.matrix import is_backed
+from cellixir.data.expression.write import write_cells
 from cellixir.data.missing_genes import Missing, check_missing
 from cellixir.embedding.pieces import MODEL
 from cellixir.embedding.vae import VAE
 from cellixir.exceptions import ConfigurationError
-from cellixir.files import require_writable, whole
+from cellixir.files import require_writable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -83,7 +84,7 @@ def apply_bundle(
     called = ""
     if model.classes_:
         called = add_calls(found, model, cells, missing=how)
-    write_cells(found, out)
+    write_cells(found, out, compression="gzip")
     return Applied(cells.n_obs, len(model.latent_names_), called, notes)
 
 
@@ -104,9 +105,3 @@ def add_calls(found: ad.AnnData, model: VAE, cells: ad.AnnData, *, missing: Miss
     counts = probabilities.idxmax(axis=1).value_counts()
     words = [f"{name} {n:,}" for name, n in counts.head(4).items()]
     return ", ".join(words) + (", ..." if len(counts) > 4 else "")
-
-
-def write_cells(cells: ad.AnnData, path: Path) -> None:
-    """Write an .h5ad whole or not at all."""
-    with whole(path) as partial:
-        cells.write_h5ad(partial, compression="gzip")

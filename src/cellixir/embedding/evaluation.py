@@ -37,7 +37,6 @@ REFERENCE = "pca"
 N_CLUSTERINGS = 10  # by the seed of Leiden or k-means alone the ARI of one embedding of 700 cells moved by 0.1
 MAX_CELLS = 10_000
 K = 15
-_SHOWN = {"vae": "VAE", "pca": "PCA", "scvi": "scVI"}
 
 
 def evaluate(

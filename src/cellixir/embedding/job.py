@@ -11,8 +11,9 @@ import pandas as pd
 
 from cellixir.data.expression.alignment import refuse_repeated_genes
 from cellixir.data.expression.matrix import profile
+from cellixir.data.expression.write import write_cells
 from cellixir.data.gene_sets import coverage_notes, coverage_report
-from cellixir.embedding.apply import add_calls, embedded, write_cells
+from cellixir.embedding.apply import add_calls, embedded
 from cellixir.embedding.cell_types import called_types
 from cellixir.embedding.classification import fold_rows, part
 from cellixir.embedding.columns import KEYS, column_of, columns_fingerprint
@@ -292,7 +293,7 @@ def _facts(found: EmbeddingResult, source: str) -> dict[str, object]:
 
 def _write(run: RunFolder, found: EmbeddingResult) -> None:
     """Write cells, tables, page and metrics, each whole or not at all."""
-    write_cells(found.all_cells, run.path / "cells.h5ad")
+    write_cells(found.all_cells, run.path / "cells.h5ad", compression="gzip")
     run.wrote("tables", run.path / "cells.h5ad")
     run.table("history", found.model.history_)
     run.table("loadings", found.model.loadings().rename_axis("gene").reset_index())

@@ -15,7 +15,7 @@ from sklearn.decomposition import IncrementalPCA
 from cellixir.data.expression.alignment import align
 from cellixir.data.expression.matrix import BLOCK, is_backed, profile
 from cellixir.data.expression.samples import as_anndata
-from cellixir.estimator import Estimator
+from cellixir.estimator import Arrays, Estimator
 from cellixir.exceptions import ConfigurationError, InvalidValues
 
 if TYPE_CHECKING:
@@ -156,6 +156,14 @@ class PCA(Estimator):
         self.check_is_fitted()
         matrix, _ = align(as_anndata(data), self.genes_)
         return matrix.take(np.arange(matrix.shape[0])), list(self.genes_)
+
+    def restore(self, arrays: Arrays, facts: dict[str, Any]) -> None:
+        """Take back what `state` gave."""
+        super().restore(arrays, facts)
+        shapes = self.components_.shape, self.mean_.shape
+        if shapes != ((len(self.latent_names_), len(self.genes_)), (len(self.genes_),)):
+            message = f"{len(self.genes_):,} genes for arrays of {shapes[0]} and {shapes[1]}"
+            raise ValueError(message)
 
     def describe(self) -> list[str]:
         """Lines of the card."""

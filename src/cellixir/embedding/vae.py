@@ -25,7 +25,7 @@ from cellixir.embedding.task import COUNTS, WIDE, Objective, Scaling, VAETask
 from cellixir.estimator import Estimator, stopping_rows
 from cellixir.exceptions import ConfigurationError, DataError
 from cellixir.nn.vae import VAENetwork, VAEShape
-from cellixir.training import TrainingConfig, derived_seed, load_weights, pick_device, threads_for, train, weights_of
+from cellixir.training import TrainingConfig, derived_seed, network_of, pick_device, threads_for, train, weights_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -274,10 +274,15 @@ class VAE(Estimator):
             setattr(self, f"{name}_", facts[name])
         self.history_, self.library_prior_ = pd.DataFrame(facts["history"]), arrays["library_prior"]
         device = pick_device(self.device)
-        self.network_ = VAENetwork(VAEShape(**facts["shape"])).to(device)
-        load_weights(self.network_, arrays)
+        self.network_ = network_of(lambda: VAENetwork(VAEShape(**facts["shape"])), arrays).to(device)
         mean, sd = (torch.from_numpy(arrays[f"scaling/{name}"].copy()) for name in ("mean", "sd"))
         self.scaling_ = Scaling(float(facts["library_size"]), mean, sd).to(device)
+        if not 0 < self.scaling_.library_size < float("inf"):
+            message = f"the library size {self.scaling_.library_size} is not possible"
+            raise ValueError(message)
+        if not len(self.genes_) == len(mean) == len(sd) == self.network_.shape.n_genes:
+            message = f"{len(self.genes_):,} genes for a network of {self.network_.shape.n_genes:,}"
+            raise ValueError(message)
         self.axes_ = Axes(*(arrays[f"axes/{name}"] for name in AXES))
 
     def describe(self) -> list[str]:

@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator
 from cellixir.estimator.bundle import FORMAT, Arrays, check_target, read_arrays, read_facts, write_bundle
 from cellixir.estimator.card import written_card
 from cellixir.estimator.values import packed, plain, restored, unpacked
-from cellixir.exceptions import BundleError, ConfigurationError, NotFitted
+from cellixir.exceptions import BundleError, ConfigurationError, NotFitted, reason
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,6 +46,13 @@ HOMES = {
     "TableTrees": "cellixir.tables.models",
     "TableNetwork": "cellixir.tables.network",
 }
+
+
+# What a constructor or `restore` raises over values that do not belong together.
+_DAMAGED = (
+    LookupError, TypeError, RuntimeError, ValueError, AttributeError, ArithmeticError, MemoryError, ImportError,
+    AssertionError,
+)  # fmt: skip
 
 
 class OnEpoch(Protocol):
@@ -231,12 +238,13 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
                 f"{FORMAT}"
             )
             raise BundleError(message)
-        arrays = read_arrays(folder)
+        arrays = read_arrays(folder, facts)
         try:
             model = home.from_parameters(facts["parameters"])
             model.restore(arrays, facts)
-        except (KeyError, TypeError, RuntimeError, ValueError, AttributeError, IndexError) as error:
-            message = f"{folder}: weights and model.json do not belong together ({error}); save the model again"
+            model.describe()
+        except _DAMAGED as error:
+            message = f"{folder}: weights and model.json do not belong together ({reason(error)}); save the model again"
             raise BundleError(message) from error
         return model
 

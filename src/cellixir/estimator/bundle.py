@@ -7,8 +7,6 @@ in words what the model is. No pickle is written or read, so a bundle from a str
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -18,8 +16,8 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from cellixir.exceptions import BundleError
-from cellixir.files import require_writable
+from cellixir.exceptions import BundleError, reason
+from cellixir.files import beside, cannot_write, digest_of, read_json, remove, require_ordinary, require_writable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,18 +52,22 @@ def check_target(path: Path) -> None:
 def write_bundle(target: Path, kind: str, arrays: Arrays, facts: dict[str, Any], card: Callable[[], str]) -> None:
     """Write a bundle whole or not at all; an older one there is replaced."""
     check_target(target)
-    require_writable(target / "model.json")
-    partial = target.with_name(f".{target.name}.{os.getpid()}")
-    partial.mkdir()
+    partial = beside(target)
     try:
-        save_file({n: np.asarray(a, order="C") for n, a in arrays.items()}, partial / "weights.safetensors")
-        text = json.dumps(_header(kind) | facts, indent=1, ensure_ascii=False)
+        partial.mkdir()
+        held = {n: np.asarray(a, order="C") for n, a in arrays.items()}
+        save_file(held, partial / "weights.safetensors")
+        odd = [name for name, array in held.items() if not _finite(array)]
+        about = {"weights": digest_of(partial / "weights.safetensors"), "not_finite": odd}
+        text = json.dumps(_header(kind) | about | facts, indent=1, ensure_ascii=False)
         (partial / "model.json").write_text(text, encoding="utf-8")
         (partial / "card.md").write_text(card(), encoding="utf-8")
         (partial / "weights.safetensors").chmod((partial / "model.json").stat().st_mode)  # colleagues read it too
         _replace(partial, target)
+    except (OSError, SafetensorError) as error:
+        raise cannot_write(target, getattr(error, "strerror", None) or str(error)) from error
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        remove(partial)
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
@@ -80,30 +82,46 @@ def read_facts(folder: Path) -> dict[str, Any]:
         message = f"there is no bundle at {folder}; give the folder that 'fit' or save() wrote"
         raise BundleError(message)
     try:
-        facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        require_ordinary(folder / "model.json")
+        facts = read_json(folder / "model.json")
+    except (OSError, ValueError) as error:
         raise _not_whole(folder, error) from error
     if not isinstance(facts, dict):
         raise _not_whole(folder, "model.json holds no object")
     return facts
 
 
-def read_arrays(folder: Path) -> Arrays:
-    """All arrays of a bundle.
+def read_arrays(folder: Path, facts: Mapping[str, Any]) -> Arrays:
+    """All arrays of a bundle, whose facts say which of them held NaN or infinity when they were saved, and may.
 
     Raises
     ------
     BundleError
-        If the file is missing or cut off.
+        If the file is missing or cut off, or holds a number that is not finite.
     """
     try:
+        require_ordinary(folder / "weights.safetensors")
+        if facts.get("weights", "") not in ("", digest_of(folder / "weights.safetensors")):
+            raise _not_whole(folder, "weights.safetensors is not the file that was saved with model.json")
         found: Arrays = load_file(folder / "weights.safetensors")
-    except (OSError, SafetensorError) as error:
+    except BundleError:
+        raise
+    except (OSError, SafetensorError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise _not_whole(folder, error) from error
+    stored = facts.get("not_finite")
+    odd = {str(name) for name in stored} if isinstance(stored, list) else set()
+    bad = [name for name, array in found.items() if name not in odd and not _finite(array)]
+    if bad:
+        raise _not_whole(folder, f"{bad[0]} holds a number that is not finite")
     return found
 
 
-def _not_whole(folder: Path, why: object) -> BundleError:
+def _finite(array: NDArray[Any]) -> bool:
+    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
+
+
+def _not_whole(folder: Path, why: Exception | str) -> BundleError:
+    why = reason(why) if isinstance(why, Exception) else why
     return BundleError(f"{folder} is not a whole bundle of cellixir ({why}); save the model again")
 
 
@@ -115,8 +133,8 @@ def _header(kind: str) -> dict[str, Any]:
 
 def _replace(partial: Path, target: Path) -> None:
     """Put ``partial`` where ``target`` is. The old directory is moved aside, not removed, until the new one stands."""
-    old = target.with_name(f".{target.name}.old.{os.getpid()}")
+    old = beside(target, "old")
     if target.exists():
         target.replace(old)
     partial.replace(target)
-    shutil.rmtree(old, ignore_errors=True)
+    remove(old)

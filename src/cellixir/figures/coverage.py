@@ -1,4 +1,4 @@
-"""Figures of prediction intervals: whether they hold for each drug, how wide they are, and where they may not hold."""
+"""Coverage of prediction intervals, drug by drug."""
 
 from __future__ import annotations
 

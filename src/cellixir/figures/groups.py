@@ -85,7 +85,7 @@ def as_groups(values: pd.Series, *, colours: Mapping[str, str] | None = None, mo
     names, codes = _names(values)
     counts = np.bincount(codes[codes >= 0], minlength=len(names))
     if not counts.sum():
-        message = f"none of {len(values):,} cells has a value of {_called(values)}; colour by another column"
+        message = f"none of {len(values):,} cells has a value of {_heading(values)}; colour by another column"
         raise InvalidValues(message)
     there = np.flatnonzero(counts)
     if len(there) <= most:
@@ -119,7 +119,7 @@ def as_column(values: Any, n: int, index: pd.Index | None = None) -> pd.Series:
     if not (index.is_unique and column.index.is_unique and index.isin(column.index).all()):
         strange = index[~index.isin(column.index)] if index.is_unique else index[index.duplicated()]
         message = (
-            f"the values of {_called(column)} are those of other cells: {examples(strange)} has none or stands twice; "
+            f"the values of {_heading(column)} are those of other cells: {examples(strange)} has none or stands twice; "
             "give them for the same cells, or without names in the order of the cells"
         )
         raise DataError(message)
@@ -146,11 +146,11 @@ def as_numbers(values: pd.Series) -> NDArray[np.float64]:
     try:
         numbers = pd.to_numeric(values.astype(object)).to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:
-        message = f"the values of {_called(values)} are not numbers: {error}; show them as groups"
+        message = f"the values of {_heading(values)} are not numbers: {error}; show them as groups"
         raise InvalidValues(message) from error
     numbers = np.where(np.isfinite(numbers), numbers, np.nan)
     if np.isnan(numbers).all():
-        message = f"none of {len(values):,} cells has a finite value of {_called(values)}; colour by another column"
+        message = f"none of {len(values):,} cells has a finite value of {_heading(values)}; colour by another column"
         raise InvalidValues(message)
     return numbers
 
@@ -199,5 +199,5 @@ def legend_dot(label: str, colour: str) -> Line2D:
     return Line2D([], [], linestyle="none", marker="o", markersize=5.5, color=colour, markeredgewidth=0, label=label)
 
 
-def _called(values: pd.Series) -> str:
+def _heading(values: pd.Series) -> str:
     return "the colour" if values.name is None else repr(values.name)

@@ -1,4 +1,4 @@
-"""Bootstrap intervals over whole groups of what `classification` says of labels and probabilities.
+"""Bootstrap intervals, over whole groups, of the metrics of `classification`.
 
 ``y`` holds labels, 1 (sensitive) or 0, and ``p`` the probability of 1, both shape ``(n,)``. A replicate weighs rows
 that were sorted and counted once.
@@ -57,7 +57,7 @@ def class_draws(
         message = "there is no row to draw from; leave the interval out"
         raise InvalidValues(message)
     _, code = np.unique(np.asarray(groups), return_inverse=True)
-    sums = group_sums(_called(labels, probabilities), code, int(code.max()) + 1)
+    sums = group_sums(_outcomes(labels, probabilities), code, int(code.max()) + 1)
     ranked = Ranked(labels, probabilities, strata, code)
     inner = None if within is None else Ranked(labels, probabilities, within, code)
     blocks = []
@@ -97,7 +97,7 @@ def _with_data(n_groups: int, n: int, seed: int) -> Iterator[Floats]:
     yield from bootstrap_weights(n_groups, n, seed)
 
 
-def _called(y: Floats, p: Floats) -> Floats:
+def _outcomes(y: Floats, p: Floats) -> Floats:
     """Columns TN, FP, FN, TP and squared error of each row."""
     called = (p >= THRESHOLD).astype(np.float64)
     return np.stack([(1 - y) * (1 - called), (1 - y) * called, y * (1 - called), y * called, np.square(y - p)], axis=1)

@@ -1,4 +1,4 @@
-"""How well probabilities tell two classes apart, and how far they can be taken at their word.
+"""Metrics of two classes: how well probabilities tell them apart, and how well calibrated they are.
 
 ``y`` holds labels, 1 (sensitive) or 0, and ``p`` the probability of 1, both shape ``(n,)``. A value that a table
 without one of the classes does not define is NaN: never 0, never 0.5. Everything costs one sort or less.

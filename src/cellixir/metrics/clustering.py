@@ -1,4 +1,4 @@
-"""How well an embedding, a clustering or a classifier agrees with cell types, each with its bootstrap interval.
+"""Agreement of an embedding, a clustering or a classifier with cell types, with bootstrap intervals.
 
 ``labels`` names the type of each cell, shape ``(n,)``; ``called`` holds the clusters or predicted types of the same
 cells, ``latent`` their coordinates, shape ``(n, d)``. A value that the data do not define is NaN, never 0.

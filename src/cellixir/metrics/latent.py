@@ -1,4 +1,4 @@
-"""The latent matrix that metrics, maps and classifiers take."""
+"""Latent matrix that metrics, maps and classifiers take, checked."""
 
 from __future__ import annotations
 

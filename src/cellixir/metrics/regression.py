@@ -1,4 +1,4 @@
-"""How far predictions are from what was measured.
+"""Errors and correlations of predictions.
 
 ``y`` is observed, ``p`` predicted, both shape ``(n,)``; every function is one pass and holds a few
 temporaries of that size. Undefined values (no variance, fewer than two points) are NaN, never 0.

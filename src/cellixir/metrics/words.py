@@ -1,4 +1,4 @@
-"""Numbers as sentences and tables have them."""
+"""Numbers in sentences and tables."""
 
 from __future__ import annotations
 

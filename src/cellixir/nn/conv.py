@@ -1,7 +1,7 @@
 """Convolutions over genes that stand in an order or on a map.
 
-A convolution is written as windows times a matrix: at the widths in use its gradient is the same to the bit on one
-thread and on two, that of torch's own convolution is not.
+A convolution is written as windows times a matrix: two runs give one gradient, to the bit; that of torch's own
+convolution is added up in whatever order its threads come.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-r"""How likely the data of a cell are, given what a decoder says.
+r"""Likelihoods of the data of a cell, given the output of a decoder.
 
 Counts are 90 to 95 % zeros, and a zero needs neither of the two gamma functions of the negative binomial: with mean
 :math:`\mu` and inverse dispersion :math:`\theta` its log probability is :math:`-\theta\log(1 + \mu/\theta)`. So

@@ -16,7 +16,7 @@ import pandas as pd
 
 from cellixir import __version__
 from cellixir.exceptions import ConfigurationError, ReadError
-from cellixir.files import require_writable, whole
+from cellixir.files import read_json, require_writable, whole, write_csv
 from cellixir.runs.work import Outcomes, run_pieces, spoken
 
 if TYPE_CHECKING:
@@ -222,11 +222,11 @@ class RunFolder:
     def table(self, name: str, frame: pd.DataFrame) -> Path:
         """Write a table: ``name`` with its ending (.csv, .csv.gz, .parquet); without one it is a csv."""
         file = self.path / (name if "." in name else f"{name}.csv")
-        with whole(file) as partial:
-            if file.suffix == ".parquet":
+        if file.suffix == ".parquet":
+            with whole(file) as partial:
                 frame.to_parquet(partial, index=False)
-            else:
-                frame.to_csv(partial, index=False)
+        else:
+            write_csv(frame, file)
         self._wrote("tables", file)
         return file
 
@@ -286,7 +286,7 @@ def read_manifest(folder: Path | str) -> dict[str, Any]:
 
 def _read(folder: Path) -> dict[str, Any]:
     try:
-        found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        found = read_json(folder / MANIFEST)
     except (OSError, ValueError) as error:
         message = f"{folder / MANIFEST} cannot be read ({getattr(error, 'strerror', None) or error}); "
         raise ReadError(message + "give the folder of a run, or choose another --out") from error

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from cellixir import __version__
-from cellixir.files import whole
+from cellixir.files import read_json, whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,7 +90,7 @@ class Piece:
         """What was found with the same key; None if the piece is still to be done, or its files are damaged."""
         place = self.place(folder)
         try:
-            stored = json.loads((place / "piece.json").read_text(encoding="utf-8"))
+            stored = read_json(place / "piece.json")
             if stored["key"] != self.key(data):
                 return None
             arrays = {n: np.load(place / f"{n}.npy", allow_pickle=False) for n in stored["arrays"]}

@@ -16,6 +16,8 @@ from rich.progress import (
 )
 from rich.progress import Progress as RichProgress
 
+from cellixir.terminal import printable
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -65,6 +67,7 @@ class Progress:
 
     def starts(self, piece: str) -> None:
         """Name the piece that is under way."""
+        piece = printable(piece)
         self._piece, self._network = piece, ""
         self._bars.update(self._pieces, description=piece)
         self._say()

@@ -134,7 +134,7 @@ def _about(cells: list[str], file: Path) -> tuple[pd.DataFrame, list[str]]:
         message = f"{file} lacks the columns {examples(lacking)}; it has {examples(table.columns, 9)}"
         raise ReadError(message)
     ids = pd.Index(table["cells"])
-    refuse_duplicates(ids, source=str(file), what="cells stand", way_out="keep one line a cell")
+    refuse_duplicates(ids, source=str(file), what="cell", way_out="keep one line a cell")
     known = np.isin(cells, ids)
     if not known.any():
         message = f"{file} names none of the cells ({examples(ids)} there, {examples(cells)} here); it is of other data"

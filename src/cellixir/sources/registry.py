@@ -11,6 +11,7 @@ import difflib
 import json
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from urllib.parse import urlsplit
 
 import pooch
 import requests
+import urllib3
 from filelock import FileLock
 from rich.console import Console
 from rich.progress import (
@@ -35,6 +37,7 @@ from rich.progress import (
 )
 
 from cellixir.exceptions import ConfigurationError, DownloadFailed, HashMismatch, SourceError, UnknownIds
+from cellixir.limits import limit
 
 Place = Literal["data dir", "cache", "to download", "wrong bytes in data dir"]
 _CHUNK = 1 << 14
@@ -264,12 +267,14 @@ class ResumableDownload:
         Draw bytes, speed and time left on standard error, if that is a terminal.
     timeout
         Seconds to wait for the server to connect or to send anything.
+    patience
+        Seconds over which it must bring ``CELLIXIR_MIN_SPEED`` bytes a second.
     """
 
-    def __init__(self, source: Source, *, progress: bool = True, timeout: float = 30.0) -> None:
+    def __init__(self, source: Source, *, progress: bool = True, timeout: float = 30.0, patience: float = 60.0) -> None:
         self.source = source
         self.progress = progress
-        self.timeout = timeout
+        self.timeout, self.patience = timeout, patience
 
     def __call__(self, url: str, output_file: str, _pooch: object = None) -> None:
         """Write the file at ``url`` to ``output_file``; pooch gives a temporary name in the target folder."""
@@ -317,12 +322,51 @@ class ResumableDownload:
 
     def _write(self, response: requests.Response, part: Path, have: int) -> None:
         with self._bar(have) as advance, part.open("ab" if have else "wb") as target:
-            for chunk in response.iter_content(_CHUNK):
+            for chunk in self._arriving(response):
+                have += len(chunk)
+                if have > self.source.bytes:
+                    target.close()
+                    part.unlink()
+                    raise self._too_long(response.url)
                 target.write(chunk)
                 advance(len(chunk))
         announced = {"Content-Length", "Transfer-Encoding"} & set(response.headers)
-        if not announced and part.stat().st_size < self.source.bytes:  # else requests has noticed
+        if not announced and have < self.source.bytes:  # else urllib3 has noticed
             raise self._cut_off(part)
+
+    def _too_long(self, url: str) -> HashMismatch:
+        return HashMismatch(
+            f"{url} sends more than the {self.source.bytes:,} bytes of {self.source.key} with SHA-256 "
+            f"{self.source.sha256}; nothing was kept: try again, or set CELLIXIR_DATA_DIR to a folder that holds "
+            f"{self.source.file}"
+        )
+
+    def _arriving(self, response: requests.Response) -> Iterator[bytes]:
+        """Bytes as they arrive; a server that sends next to nothing for a minute is given up.
+
+        Raises
+        ------
+        DownloadFailed
+            If it is too slow.
+        requests.RequestException
+            If the connection breaks.
+        """
+        slowest, began, arrived = limit("CELLIXIR_MIN_SPEED"), time.monotonic(), 0
+        while True:
+            try:
+                chunk = response.raw.read1(_CHUNK)
+            except (urllib3.exceptions.HTTPError, OSError) as error:
+                raise requests.ConnectionError(error) from error
+            if not chunk:
+                return
+            arrived += len(chunk)
+            yield chunk
+            seconds = time.monotonic() - began
+            if seconds >= self.patience:
+                if arrived < slowest * seconds:
+                    reason = f"{arrived:,} bytes came in {seconds:.0f} seconds (CELLIXIR_MIN_SPEED is {slowest:,})"
+                    raise _failed(self.source, f"{reason}; they are kept for the next try")
+                began, arrived = time.monotonic(), 0
 
     def _cut_off(self, part: Path) -> DownloadFailed:
         have = part.stat().st_size

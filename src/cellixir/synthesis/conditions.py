@@ -185,6 +185,10 @@ class Conditions:
     def from_state(cls, facts: Mapping[str, Any]) -> Self:
         """Rebuild what `facts` said."""
         counts = np.array(facts["counts"], dtype=np.int64)
+        words = [value for column in facts["combinations"].values() for value in column]
+        if counts.ndim != 1 or (counts < 1).any() or not all(isinstance(word, str) for word in words):
+            message = "conditions must be words, each combination with a count from 1"
+            raise ValueError(message)
         return cls(pd.DataFrame(facts["combinations"], index=pd.RangeIndex(len(counts)), dtype=object), counts)
 
     # -- parts ---------------------------------------------------------------------------------------------------------

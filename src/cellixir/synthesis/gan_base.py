@@ -17,7 +17,7 @@ from cellixir.synthesis.generator import Generator
 from cellixir.training import (
     TrainingConfig,
     derived_seed,
-    load_weights,
+    network_of,
     pick_device,
     require_within,
     threads_for,
@@ -147,8 +147,8 @@ class AdversarialGenerator(Generator):
 
     def _restore(self, arrays: Arrays, facts: dict[str, Any]) -> None:
         shape = facts["shape"]
-        self.network_ = GeneratorNetwork(GANShape(**(shape | {"levels": tuple(shape["levels"])})))
-        load_weights(self.network_.to(pick_device(self.device)), arrays)
+        shape = GANShape(**(shape | {"levels": tuple(shape["levels"])}))
+        self.network_ = network_of(lambda: GeneratorNetwork(shape), arrays).to(pick_device(self.device))
 
     def _describe(self) -> list[str]:
         chosen = int(self.history_["validation_loss"].argmin())

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 PART_VALUES = 16_000_000
 #: Samples that are drawn, and looked at, to calibrate values.
 CALIBRATED = 4_000
+#: Samples that a loaded generator must be able to draw.
+TRIED = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -361,6 +363,10 @@ class Generator(Estimator):
         self.fingerprint_, self.n_samples_ = facts["fingerprint"], int(facts["n_samples"])
         self.notes_, self.history_ = list(facts["notes"]), pd.DataFrame(facts["history"])
         self._restore(under("model", arrays), facts["model"])
+        drawn = self.sample(TRIED, seed=0).X
+        if not np.isfinite(drawn.data if sp.issparse(drawn) else drawn).all():
+            message = "what it draws is not finite"
+            raise ValueError(message)
 
     def describe(self) -> list[str]:
         """Lines of the card."""

@@ -22,7 +22,7 @@ from cellixir.synthesis.vae_task import WIDE, GeneratorTask, Samples, enough_lat
 from cellixir.training import (
     TrainingConfig,
     derived_seed,
-    load_weights,
+    network_of,
     pick_device,
     require_within,
     threads_for,
@@ -246,8 +246,7 @@ class ConditionalVAEGenerator(Generator):
         return {"shape": asdict(self.network_.shape)}
 
     def _restore(self, arrays: Arrays, facts: dict[str, Any]) -> None:
-        self.network_ = ConditionalVAE(ConditionalVAEShape(**facts["shape"]))
-        load_weights(self.network_, arrays)
+        self.network_ = network_of(lambda: ConditionalVAE(ConditionalVAEShape(**facts["shape"])), arrays)
         self.mixtures_ = Mixtures.from_arrays(under("mixtures", arrays))
 
     def _describe(self) -> list[str]:

@@ -111,7 +111,7 @@ class Yardstick:
     def __init__(self, train: ad.AnnData, keys: Mapping[str, str], seed: int = 0) -> None:
         from sklearn.decomposition import PCA
 
-        refuse_duplicates(train.var_names, source=TRAINING, what="genes stand", way_out="keep one of each")
+        refuse_duplicates(train.var_names, source=TRAINING, what="gene", way_out="keep one of each")
         seen = profile(train)
         self.genes, self.keys = train.var_names, dict(keys)
         self.scale = _scale(train, seen)
@@ -165,7 +165,7 @@ class Yardstick:
         return cells.X.tocsr() if sp.issparse(cells.X) else np.asarray(cells.X)
 
     def _aligned(self, cells: ad.AnnData, what: str) -> ad.AnnData:
-        refuse_duplicates(cells.var_names, source=what, what="genes stand", way_out="keep one of each")
+        refuse_duplicates(cells.var_names, source=what, what="gene", way_out="keep one of each")
         missing, strange = self.genes.difference(cells.var_names), cells.var_names.difference(self.genes)
         if len(missing) or len(strange):
             there = f"{len(missing):,} of {len(self.genes):,} genes of the {TRAINING} are missing"

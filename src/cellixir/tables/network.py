@@ -18,7 +18,7 @@ from cellixir.nn import DenseEncoder, Dropout
 from cellixir.tables.folds import inner_part
 from cellixir.tables.model import Stopping, TableModel
 from cellixir.training import Epoch, Task, TrainingConfig, derived_seed, pick_device, threads_for, train
-from cellixir.training.weights import load_weights, weights_of
+from cellixir.training.weights import network_of, weights_of
 
 if TYPE_CHECKING:
     from cellixir.tables.features import Rows
@@ -90,10 +90,11 @@ class TableNetwork(TableModel):
         """Take back what `state` gave."""
         super().restore(arrays, facts)
         assert self.features_ is not None
-        self._networks = [network(len(self.features_.names_), self.goal_.width, 0) for _ in range(MEMBERS)]
-        for i, member in enumerate(self._networks):
-            load_weights(member, arrays, f"member{i}")
-            member.to(pick_device())
+        n_features, width = len(self.features_.names_), self.goal_.width
+        self._networks = [
+            network_of(lambda: network(n_features, width, 0), arrays, f"member{i}").to(pick_device())
+            for i in range(MEMBERS)
+        ]
 
 
 def _told(stopping: Stopping, number: int, of: int) -> Any:

@@ -108,7 +108,7 @@ def prepare(
         If the target has one value or none, is text in a regression, or nothing is left to predict from.
     """
     table = table.set_axis(table.columns.map(str), axis=1).reset_index(drop=True)
-    refuse_duplicates(table.columns, source="the table", what="column names stand", way_out="rename or drop one")
+    refuse_duplicates(table.columns, source="the table", what="column name", way_out="rename or drop one")
     require_columns(table, [target, *([group] if group else []), *drop], "the table")
     if target == group or target in drop or group in drop:
         message = f"{target!r} is the target and {group!r} the group: neither can be the other, nor be dropped"

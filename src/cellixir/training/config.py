@@ -1,4 +1,4 @@
-"""How a network is trained: plain values, nothing else."""
+"""Settings of the training loop: plain values, nothing else."""
 
 from __future__ import annotations
 

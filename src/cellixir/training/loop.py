@@ -1,4 +1,4 @@
-"""The one training loop.
+"""Training loop of every network.
 
 A model says what a step is (``Task``); the loop owns everything else: seeds, schedule, early stopping, history,
 checkpoints. An epoch depends on the seed and its own number only, so a run that was killed and resumed goes
@@ -75,7 +75,7 @@ class Task(ABC):
     def validation_loss(self) -> float:
         """Loss on the inner validation rows; the network is in evaluation mode."""
 
-    def rows(self, config: TrainingConfig) -> int:
+    def step_rows(self, config: TrainingConfig) -> int:
         """Rows of a step, at most: with the network's size they say how many threads it is worth."""
         return config.batch_size
 
@@ -218,7 +218,7 @@ def train(
     if checkpoint is not None:
         run.restore(checkpoint)
     # dropout draws from torch's global generator: what it was is put back at the end
-    with torch.random.fork_rng(), threads_for(task.network, task.rows(config)):
+    with torch.random.fork_rng(), threads_for(task.network, task.step_rows(config)):
         for number in range(len(run.history), config.max_epochs):
             if run.stale >= config.patience:
                 break

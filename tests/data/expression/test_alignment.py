@@ -76,7 +76,7 @@ def test_a_fifth_is_the_most_that_is_filled_in():
 
 def test_repeated_genes_and_unknown_choices_are_refused():
     with (
-        pytest.raises(DuplicateIds, match="1 genes stand more than once \\('GENE1'\\)"),
+        pytest.raises(DuplicateIds, match="1 gene stands more than once \\('GENE1'\\)"),
         pytest.warns(UserWarning, match="unique"),
     ):
         align(cells(["GENE1", "GENE1", "GENE2"]), GENES)

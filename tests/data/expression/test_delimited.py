@@ -176,7 +176,7 @@ def table(*lines: str) -> str:
         (table("ACTB,1,2,3", "TP53,1,2\t2,3"), InvalidValues, r"column 'c2': '2\\t2' is not a finite number"),
         (table("ACTB,1,2,3", ",1,2,3"), InvalidValues, "line 3 has no name in its first cell"),
         ("gene,c1,,c3\nACTB,1,2,3\n", ReadError, r"column 3 has no name \(1 such columns\)"),
-        ("gene,c1,c1\nACTB,1,2\n", DuplicateIds, r"1 cells stand more than once \('c1'\); make them unique"),
+        ("gene,c1,c1\nACTB,1,2\n", DuplicateIds, r"1 cell stands more than once \('c1'\); make them unique"),
         ("gene,c1,c2\n", ReadError, "column names but no rows"),
         ("ACTB\n1\n2\n", ReadError, "one column only"),
         ("a b c\nACTB 1 2\n", ReadError, "one column only"),

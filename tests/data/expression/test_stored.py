@@ -201,7 +201,7 @@ def test_repeated_cells_are_refused(tmp_path, backed) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*names are not unique")
         cells.obs_names = ["c"] * 2 + [f"d{i}" for i in range(28)]
-    with pytest.raises(DuplicateIds, match=r"1 cells stand more than once \('c'\); make them unique"):
+    with pytest.raises(DuplicateIds, match=r"1 cell stands more than once \('c'\); make them unique"):
         read_expression(write(cells, tmp_path), backed=backed)
 
 

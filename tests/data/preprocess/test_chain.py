@@ -438,7 +438,7 @@ def test_a_threshold_above_all_variances():
 def test_matrices_that_are_none():
     x, _ = planted(30, 6)
     cases: list[tuple[Any, list[str], type[Exception], str]] = [
-        (x, ["a"] * 6, DuplicateIds, r"1 features stand more than once \('a'\)"),
+        (x, ["a"] * 6, DuplicateIds, r"1 feature stands more than once \('a'\)"),
         (x, ["a"], DataError, "the matrix has 6 columns, not 1 as there are names"),
         (x[0], ["a"], DataError, r"dense matrix .* of shape \(6,\)"),
         (x[:0], names_of(x), DataError, "nothing to learn from: 0 rows, 6 features"),

@@ -237,16 +237,16 @@ def test_equal_seeds_give_equal_bytes(tmp_path: Path) -> None:
     assert one != other
 
 
-def test_a_plan_gives_the_same_pieces_each_time(lossy: ad.AnnData) -> None:
+def test_a_plan_gives_the_same_blocks_each_time(lossy: ad.AnnData) -> None:
     usual = {name: given.default for name, given in signature(simulate_single_cell).parameters.items()}
     plan = plan_single_cells(SingleCellSettings(**{**usual, "n_cells": 1100, "n_genes": 400, "seed": 1}))
-    first, second = list(plan.pieces()), list(plan.pieces())
-    assert [piece.counts.shape[0] for piece in first] == [500, 500, 100]
+    first, second = list(plan.blocks()), list(plan.blocks())
+    assert [block.counts.shape[0] for block in first] == [500, 500, 100]
     for one, two in zip(first, second, strict=True):
         assert (one.counts != two.counts).nnz == 0
     assert (first[0].counts != first[1].counts).nnz > 0
     np.testing.assert_allclose(plan.batch_effects.sum(axis=0), 0, atol=1e-12)
-    assert (first[1].counts != lossy.X[500:1000]).nnz == 0  # a piece does not depend on how many cells come after it
+    assert (first[1].counts != lossy.X[500:1000]).nnz == 0  # a block does not depend on how many cells come after it
 
 
 def test_expected_counts_of_some_cells_are_those_of_all(lossy: ad.AnnData) -> None:

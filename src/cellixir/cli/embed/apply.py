@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cellixir.cli.shared import Backed, Device, Layer, Samples, cells_of, say
+from cellixir.cli.shared import Backed, Device, Layer, Samples, cells_of, echo, say
 
 APPLY_HELP = """Embed other cells with a bundle: latents, and the types that its head calls.
 
@@ -44,4 +44,4 @@ def apply(
     for note in done.notes:
         say(note)
     called = f", types called by the head: {done.called}" if done.called else ""
-    typer.echo(f"{done.n_cells:,} cells in {done.n_latents} dimensions{called}: {out}")
+    echo(f"{done.n_cells:,} cells in {done.n_latents} dimensions{called}: {out}")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cellixir.cli.shared import command_line, print_table, say
+from cellixir.cli.response.options import reading_of
+from cellixir.cli.shared import command_line, echo, print_table, say
 
 if TYPE_CHECKING:
     from cellixir.response.anova import AnovaResult
@@ -47,9 +48,11 @@ def anova(
     top: Annotated[int, typer.Option(min=0, help="Hits to print.")] = 10,
 ) -> None:
     """Read, test, write, and print what was found."""
+    import pandas as pd
+
     from cellixir.data.drugs import read_drugs
+    from cellixir.data.inputs import spelled_like
     from cellixir.data.omics import read_view
-    from cellixir.data.responses import read_responses
     from cellixir.files import digest_of
     from cellixir.metrics.fdr import method_named
     from cellixir.response.anova import anova as run
@@ -57,8 +60,13 @@ def anova(
     from cellixir.response.anova.report import PAGE, write_anova
 
     method_named(fdr)
-    table = read_responses(response)
-    view = read_view(features, name="features", samples=table.pairs["sample"].unique())
+    reading = reading_of()
+    table = reading.responses(response)
+    samples = pd.Index(table.pairs["sample"].unique())
+    view = read_view(features, name="features", samples=samples, restore_genes=reading.restore_genes)
+    view, spelled = spelled_like(view, samples)
+    for note in (*table.notes, *view.uns.get("notes", []), *spelled):
+        say(note)
     listed = read_drugs(drugs) if drugs else table.drugs if "name" in table.drugs else None
     medium = read_medium(media) if media else None
     if table.measure != "LN_IC50":
@@ -79,7 +87,7 @@ def anova(
     data = {"responses": digest_of(response), "features": digest_of(features)}
     write_anova(result, out, max_fdr=max_fdr, max_p=max_p, facts=facts, data=data, command=command_line())
     _print(result, top, max_fdr, max_p)
-    typer.echo(f"report: {out / PAGE}")
+    echo(f"report: {out / PAGE}")
 
 
 def _print(result: AnovaResult, top: int, max_fdr: float, max_p: float) -> None:
@@ -87,10 +95,10 @@ def _print(result: AnovaResult, top: int, max_fdr: float, max_p: float) -> None:
 
     for note in result.notes:
         say(note)
-    typer.echo(f"{result.n_drugs:,} drugs, {result.n_features:,} features, {result.n_lines:,} lines: {result.model}")
+    echo(f"{result.n_drugs:,} drugs, {result.n_features:,} features, {result.n_lines:,} lines: {result.model}")
     for out in result.exclusions.to_dict(orient="records"):
         counts = f"{out['tests']:,} pairs, {out['features']:,} features"
-        typer.echo(f"no p-value, {out['reason']}: {counts} ({out['examples']})")
+        echo(f"no p-value, {out['reason']}: {counts} ({out['examples']})")
     hits = top_hits(result, top, max_fdr, max_p)
     if len(hits):
         print_table(
@@ -105,4 +113,4 @@ def _print(result: AnovaResult, top: int, max_fdr: float, max_p: float) -> None:
             f"{len(hits)} hits with the smallest p-values",
             words=3,
         )  # fmt: skip
-    typer.echo(headline(result, max_fdr, max_p))
+    echo(headline(result, max_fdr, max_p))

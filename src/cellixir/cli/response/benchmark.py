@@ -34,6 +34,7 @@ from cellixir.cli.shared import (
     Own,
     Seed,
     command_line,
+    echo,
     end_of_run,
     print_board,
     refuse_given,
@@ -139,5 +140,5 @@ def print_benchmark(result: BenchmarkResult, title: str) -> None:
     print_board(result.board, title, metrics, banded=banded)
     for row in [] if result.coverage is None else result.coverage.query("drug == '(all)'").to_dict(orient="records"):
         held = f"{row['covered']:.1%} [{row['covered_low']:.1%}, {row['covered_high']:.1%}] of the test pairs"
-        typer.echo(f"{row['model']}: {result.interval:.0%} intervals hold {held}, mean width {row['width']:.2f}")
+        echo(f"{row['model']}: {result.interval:.0%} intervals hold {held}, mean width {row['width']:.2f}")
     end_of_run(result.headline, result.folder, result.failures)

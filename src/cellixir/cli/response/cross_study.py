@@ -24,6 +24,7 @@ from cellixir.cli.response.options import (
     data_of,
     models_of,
     options_of,
+    reading_of,
 )
 from cellixir.cli.shared import (
     Allow,
@@ -69,6 +70,7 @@ def cross_study(
     ] = None,
     external_drugs: Annotated[Path | None, typer.Option(help="Its drug list.")] = None,
     external_samples: Annotated[Path | None, typer.Option(help="Its sample annotation.")] = None,
+    external_unit: Annotated[str | None, typer.Option(help="Its unit, as --unit is that of the first.")] = None,
     overlap: Annotated[
         str, typer.Option(help="What both studies hold leaves training: samples, drugs, pairs or none.")
     ] = "samples",
@@ -90,6 +92,7 @@ def cross_study(
     """Run what is still to be done, write, and print the leaderboard."""
     names = models_of(models, model, split)
 
+    from cellixir.data.inputs import Reading
     from cellixir.response.cross_study.report import SHOWN
     from cellixir.response.cross_study.run import cross_study as run
     from cellixir.response.cross_study.studies import Remove
@@ -98,7 +101,11 @@ def cross_study(
         message = f"--overlap '{overlap}' is unknown; choose one of {', '.join(get_args(Remove))}"
         raise ConfigurationError(message)
     data = data_of(dataset, response, omics, drugs, samples, ids=ids, require=require, views=views)
-    external = data_of(None, external_response, external_omics, external_drugs, external_samples, ids=ids)
+    asked = reading_of()
+    other = Reading(measure=asked.measure, unit=external_unit, restore_genes=asked.restore_genes)
+    external = data_of(
+        None, external_response, external_omics, external_drugs, external_samples, ids=ids, reading=other
+    )
     result = run(
         data,
         external,

@@ -23,7 +23,7 @@ from cellixir.cli.response.options import (
     Views,
     data_of,
 )
-from cellixir.cli.shared import Allow, Device, GeneSets, Seed, say
+from cellixir.cli.shared import Allow, Device, GeneSets, Seed, echo, hold, say
 
 FIT_HELP = """Fit the network on all measured pairs and save it as a bundle; an older bundle there is replaced.
 
@@ -76,6 +76,7 @@ def fit(
         device=device,
     )
     model.check_target(out)
+    hold(out)
     data = data_of(dataset, response, omics, drugs, samples, ids=ids, require=require, views=views)
     check_structures(data)
     check_architecture(data, model.preset.architecture)
@@ -96,4 +97,4 @@ def fit(
         say(note)
     model.save(out)
     shutil.rmtree(checkpoint, ignore_errors=True)
-    typer.echo(f"bundle: {out}")
+    echo(f"bundle: {out}")

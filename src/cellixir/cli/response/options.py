@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
+import click
 import typer
 
-from cellixir.cli.shared import names_of, say
+from cellixir.cli.shared import names_of, refuse_given, say
 from cellixir.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cellixir.data.inputs import Reading
     from cellixir.data.response_data import ResponseData
     from cellixir.response.benchmark.models import Options
 
@@ -52,10 +58,65 @@ Preprocess = Annotated[
         "learned within the fold. Default: standardise, fill gaps with the mean.",
     ),
 ]
-Split = Annotated[str, typer.Option(help="Who is new: LPO pairs, LCO cell lines, LDO drugs, LTO tissues.")]
+Split = Annotated[
+    str,
+    typer.Option(
+        callback=lambda text: text.upper(), help="Who is new: LPO pairs, LCO cell lines, LDO drugs, LTO tissues."
+    ),
+]
 Interval = Annotated[
     float | None, typer.Option(help="Intervals of the network that hold so much, 0.9 say, and their coverage.")
 ]
+SampleColumn = Annotated[str | None, typer.Option(metavar="NAME", help="Column of samples in a long --response.")]
+DrugColumn = Annotated[str | None, typer.Option(metavar="NAME", help="Column of drugs in it.")]
+ResponseColumn = Annotated[str | None, typer.Option(metavar="NAME", help="Column of responses in it.")]
+Measure = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Which of several measures to take (AUC), or what the only one is.")
+]
+Unit = Annotated[
+    str | None,
+    typer.Option(help="Of concentrations: uM, nM, M, 'ln uM', 'log10 nM', '-log10 M'. They become ln µM."),
+]
+RestoreGenes = Annotated[
+    bool,
+    typer.Option("--restore-genes", help="Map genes that a spreadsheet made dates (2-Sep) back, where that is clear."),
+]
+#: Options on how a response table is read, by the name of their parameter.
+READING = {
+    "sample_column": SampleColumn,
+    "drug_column": DrugColumn,
+    "response_column": ResponseColumn,
+    "measure": Measure,
+    "unit": Unit,
+    "restore_genes": RestoreGenes,
+}
+
+
+def with_reading(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the options on how a response table is read; ``reading_of`` gives what they say."""
+    signature, hints = inspect.signature(command), get_type_hints(command, include_extras=True) | READING
+    more = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False if name == "restore_genes" else None)
+        for name in READING
+    ]
+
+    @functools.wraps(command)
+    def reads(**given: Any) -> None:
+        click.get_current_context().meta[__name__] = {name: given.pop(name) for name in READING}
+        command(**given)
+
+    parameters = [p.replace(annotation=hints[p.name]) for p in (*signature.parameters.values(), *more)]
+    reads.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    reads.__annotations__ = hints
+    return reads
+
+
+def reading_of() -> Reading:
+    """What the options of the command say of its response table; nothing outside of such a command."""
+    from cellixir.data.inputs import Reading
+
+    context = click.get_current_context(silent=True)
+    return Reading(**(context.meta.get(__name__, {}) if context else {}))
 
 
 def data_of(
@@ -68,24 +129,34 @@ def data_of(
     ids: Path | None = None,
     require: str | None = None,
     views: str | None = None,
+    reading: Reading | None = None,
 ) -> ResponseData:
-    """Data of the options; what was left out is said on standard error."""
+    """Data of the options; what was left out is said on standard error.
+
+    Parameters
+    ----------
+    reading
+        How the response table is read; None: as the options of the command say.
+    """
     from cellixir.data.inputs import add_views, parse_views, read_inputs
     from cellixir.sources.gdsc import load_dataset
 
-    files, required = parse_views(omics or []), names_of(require) or []
+    files, required, reading = parse_views(omics or []), names_of(require) or [], reading or reading_of()
     if (dataset is None) == (response is None):
         message = "give either --dataset NAME or --response FILE"
         raise ConfigurationError(message)
     if dataset is not None:
+        refuse_given([name for name in READING if name != "restore_genes"], "is for --response FILE")
         if drugs or samples:
             message = "--dataset brings its own drugs and samples; give --response FILE to use your own"
             raise ConfigurationError(message)
         data = load_dataset(dataset)
         if files or required:
-            data = add_views(data, files, ids=ids, require=required)
+            data = add_views(data, files, ids=ids, require=required, restore_genes=reading.restore_genes)
     elif response is not None:
-        data = read_inputs(response, omics=files, drugs=drugs, samples=samples, ids=ids, require=required)
+        data = read_inputs(
+            response, omics=files, drugs=drugs, samples=samples, ids=ids, require=required, reading=reading
+        )
     if views is not None:
         data = data.only_views(names_of(views) or [])
     for note in data.notes:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cellixir.cli.response.options import Drugs, Omics, Samples
-from cellixir.cli.shared import print_table, say
+from cellixir.cli.response.options import Drugs, Omics, RestoreGenes, Samples
+from cellixir.cli.shared import echo, print_table, say
 from cellixir.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def predict(
         str,
         typer.Option(help="Features of the model that the file lacks: refuse, or fill with mean or zero."),
     ] = "refuse",
+    restore_genes: RestoreGenes = False,
     interval: Annotated[float, typer.Option(help="Probability with which low and high hold the response.")] = 0.9,
     top: Annotated[int, typer.Option(min=0, help="Drugs to print for the first samples.")] = 5,
 ) -> None:
@@ -54,9 +55,13 @@ def predict(
     files = parse_views(omics or [])
     check_ranking_file(out, [*files.values(), *(p for p in (drugs, samples) if p)], bundle)
     model = ResponsePredictor.load(bundle)
+    known = {name: view.inputs for name, view in model.inputs_.samples.views.items()}
+    views = read_views(files, features=known, restore_genes=restore_genes)
+    for note in (note for view in views.values() for note in view.uns.get("notes", [])):
+        say(note)
     ranked = rank(
         model,
-        read_views(files),
+        views,
         drugs=read_drugs(drugs) if drugs else None,
         samples=read_samples(samples) if samples else None,
         missing=check_missing(missing, "--missing"),
@@ -66,7 +71,7 @@ def predict(
     write_ranking(ranked, out)
     _say_unbounded(ranked, interval)
     _print_top(ranked, top, f"{model.measure_} in {model.unit_}" if model.unit_ else model.measure_)
-    typer.echo(f"{len(ranked):,} predictions: {out}")
+    echo(f"{len(ranked):,} predictions: {out}")
 
 
 def _say_unbounded(ranked: pd.DataFrame, interval: float) -> None:
@@ -94,4 +99,4 @@ def _print_top(ranked: pd.DataFrame, top: int, measure: str) -> None:
     title = f"{min(top, n_drugs)} most sensitive of {n_drugs} drugs, {measure}"
     print_table(["sample", "drug", "predicted", "low", "high", "in domain"], rows, title, words=2)
     if len(samples) > 3:
-        typer.echo(f"and {len(samples) - 3:,} more samples")
+        echo(f"and {len(samples) - 3:,} more samples")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cellixir.cli.shared import Condition, Epochs, Layer, Samples, Seed, cells_of, names_of, say
+from cellixir.cli.shared import Condition, Epochs, Layer, Samples, Seed, cells_of, echo, hold, names_of, say
 from cellixir.cli.synthesize.options import epochs_of, takes_epochs
 from cellixir.exceptions import BundleError, ConfigurationError
 
@@ -42,13 +42,14 @@ def fit(
     seed: Seed = 0,
 ) -> None:
     """Read, fit, save, and say what was done."""
-    from cellixir.files import whole
+    from cellixir.files import write_csv
     from cellixir.runs import Progress
     from cellixir.synthesis import make_generator
 
     settings = epochs_of([model], epochs).get(model, {})
     generator = make_generator(model, condition=names_of(condition) or (), seed=seed, **settings)
     _check_out(out)
+    hold(out)
     _check_history(history, out, generator)
     samples = cells_of(data, layer)
     checkpoint = out.with_name(f"{out.name}.checkpoint.safetensors")
@@ -58,8 +59,7 @@ def fit(
     seconds = time.perf_counter() - start
     generator.save(out)
     if history is not None:
-        with whole(history) as partial:
-            generator.history_.to_csv(partial, index=False)
+        write_csv(generator.history_, history)
     checkpoint.unlink(missing_ok=True)
     for note in generator.notes_:
         say(note)
@@ -110,6 +110,6 @@ def _tell(generator: Generator, seconds: float, out: Path) -> None:
     data = f"{generator.n_samples_:,} samples x {len(generator.genes_):,} genes"
     conditions = generator.conditions_
     levels = "; ".join(f"{column}: {', '.join(values)}" for column, values in conditions.levels.items())
-    typer.echo(f"{generator.title} of {data}, in {seconds:.1f} s{epochs}")
-    typer.echo(f"conditions: {levels or 'none'}")
-    typer.echo(f"bundle: {out}")
+    echo(f"{generator.title} of {data}, in {seconds:.1f} s{epochs}")
+    echo(f"conditions: {levels or 'none'}")
+    echo(f"bundle: {out}")

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cellixir.cli.shared import echo
 from cellixir.cli.simulate_files import MARK
 from cellixir.cli.synthesize.options import values_of
 from cellixir.exceptions import ConfigurationError, UnknownIds
 
 if TYPE_CHECKING:
-    from anndata import AnnData
-
     from cellixir.synthesis import Generator
 
 SAMPLE_HELP = """Draw synthetic samples from a bundle.
@@ -47,6 +46,7 @@ def sample(
     fixed = values_of(given)
     _check(bundle, out, force=force)
 
+    from cellixir.data.expression.write import write_cells
     from cellixir.synthesis import load_generator
 
     generator = load_generator(bundle)
@@ -57,12 +57,12 @@ def sample(
         if any("," in value and "=" in value for value in fixed.values()):
             error.add_note("--given takes one COLUMN=VALUE; give it once for each column")
         raise
-    _write(made, out)
+    write_cells(made, out, compression="gzip", attributes={MARK: OURS})
     counts = "; ".join(
         f"{column}: {', '.join(f'{name} {n:,}' for name, n in made.obs[column].value_counts().items() if n)}"
         for column in made.obs
     )
-    typer.echo(f"{made.n_obs:,} samples x {made.n_vars:,} genes{f' ({counts})' if counts else ''}: {out}")
+    echo(f"{made.n_obs:,} samples x {made.n_vars:,} genes{f' ({counts})' if counts else ''}: {out}")
 
 
 def _check(bundle: Path, out: Path, *, force: bool) -> None:
@@ -113,14 +113,3 @@ def _is_ours(file: Path) -> bool:
             return bool(opened.attrs.get(MARK) == OURS)
     except OSError:  # no HDF5 file
         return False
-
-
-def _write(made: AnnData, out: Path) -> None:
-    import h5py
-
-    from cellixir.files import whole
-
-    with whole(out) as partial:
-        made.write_h5ad(partial, compression="gzip")
-        with h5py.File(partial, "r+") as file:
-            file.attrs[MARK] = OURS

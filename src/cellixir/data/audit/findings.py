@@ -144,12 +144,3 @@ def require_clean(audit: Audit, allow: Collection[str] = ()) -> None:
 def _others(leaks: Sequence[Finding], kind: str) -> str:
     rest = [" + ".join(f.ids[:4]) for f in leaks if f.kind == kind][1:]
     return f" ({len(rest)} more of this kind: {', '.join(rest[:5])}{', ...' * (len(rest) > 5)})" if rest else ""
-
-
-def counted(n: int, noun: str) -> str:
-    """Number and noun.
-
-    >>> counted(1, "sample"), counted(1200, "sample")
-    ('1 sample', '1,200 samples')
-    """
-    return f"{n:,} {noun}{'s' * (n != 1)}"

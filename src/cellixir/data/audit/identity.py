@@ -1,4 +1,4 @@
-"""When two ids mean one thing: the same molecule under two drug ids, the same cell line under two names."""
+"""Ids that mean one thing: a molecule under two drug ids, a cell line under two names."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+
+from cellixir.limits import limit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,7 +57,7 @@ def structure_key(smiles: str) -> str:
     from rdkit import Chem, rdBase
 
     with rdBase.BlockLogs():
-        molecule = Chem.MolFromSmiles(smiles)
+        molecule = Chem.MolFromSmiles(smiles) if len(smiles) <= limit("CELLIXIR_MAX_SMILES") else None
         fragments = Chem.GetMolFrags(molecule, asMols=True, sanitizeFrags=False) if molecule is not None else ()
         largest = max(fragments, key=lambda fragment: fragment.GetNumHeavyAtoms(), default=None)
         return str(Chem.MolToInchiKey(largest))[:14] if largest is not None else ""  # type: ignore[no-untyped-call]
@@ -68,7 +70,7 @@ def scaffold(smiles: str) -> str | None:
     from rdkit.Chem.Scaffolds.MurckoScaffold import MurckoScaffoldSmiles
 
     with rdBase.BlockLogs():
-        molecule = Chem.MolFromSmiles(smiles)
+        molecule = Chem.MolFromSmiles(smiles) if len(smiles) <= limit("CELLIXIR_MAX_SMILES") else None
         return (MurckoScaffoldSmiles(mol=molecule) or None) if molecule is not None else None  # type: ignore[no-untyped-call]
 
 

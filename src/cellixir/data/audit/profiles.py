@@ -1,4 +1,4 @@
-"""Which samples have nearly the same values, and which features follow the responses: by calls or by correlation."""
+"""Samples with nearly the same values, and features that follow the responses, by calls or by correlation."""
 
 from __future__ import annotations
 

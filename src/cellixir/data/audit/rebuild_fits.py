@@ -1,4 +1,4 @@
-"""How well columns of numbers explain a target: R2 of columns, pairs, fewest columns and boosted trees.
+"""Fits of a target to columns of numbers: R2 of columns, pairs, fewest columns and boosted trees.
 
 Missing values are NaN. What counts is explained variance on held-out rows, and nearly as much among the middle nine
 tenths of the target, lest one outlier decides.

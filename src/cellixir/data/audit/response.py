@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from cellixir.data.audit.findings import SHOWN, Audit, Finding, counted, sorted_audit
+from cellixir.data.audit.findings import SHOWN, Audit, Finding, sorted_audit
 from cellixir.data.audit.identity import (
     NO_NAME,
     column_texts,
@@ -31,7 +31,7 @@ from cellixir.data.audit.profiles import (
     response_matrix,
     squared_correlation,
 )
-from cellixir.exceptions import ConfigurationError, examples
+from cellixir.exceptions import ConfigurationError, counted, examples
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""Whether the target of a table can be computed from its other columns, or read off another row.
+"""Audit of a table: a target that can be computed from the other columns, or read off another row.
 
 Columns are searched on a sample of the rows, drawn with a fixed seed; what is found is judged on all of them: fitted on
 one half, explained variance on the other, so that many columns on few rows prove nothing. *Rebuilt* means that more

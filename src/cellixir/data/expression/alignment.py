@@ -1,4 +1,4 @@
-"""The genes of a query put in the order of a model's, by name."""
+"""Alignment of a query's genes with those of a model, by name."""
 
 from __future__ import annotations
 

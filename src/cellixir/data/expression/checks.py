@@ -1,4 +1,4 @@
-"""Whether the values are what a likelihood is about, and the way out where they are not."""
+"""Checks that values are what a likelihood is about, with the way out where they are not."""
 
 from __future__ import annotations
 

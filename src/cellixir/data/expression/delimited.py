@@ -13,6 +13,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
@@ -23,11 +24,17 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from cellixir.data.expression.matrix import Rows
+from cellixir.data.opening import GZIP, cut_off, require_file, unreadable
 from cellixir.data.tables import MISSING
 from cellixir.exceptions import InvalidValues, ReadError
+from cellixir.limits import SMALL, require_growth, require_memory
 
 #: A matrix with a smaller share of values that are not zero is held sparse.
 SPARSE = 0.3
+#: Bytes of a line: 20 million values.
+LONGEST = 2**28
+#: Blank lines of a file: passing over them takes time and gives nothing.
+MOST_BLANK = 1_000_000
 #: Values that are parsed at once.
 AT_ONCE = 2**21
 _BOM = b"\xef\xbb\xbf"
@@ -101,6 +108,10 @@ class TextMatrix:
             if len(waiting) * len(self.columns) >= AT_ONCE:
                 parts.append(_smaller(self._parsed(waiting)))
                 waiting, self._places = [], []
+                held = sum(part.data.nbytes for part in parts)
+                require_memory(
+                    2 * held, self.source, f"has {len(names):,} rows of {len(self.columns):,} values or more"
+                )
         if waiting:
             parts.append(_smaller(self._parsed(waiting)))
         if not names:
@@ -244,22 +255,37 @@ def _refuse_nameless(columns: list[str], source: str) -> None:
 
 def _lines(path: Path) -> Iterator[Line]:
     """Number and bytes of each line that is not blank, without its end."""
+    size, total, blank = require_file(path), 0, 0
     try:
         with path.open("rb") as peeked:
-            packed = peeked.read(2) == b"\x1f\x8b"
+            packed = peeked.read(2) == GZIP
         if path.suffix.lower() == ".gz" and not packed:
             message = f"{path} is named .gz but is not gzip; download it again, or drop .gz from its name"
             raise ReadError(message)
         with gzip.open(path) if packed else path.open("rb") as stream:
-            for number, line in enumerate(stream, start=1):
+            for number, line in enumerate(iter(partial(stream.readline, LONGEST), b""), start=1):
+                total += len(line)
+                if total > SMALL:
+                    require_growth(total, size, path)
+                _check_line(line, number, path)
                 if line.strip(b" \r\n"):
                     yield number, line.rstrip(b"\r\n")
+                elif (blank := blank + 1) > MOST_BLANK:
+                    message = f"{path} holds more than {MOST_BLANK:,} blank lines; it is damaged, get it again"
+                    raise ReadError(message)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        message = f"{path} is a gzip file that is cut off or damaged ({error}); download it again"
-        raise ReadError(message) from error
+        raise cut_off(path, error) from error
     except OSError as error:
-        message = f"{path} cannot be read ({error.strerror or error}); check the path"
-        raise ReadError(message) from error
+        raise unreadable(path, error) from error
+
+
+def _check_line(line: bytes, number: int, path: Path) -> None:
+    if len(line) == LONGEST:
+        message = f"{path}: line {number} has more than {LONGEST:,} bytes; save it again with line ends"
+        raise ReadError(message)
+    if number > 1 and b"\0" in line:  # the parser takes a NUL for the end of a number
+        message = f"{path}: line {number} holds a NUL byte, so the file is damaged or no text; get it again"
+        raise ReadError(message)
 
 
 def _cells(line: str, separator: str) -> list[str]:

@@ -1,9 +1,10 @@
-"""What kind of expression file a path is."""
+"""Formats of expression files, told from the path."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from cellixir.data.opening import require_file, unreadable
 from cellixir.exceptions import ReadError, examples
 
 TEXT = (".csv", ".tsv", ".txt")
@@ -75,13 +76,9 @@ def _of_name(path: Path) -> str:
 
 
 def _first_bytes(path: Path) -> bytes:
+    require_file(path)
     try:
         with path.open("rb") as stream:
-            start = stream.read(512)
+            return stream.read(512)
     except OSError as error:
-        message = f"{path} cannot be read ({error.strerror or error}); check the path"
-        raise ReadError(message) from error
-    if not start:
-        message = f"{path} is empty (0 bytes); write or download it again"
-        raise ReadError(message)
-    return start
+        raise unreadable(path, error) from error

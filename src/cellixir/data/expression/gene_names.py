@@ -1,4 +1,4 @@
-"""Which side of a table the genes are on, told by the names that genes have."""
+"""Side of a table that the genes are on, told by the names that genes have."""
 
 from __future__ import annotations
 

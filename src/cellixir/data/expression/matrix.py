@@ -1,4 +1,4 @@
-"""The one way to touch a matrix of cells x genes that may be dense, sparse or on disk.
+"""Matrices of cells x genes that may be dense, sparse or on disk, read block by block.
 
 Nothing here holds more than a block of the matrix besides what it was given: a file of any size can be read through.
 """

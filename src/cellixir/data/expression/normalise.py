@@ -1,4 +1,4 @@
-"""From counts to log values, or to zeros and ones."""
+"""Normalisation of counts: log values, or zeros and ones."""
 
 from __future__ import annotations
 

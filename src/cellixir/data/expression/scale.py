@@ -1,4 +1,4 @@
-"""What the values of an expression matrix are, told from the values themselves."""
+"""Scale of an expression matrix, told from its values."""
 
 from __future__ import annotations
 

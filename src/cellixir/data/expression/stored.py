@@ -10,7 +10,8 @@ import anndata as ad
 import h5py
 from anndata.abc import CSCDataset
 
-from cellixir.exceptions import ConfigurationError, MissingExtra, ReadError, UnknownIds, examples
+from cellixir.data.hdf5 import require_own
+from cellixir.exceptions import ConfigurationError, MissingExtra, ReadError, UnknownIds, examples, reason
 
 RAW = "raw"
 
@@ -29,7 +30,7 @@ def read_stored(path: Path, kind: str, *, layer: str | None = None) -> ad.AnnDat
     """
     try:
         cells = _read_loom(path) if kind == "loom" else _read_h5ad_or_zarr(path, kind)
-    except MissingExtra:
+    except (MissingExtra, ReadError):
         raise
     except Exception as error:  # anndata raises many kinds, some of them private
         raise _not_readable(path, kind, error) from error
@@ -38,6 +39,7 @@ def read_stored(path: Path, kind: str, *, layer: str | None = None) -> ad.AnnDat
 
 def _read_h5ad_or_zarr(path: Path, kind: str) -> ad.AnnData:
     if kind == "h5ad":
+        require_own(path)
         return ad.read_h5ad(path)
     group = _zarr_group(path)
     return ad.read_zarr(group)
@@ -57,6 +59,7 @@ def _read_loom(path: Path) -> ad.AnnData:
         raise MissingExtra(message)
     from anndata.io import read_loom
 
+    require_own(path)
     return read_loom(path, sparse=True, X_name="")
 
 
@@ -85,6 +88,8 @@ def open_stored(path: Path, kind: str, *, layer: str | None = None) -> ad.AnnDat
     from anndata.io import read_elem
 
     try:
+        if kind == "h5ad":
+            require_own(path, in_memory=False)
         group = h5py.File(path, "r") if kind == "h5ad" else _zarr_group(path)
         there = [*group.get("layers", ()), *([RAW] if RAW in group else [])]
         place = _place(group, layer)
@@ -95,6 +100,9 @@ def open_stored(path: Path, kind: str, *, layer: str | None = None) -> ad.AnnDat
             known["obs"] = read_elem(group["obs"])
             layers = {} if place == "raw/X" else _row_layers(group, layer)
             by_column = isinstance(matrix, CSCDataset)
+            cells = None if by_column else ad.AnnData(matrix, var=var, layers=layers, **known)
+    except ReadError:
+        raise
     except Exception as error:  # anndata, h5py and zarr raise many kinds
         raise _not_readable(path, kind, error) from error
     if place is None:
@@ -102,13 +110,13 @@ def open_stored(path: Path, kind: str, *, layer: str | None = None) -> ad.AnnDat
             message = f"{path} holds no values in X; name a layer ({examples(there, 9) or 'it has none'})"
             raise ReadError(message)
         raise _no_layer(layer, there, path)
-    if by_column:
+    if cells is None:
         message = (
             f"{path}: the matrix stands by column (csc), so that a cell cannot be read alone; read the file without "
             "backed, and write that: read_expression(path).write_h5ad(new_path)"
         )
         raise ConfigurationError(message)
-    return ad.AnnData(matrix, var=var, layers=layers, **known)
+    return cells
 
 
 def _place(group: Any, layer: str | None) -> str | None:
@@ -137,4 +145,4 @@ def _no_layer(layer: str, there: list[str], path: Path) -> UnknownIds:
 
 def _not_readable(path: Path, kind: str, error: Exception) -> ReadError:
     name = {"h5ad": "an .h5ad file", "zarr": "a zarr group of AnnData", "loom": "a loom file"}[kind]
-    return ReadError(f"{path} is not {name}, or is cut off ({error}); write or download it again")
+    return ReadError(f"{path} is not {name}, or is cut off ({reason(error)}); write or download it again")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import zlib
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,17 @@ import pandas as pd
 import scipy.io
 import scipy.sparse as sp
 
-from cellixir.exceptions import ReadError, examples
+from cellixir.data.hdf5 import require_own
+from cellixir.data.opening import GZIP, content, require_file
+from cellixir.exceptions import ReadError, examples, reason
+from cellixir.limits import limit, require_memory
 
 EXPRESSION = "Gene Expression"
+# What h5py and SciPy raise on damaged files.
+_DAMAGED = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, EOFError)
+_UNREADABLE = (ValueError, EOFError, OSError, zlib.error, OverflowError, TypeError)
+#: Bytes of the shortest entry of a Matrix Market file ("1 1" and the end of its line), and of one in memory.
+_ENTRY, _HELD = 4, 24
 
 
 def read_10x_h5(path: Path) -> ad.AnnData:
@@ -31,14 +38,15 @@ def read_10x_h5(path: Path) -> ad.AnnData:
         If the file is damaged or not of this layout.
     """
     try:
+        require_own(path)
         with h5py.File(path, "r") as file:
             group = _matrix_group(file, path)
             counts, barcodes = _counts(group), _words(group["barcodes"])
             features = _features(group)
     except ReadError:
         raise
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
-        message = f"{path} is not a 10x .h5 file, or is cut off ({error}); write or download it again"
+    except _DAMAGED as error:
+        message = f"{path} is not a 10x .h5 file, or is cut off ({reason(error)}); write or download it again"
         raise ReadError(message) from error
     return _cells(counts, barcodes, features, str(path))
 
@@ -96,15 +104,15 @@ def read_10x_mtx(path: Path) -> ad.AnnData:
     matrix = _matrix_file(path) if path.is_dir() else path
     barcodes = _names(_companion(matrix, "barcodes"))[0].tolist()
     features = _feature_names(_names(_companion(matrix, "features", "genes")))
-    counts = _matrix_market(matrix)
-    if counts.shape == (len(features), len(barcodes)):
-        counts = counts.T
-    elif counts.shape != (len(barcodes), len(features)):
+    shape = _promised_shape(matrix)
+    if shape not in {(len(features), len(barcodes)), (len(barcodes), len(features))}:
         message = (
-            f"{matrix} is {counts.shape[0]} x {counts.shape[1]}, but there are {len(features)} features and "
+            f"{matrix} is {shape[0]} x {shape[1]}, but there are {len(features)} features and "
             f"{len(barcodes)} barcodes beside it; they are not of one run"
         )
         raise ReadError(message)
+    counts = _matrix_market(matrix)
+    counts = counts.T if shape == (len(features), len(barcodes)) else counts
     return _cells(sp.csr_matrix(counts, dtype=np.float32), barcodes, features, str(path))
 
 
@@ -129,10 +137,9 @@ def _companion(matrix: Path, *words: str) -> Path:
 
 def _names(path: Path) -> pd.DataFrame:
     try:
-        raw = path.read_bytes()
-        text = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode()
-    except (EOFError, OSError, zlib.error, UnicodeDecodeError) as error:
-        message = f"{path} cannot be read, or is cut off ({error}); download it again"
+        text = content(path, named_right=False).decode()
+    except UnicodeDecodeError as error:
+        message = f"{path} cannot be read ({error}); download it again"
         raise ReadError(message) from error
     rows = [line.split("\t") for line in text.splitlines() if line.strip()]
     width = min((len(row) for row in rows), default=0)
@@ -147,12 +154,38 @@ def _feature_names(names: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns | ({"kind": names[2]} if names.shape[1] > 2 else {}))
 
 
+def _promised_shape(path: Path) -> tuple[int, int]:
+    """Shape by the header, once it promises no more numbers than the file, its shape and memory can hold."""
+    packed, size = _is_packed(path), require_file(path)
+    try:
+        n_rows, n_columns, promised = (int(n) for n in scipy.io.mminfo(path)[:3])
+    except _UNREADABLE as error:
+        raise _no_market(path, error) from error
+    most = size * limit("CELLIXIR_MAX_RATIO") if packed else size
+    if promised > n_rows * n_columns or promised * _ENTRY > most:
+        message = (
+            f"{path} promises {promised:,} numbers for {n_rows:,} x {n_columns:,} places, and has {size:,} bytes"
+            f"{' packed' if packed else ''}; it is damaged, download it again"
+        )
+        raise ReadError(message)
+    require_memory(_HELD * promised, path, f"holds {promised:,} numbers")
+    return n_rows, n_columns
+
+
+def _is_packed(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(2) == GZIP
+
+
 def _matrix_market(path: Path) -> sp.coo_matrix:
     try:
         return sp.coo_matrix(scipy.io.mmread(path))
-    except (ValueError, EOFError, OSError, zlib.error, OverflowError) as error:
-        message = f"{path} is not a Matrix Market file, or is cut off ({error}); write or download it again"
-        raise ReadError(message) from error
+    except _UNREADABLE as error:
+        raise _no_market(path, error) from error
+
+
+def _no_market(path: Path, error: Exception) -> ReadError:
+    return ReadError(f"{path} is not a Matrix Market file, or is cut off ({reason(error)}); write or download it again")
 
 
 def _cells(counts: Any, barcodes: list[str], features: pd.DataFrame, source: str) -> ad.AnnData:

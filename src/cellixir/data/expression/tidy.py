@@ -1,4 +1,4 @@
-"""What every reader does at the end: names, scale, repeated genes, cells without counts; all of it told in notes."""
+"""Last step of every reader: names, scale, repeated genes, cells without counts, all of it told in notes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cellixir.data.expression.checks import first_no_count
 from cellixir.data.expression.matrix import Profile, is_backed, profile
 from cellixir.data.expression.scale import guessed_scale, recorded_scale
 from cellixir.data.tables import refuse_duplicates
-from cellixir.exceptions import DataError, InvalidValues, ReadError, examples
+from cellixir.exceptions import DataError, InvalidValues, ReadError, examples, reason
 
 #: Counts above this are not exact in float32.
 EXACT = 2**24
@@ -69,7 +69,7 @@ def _name(cells: ad.AnnData, source: str) -> None:
             raise InvalidValues(message)
         table.index = names
     way_out = "make them unique (adata.obs_names_make_unique() for cells of several runs), or keep one of each"
-    refuse_duplicates(cells.obs_names, source=source, what="cells stand", way_out=way_out)
+    refuse_duplicates(cells.obs_names, source=source, what="cell", way_out=way_out)
 
 
 def _hold_as_float32(cells: ad.AnnData, source: str) -> None:
@@ -98,7 +98,7 @@ def _refuse_damaged(x: Any, source: str) -> None:
     try:
         x.check_format(full_check=True)
     except ValueError as error:
-        message = f"{source}: the sparse matrix is damaged ({error}); write or download it again"
+        message = f"{source}: the sparse matrix is damaged ({reason(error)}); write or download it again"
         raise ReadError(message) from error
 
 
@@ -108,8 +108,14 @@ def _profile(cells: ad.AnnData, source: str) -> Profile:
     except DataError as error:
         message = f"{source}: {error}"
         raise type(error)(message) from None
-    except (OSError, ValueError, RuntimeError, IndexError) as error:  # what h5py and zarr raise in the middle of a file
-        message = f"{source} is damaged ({error}); write or download it again"
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+        LookupError,
+        TypeError,
+    ) as error:  # what h5py and zarr raise in the middle of a file
+        message = f"{source} is damaged ({reason(error)}); write or download it again"
         raise ReadError(message) from error
 
 
@@ -142,7 +148,7 @@ def _without_repeats(
         way_out = (
             "read the file without backed, which merges them, and write that: read_expression(path).write_h5ad(new)"
         )
-        refuse_duplicates(names, source=source, what="genes stand", way_out=way_out)
+        refuse_duplicates(names, source=source, what="gene", way_out=way_out)
     repeated = names[names.duplicated()].unique()
     codes = pd.factorize(names)[0]
     if scale == "counts":

@@ -13,6 +13,7 @@ from rdkit.Chem import rdinchi
 
 from cellixir.data.matching.stages import NONE, Keys, Matches, Matching, believed, column, disagreeing
 from cellixir.exceptions import examples
+from cellixir.limits import limit
 
 Structure = tuple[str, str] | None  # skeleton and stereo block of an InChIKey
 _SIGNS = {"(+)": " plus ", "(-)": " minus ", "(−)": " minus ", "(±)": " plusminus ", "(+/-)": " plusminus "}
@@ -147,7 +148,7 @@ def _structures(table: pd.DataFrame) -> tuple[list[Structure], list[str]]:
 
 @lru_cache(maxsize=8192)
 def _structure(text: str) -> Structure:
-    molecule = Chem.MolFromSmiles(text)
+    molecule = Chem.MolFromSmiles(text) if len(text) <= limit("CELLIXIR_MAX_SMILES") else None
     if molecule is None or not molecule.GetNumAtoms():
         return None
     parts = Chem.GetMolFrags(molecule, asMols=True)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from cellixir.data.crosswalk import plain_name
 from cellixir.data.matching.stages import Keys, Matches, Matching, believed, column, disagreeing
+from cellixir.data.spellings import TWINS
 from cellixir.exceptions import examples
 
 _SAMPLE_NAMES = (
@@ -16,9 +17,6 @@ _SAMPLE_NAMES = (
 )  # fmt: skip
 _SAMPLE_IDS = ("cosmicid", "depmapid", "modelid", "sangermodelid", "cellosaurusid", "rrid")
 _IDENTIFIER = re.compile(r"\d+|ACH-\d+|SIDM\d+|CVCL_\w+", re.IGNORECASE)
-#: Names that two different lines share once punctuation is gone: TT (thyroid) and T-T (oesophagus), KM-H2 (Hodgkin
-#: lymphoma) and KMH-2 (thyroid).
-TWINS = frozenset({"tt", "kmh2"})
 
 
 def match_samples(left: pd.DataFrame, right: pd.DataFrame) -> Matches:

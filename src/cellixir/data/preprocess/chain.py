@@ -14,9 +14,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from cellixir.data.preprocess.grammar import DEFAULT, GAPS_PASS, SUPERVISED, Step, check_order, describe, parse_steps
-from cellixir.data.preprocess.steps import FILLING, LEARN, Fitting, Matrix, Stage, counted, selections_first
+from cellixir.data.preprocess.steps import FILLING, LEARN, Fitting, Matrix, Stage, selections_first
 from cellixir.data.tables import refuse_duplicates
-from cellixir.exceptions import ConfigurationError, DataError, InvalidValues, NotFitted, examples
+from cellixir.exceptions import ConfigurationError, DataError, InvalidValues, NotFitted, counted, examples
 
 LEAST_ROWS = 5  # the mutual information looks at three neighbours
 LIMIT = float(np.finfo(np.float32).max)
@@ -174,7 +174,7 @@ def _refuse_no_data(matrix: Matrix, names: list[str]) -> None:
     if 0 in matrix.shape:
         message = f"preprocessing has nothing to learn from: {matrix.shape[0]} rows, {matrix.shape[1]} features"
         raise DataError(message)
-    refuse_duplicates(pd.Index(names), source="preprocessing", what="features stand", way_out="rename or drop one")
+    refuse_duplicates(pd.Index(names), source="preprocessing", what="feature", way_out="rename or drop one")
 
 
 def _numbers(matrix: NDArray[Any], names: list[str]) -> Matrix:

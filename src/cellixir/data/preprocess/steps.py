@@ -1,4 +1,4 @@
-"""What each step of a preprocessing chain learns from training rows, and how that is applied to any rows.
+"""Steps of a preprocessing chain: each learns from training rows and is applied to any rows.
 
 scikit-learn does the learning. What it found is kept as a few plain arrays (`Stage`), so a fitted chain goes into a
 bundle without pickle and gives the same bits when it comes back.
@@ -26,7 +26,7 @@ from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.linear_model import Ridge, RidgeClassifier
 from sklearn.preprocessing import MinMaxScaler, QuantileTransformer, RobustScaler, StandardScaler
 
-from cellixir.exceptions import ConfigurationError, InvalidValues, examples
+from cellixir.exceptions import ConfigurationError, InvalidValues, counted, examples
 
 Matrix = NDArray[np.float64]
 
@@ -37,15 +37,6 @@ MAX_QUANTILES = 1000
 TAIL = 1e-7  # QuantileTransformer's: beyond the training range is this far from 0 or 1, 5.2 standard deviations
 FULL_SVD_WORK = 1e9  # n × p × min(n, p); a full decomposition of 500 × 2,000 is half of this and takes 0.2 s
 BLOCK = 1024  # columns at a time where NumPy would copy the matrix
-
-
-def counted(n: int, noun: str) -> str:
-    """Number and noun, in the plural where there are more.
-
-    >>> counted(1, "feature"), counted(2000, "feature")
-    ('1 feature', '2,000 features')
-    """
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Data with known truth, one file a kind: what a model should find, and how well it could do at best."""
+"""Simulated data with known truth, one file a kind."""
 
 from __future__ import annotations
 

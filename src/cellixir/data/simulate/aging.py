@@ -1,4 +1,4 @@
-"""Expression of donors from young to old with known truth: which genes age, how fast, and from when on."""
+"""Simulated expression of donors from young to old, with its truth: age genes, their slopes, their onset."""
 
 from __future__ import annotations
 

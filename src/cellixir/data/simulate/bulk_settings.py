@@ -1,4 +1,4 @@
-"""What bulk samples are simulated from, checked."""
+"""Settings of simulated bulk samples, checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A drug screen with known truth: samples, drugs, and the biomarkers that decide who responds."""
+"""Simulated drug screen, with its truth: the biomarkers that decide which samples respond."""
 
 from __future__ import annotations
 

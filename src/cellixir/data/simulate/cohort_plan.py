@@ -1,4 +1,4 @@
-"""What a simulated drug screen is drawn from: settings, features of samples, drugs and biomarkers."""
+"""Plan of a simulated drug screen: settings, features of samples, drugs and biomarkers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Expression after treatment with known truth: plates, doses, single drugs, and pairs that add up or do not."""
+"""Simulated expression after treatment, with its truth: plates, doses, single drugs, and pairs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What settings of several simulations are asked of: whole numbers, numbers within bounds, ranges."""
+"""Checks of settings that simulations share: whole numbers, numbers within bounds, ranges."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from cellixir.data.simulate.counts import Floats
-from cellixir.data.simulate.single_cell_plan import Piece, SingleCellPlan, plan_single_cells, shares
+from cellixir.data.simulate.single_cell_plan import Block, SingleCellPlan, plan_single_cells, shares
 from cellixir.data.simulate.single_cell_settings import SingleCellSettings
 from cellixir.data.simulate.truth import labels, numbered, with_truth
 from cellixir.exceptions import ConfigurationError
@@ -91,17 +91,17 @@ def simulate_single_cell(
         If a size, a share or a strength cannot be, or sizes do not go together.
     """
     plan = plan_single_cells(SingleCellSettings(**locals()))
-    pieces = list(plan.pieces())
+    blocks = list(plan.blocks())
     adata = ad.AnnData(
-        sp.vstack([piece.counts for piece in pieces], format="csr"),
-        obs=_obs(plan, pieces),
+        sp.vstack([block.counts for block in blocks], format="csr"),
+        obs=_obs(plan, blocks),
         var=_var(plan),
-        obsm={"module_activity": np.concatenate([piece.cells.activities for piece in pieces])},
+        obsm={"module_activity": np.concatenate([block.cells.activities for block in blocks])},
         varm=_varm(plan),
         uns={"name": "simulated", "scale": "counts", "scale_guessed": False},
     )
     if keep_before:
-        adata.layers["counts_before_dropout"] = sp.vstack([piece.before for piece in pieces], format="csr")
+        adata.layers["counts_before_dropout"] = sp.vstack([block.before for block in blocks], format="csr")
     asked = plan.settings
     return with_truth(adata, asked, kind="single-cell", n_de=asked.different, n_up=asked.up, **_dropout(plan))
 
@@ -147,14 +147,14 @@ def _fold_changes(adata: ad.AnnData, n_types: int) -> Floats:
     return np.stack([adata.varm.get(name, adata.varm["log2_fold_change"]).T for name in of_types])
 
 
-def _obs(plan: SingleCellPlan, pieces: Sequence[Piece]) -> pd.DataFrame:
-    asked, cells = plan.settings, [piece.cells for piece in pieces]
+def _obs(plan: SingleCellPlan, blocks: Sequence[Block]) -> pd.DataFrame:
+    asked, cells = plan.settings, [block.cells for block in blocks]
     columns = {
         "cell_type": labels(np.concatenate([some.cell_type for some in cells]), numbered("type", asked.n_types)),
         "batch": labels(np.concatenate([some.batch for some in cells]), numbered("batch", asked.n_batches)),
         "group": labels(np.concatenate([some.group for some in cells]), numbered("group", asked.n_groups)),
         "library_size": np.concatenate([some.library for some in cells]),
-        "n_dropped": np.concatenate([piece.n_dropped for piece in pieces]),
+        "n_dropped": np.concatenate([block.n_dropped for block in blocks]),
     }
     return pd.DataFrame(columns, index=pd.Index(numbered("CELL", asked.n_cells, width=4), dtype=object))
 

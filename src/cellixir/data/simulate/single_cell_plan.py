@@ -1,4 +1,4 @@
-"""Plan of simulated single cells: genes, types, batches, groups and modules, then counts a piece at a time.
+"""Plan of simulated single cells: genes, types, batches, groups and modules, then counts a block at a time.
 
 Counts are gamma-Poisson, which is negative binomial (Splatter: Zappia et al., Genome Biology 18:174, 2017). A cell
 ``c`` of type ``t`` in batch ``b`` and group ``k`` has of gene ``g`` the expected count::
@@ -28,7 +28,7 @@ BASE_SD = 1.5
 MARKERS = 0.2
 DISPERSION, DISPERSION_SD = 0.3, 0.5
 #: Cells drawn at once, from a generator of their own.
-PIECE = 500
+BLOCK = 500
 PILOT = 200
 
 
@@ -44,7 +44,7 @@ class Cells:
 
 
 @dataclass(frozen=True, eq=False)
-class Piece:
+class Block:
     """Some cells and their counts, how many values each has lost, and the counts before that where they are kept."""
 
     cells: Cells
@@ -83,18 +83,18 @@ class SingleCellPlan:
     loadings: Floats
     dropout: Dropout | None = None
 
-    def pieces(self) -> Iterator[Piece]:
-        """Cells and counts (float32) a piece at a time; every call draws the same."""
+    def blocks(self) -> Iterator[Block]:
+        """Cells and counts (float32) a block at a time; every call draws the same."""
         n_cells = self.settings.n_cells
-        for start in range(0, n_cells, PIECE):
+        for start in range(0, n_cells, BLOCK):
             rng = np.random.default_rng([self.settings.seed, 1, start])
-            cells = self.cells(start, min(start + PIECE, n_cells), rng)
+            cells = self.cells(start, min(start + BLOCK, n_cells), rng)
             mean = self.mean(cells)
             before = sp.csr_matrix(gamma_poisson(mean, self.dispersions, rng), dtype=np.float32)
             counts, n_dropped = before, np.zeros(len(mean), dtype=np.int64)
             if self.dropout:
                 counts, n_dropped = self.dropout.lose(before, mean, rng)
-            yield Piece(cells, counts, n_dropped, before if self.settings.keep_before else None)
+            yield Block(cells, counts, n_dropped, before if self.settings.keep_before else None)
 
     def cells(self, start: int, stop: int, rng: Generator) -> Cells:
         """Cells from number ``start`` to before ``stop``; types, batches and groups are dealt out evenly."""

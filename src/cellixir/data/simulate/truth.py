@@ -1,4 +1,4 @@
-"""What every simulation shares: names, labels, the refusal of settings, and where the truth stands."""
+"""Parts that simulations share: names, labels, the refusal of settings, and the place of the truth."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def with_truth(adata: ad.AnnData, settings: object, **planted: object) -> ad.Ann
     if not is_dataclass(settings) or isinstance(settings, type):
         message = f"settings must be an instance of a dataclass, not {settings!r}"
         raise TypeError(message)
-    adata.uns["truth"] = {**_plain(settings, "settings"), **_plain(planted, "planted")}
+    adata.uns["truth"] = {**_storable(settings, "settings"), **_storable(planted, "planted")}
     return adata
 
 
@@ -78,12 +78,12 @@ def refuse(what: str, faults: Mapping[str, bool]) -> None:
         raise ConfigurationError(message)
 
 
-def _plain(value: Any, name: str) -> Any:
+def _storable(value: Any, name: str) -> Any:
     """Value as a .h5ad file holds it."""
     if is_dataclass(value) and not isinstance(value, type):
         value = {field.name: getattr(value, field.name) for field in fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): _plain(item, f"{name}.{key}") for key, item in value.items() if item is not None}
+        return {str(key): _storable(item, f"{name}.{key}") for key, item in value.items() if item is not None}
     if isinstance(value, Enum | PurePath):
         return str(value.value if isinstance(value, Enum) else value)
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""Is synthetic expression faithful, useful and private? Arrays in, numbers out.
+"""Metrics of synthetic expression: fidelity, utility and privacy. Arrays in, numbers out.
 
 Real samples stand first in every call. Distances are taken in the coordinates given, such as principal components of
 the real samples. No number means much alone: compare with the ceiling (other real samples) and the floor (shuffled

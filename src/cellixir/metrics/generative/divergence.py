@@ -1,4 +1,4 @@
-"""How far single genes, library sizes and the correlation of genes of synthetic data are from those of real data.
+"""Distances of genes, library sizes and correlations of synthetic data from those of real data.
 
 Everything takes matrices of samples x genes, dense or sparse. Two finite samples of one distribution differ too: the
 value of real against held-out real data is what a generator can reach.

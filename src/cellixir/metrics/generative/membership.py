@@ -1,4 +1,4 @@
-"""Whether synthetic samples give away who was in the fit: attacks, each as the area under its ROC curve.
+"""Membership attacks on synthetic samples, each as the area under its ROC curve.
 
 ``train`` are the real samples of the fit, ``holdout`` real samples of the same population that it never saw. An
 attacker has a sample's profile, the synthetic samples and perhaps real samples of the population, and says "in" or

@@ -1,4 +1,4 @@
-"""Whether synthetic samples are copies of the real ones that a generator was fitted on, or too near to them.
+"""Distances of synthetic samples from those that the generator was fitted on: copies, or too near.
 
 ``train`` are the real samples of the fit, ``holdout`` real samples of the same population that it never saw; all
 coordinates stand in one space. Without a holdout none of this can be said: samples of a tight population lie close to

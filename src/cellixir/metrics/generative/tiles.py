@@ -1,4 +1,4 @@
-"""Which pairs of rows of two tables are closer than a limit: exact, tile by tile, at the speed of float32.
+"""Pairs of rows of two tables closer than a limit: exact, tile by tile, at the speed of float32.
 
 ``|x - y|^2 = |x|^2 + |y|^2 - 2 x'y`` costs one matrix product, but its rounding error grows with ``|x|^2 + |y|^2`` and
 not with the distance: near copies, ties and outliers come out wrong. So rows are centred, and the norms are taken

@@ -1,4 +1,4 @@
-"""Classifier two-sample test: whether a forest can tell synthetic samples from real ones."""
+"""Classifier two-sample test: a forest that tells synthetic samples from real ones."""
 
 from __future__ import annotations
 

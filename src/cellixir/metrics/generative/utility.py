@@ -1,4 +1,4 @@
-"""What synthetic samples are worth to a classifier that is judged on real samples it has not seen."""
+"""Utility of synthetic samples to a classifier that is judged on real samples it has not seen."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def read_medium(path: str | Path) -> pd.Series:
         message = f"{path} has no medium column ({', '.join(_MEDIUM)}; it has {examples(table.columns, 8)}); rename one"
         raise ReadError(message)
     ids = id_index(table[plain.get("cosmic_id", table.columns[0])], source=str(path), what="sample")
-    refuse_duplicates(ids, source=str(path), what="samples stand", way_out="keep one row a sample")
+    refuse_duplicates(ids, source=str(path), what="sample", way_out="keep one row a sample")
     return pd.Series(table[named or table.columns[1]].to_numpy(), index=ids, name="medium")
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cellixir.data.audit.findings import counted
-from cellixir.exceptions import examples
+from cellixir.exceptions import counted, examples
 from cellixir.response.cross_study.studies import NEW_SIDE
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from cellixir.data.audit.findings import counted
+from cellixir.exceptions import counted
 from cellixir.figures.leaderboard import score_histogram
 from cellixir.figures.style import ACCENT, KIND_COLOURS, MUTED, WARM, new_axes, shortened, styled
 from cellixir.metrics.catalogue import heading_of

@@ -73,7 +73,7 @@ class PairTask(Task):
         """Steps an epoch; the last batch may be small."""
         return -(-len(self.train) // config.batch_size)
 
-    def rows(self, config: TrainingConfig) -> int:
+    def step_rows(self, config: TrainingConfig) -> int:
         """Pairs of a step; small screens have fewer than the default batch."""
         return min(config.batch_size, len(self.train))
 

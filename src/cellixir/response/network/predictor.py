@@ -27,7 +27,7 @@ from cellixir.response.network.inputs import Inputs
 from cellixir.response.network.pair_task import PairTask
 from cellixir.response.network.wide import Wide
 from cellixir.training import Epoch, TrainingConfig, derived_seed, pick_device, train
-from cellixir.training.weights import load_weights, weights_of
+from cellixir.training.weights import network_of, weights_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -342,8 +342,7 @@ class ResponsePredictor(ResponseModel):
             self.device = "cpu" if self.device == "cpu" else "auto"
         self._networks = []
         for i in range(self.preset_.members):
-            network = self.inputs_.network(self.preset_.architecture, 0)
-            load_weights(network, arrays, f"member{i}")
+            network = network_of(lambda: self.inputs_.network(self.preset_.architecture, 0), arrays, f"member{i}")
             self._networks.append(network.to(pick_device(self.device)))
 
     def describe(self) -> list[str]:

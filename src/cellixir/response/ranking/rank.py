@@ -9,7 +9,7 @@ import pandas as pd
 
 from cellixir.data.response_data import ResponseData
 from cellixir.exceptions import ConfigurationError, examples
-from cellixir.files import require_writable, whole
+from cellixir.files import harmless, require_writable, whole, write_csv
 from cellixir.response.ranking.checks import (
     annotation_notes,
     by_model_id,
@@ -135,10 +135,11 @@ def check_ranking_file(path: Path, inputs: list[Path], bundle: Path) -> None:
 
 def write_ranking(table: pd.DataFrame, path: Path) -> None:
     """Write the table of ``rank`` in the format of the suffix, whole or not at all."""
+    if path.suffix not in {".parquet", ".xlsx"}:
+        write_csv(table, path, float_format="%.6g", sep="\t" if path.suffix == ".tsv" else ",")
+        return
     with whole(path) as file:
         if path.suffix == ".parquet":
             table.to_parquet(file, index=False)
-        elif path.suffix == ".xlsx":
-            table.to_excel(file, index=False)
         else:
-            table.to_csv(file, index=False, float_format="%.6g", sep="\t" if path.suffix == ".tsv" else ",")
+            harmless(table).to_excel(file, index=False)

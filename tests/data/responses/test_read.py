@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cellixir.data.missing_marks import MARKS
 from cellixir.data.omics import read_view
 from cellixir.data.responses import read_responses
 from cellixir.exceptions import ConfigurationError, DuplicateIds, InvalidValues, ReadError
@@ -71,11 +72,11 @@ def test_generic_wide(tmp_path):
     assert table.samples["tissue"].to_dict() == {"A": "skin", "B": "lung"}
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(data=st.data())
 def test_wide_and_long_hold_the_same(data, tmp_path_factory):
     shape = data.draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
-    cell = st.one_of(st.none(), st.floats(-1e6, 1e6))
+    cell = st.one_of(st.none(), st.floats(-1e6, 1e6).filter(lambda x: x not in MARKS))
     values = data.draw(st.lists(cell, min_size=shape[0] * shape[1], max_size=shape[0] * shape[1]))
     matrix = np.array(values, dtype=float).reshape(shape)
     if np.isnan(matrix).all():
@@ -141,7 +142,6 @@ def test_fitted_repeats_within_a_screen_are_numbered(tmp_path):
         ("Cell_Line,Compound,AUC", "AUC", ""),
         ("COSMIC ID,Drug Name,LN_IC50", "LN_IC50", "ln µM"),
         ("cell_line_name,drug_id,value", "response", ""),
-        ("sample_id,drug_name,ic50", "response", ""),
     ],
 )
 def test_long_names_of_columns(tmp_path, header, measure, unit):
@@ -193,10 +193,10 @@ BAD = {
         "no response column .*it has 'sample', 'drug', 'dose'",
     ),
     "no sample column": ("drug,response\nx,1\n", ReadError, "no sample column"),
-    "same sample twice": ("id,x,y\na,1,2\na,3,4\n", DuplicateIds, r"1 samples stand more than once \('a'\)"),
+    "same sample twice": ("id,x,y\na,1,2\na,3,4\n", DuplicateIds, r"1 sample stands more than once \('a'\)"),
     "text in a matrix": ("id,x,y\na,1,2\nb,u,4\n", InvalidValues, "column 'x', row 'b': 'u' is not a number"),
     "words only": ("id,x,y\na,u,v\n", ReadError, "no known layout .*gdsc-wide.*gdsc-fitted.*wide.*long"),
-    "same drug twice": ("COSMIC_ID,Drug_1_IC50,DRUG_1_IC50\n7,1,2\n", DuplicateIds, "1 drugs stand"),
+    "same drug twice": ("COSMIC_ID,Drug_1_IC50,DRUG_1_IC50\n7,1,2\n", DuplicateIds, "1 drug stands"),
     "associations": (
         "Drug ID,Feature Name,ic50_effect_size\n1,TP53_mut,0.5\n",
         ReadError,
