@@ -17,7 +17,7 @@ import pytest
 
 from cellixir.cli.app import main
 from cellixir.data.response_data import ResponseData
-from cellixir.response.benchmark.models import ModelSpec
+from cellixir.response.cross_validation.models import ModelSpec
 from cellixir.response.models.ridge import RidgePerDrug
 from cellixir.response.network import architecture
 from cellixir.response.network.predictor import ResponsePredictor

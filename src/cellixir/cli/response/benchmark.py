@@ -13,7 +13,7 @@ from cellixir.cli.response.options import data_of, models_of, options_of
 from cellixir.cli.shared import command_line, echo, end_of_run, print_board, refuse_given
 
 if TYPE_CHECKING:
-    from cellixir.response.benchmark.output import BenchmarkResult
+    from cellixir.response.cross_validation.output import BenchmarkResult
 
 BENCHMARK_HELP = """Say how well response can be predicted here, and by which model.
 
@@ -84,9 +84,9 @@ def benchmark(
     data = data_of(dataset, response, omics, drugs, samples, ids=ids, require=require, views=views)
 
     from cellixir.data.splits import read_folds
-    from cellixir.response.benchmark.run import run_benchmark
+    from cellixir.response.cross_validation.run import benchmark as run
 
-    result = run_benchmark(
+    result = run(
         data,
         split,
         out,

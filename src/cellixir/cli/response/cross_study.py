@@ -66,9 +66,9 @@ def cross_study(
     names = models_of(models, model, split)
 
     from cellixir.data.inputs import Reading
-    from cellixir.response.cross_study.report import SHOWN
-    from cellixir.response.cross_study.run import cross_study as run
-    from cellixir.response.cross_study.studies import Remove
+    from cellixir.response.studies.report import SHOWN
+    from cellixir.response.studies.run import cross_study as run
+    from cellixir.response.studies.studies import Remove
 
     if overlap not in get_args(Remove):
         message = f"--overlap '{overlap}' is unknown; choose one of {', '.join(get_args(Remove))}"

@@ -48,7 +48,7 @@ def fit(
     from cellixir.data.audit.findings import check_allowed, require_clean
     from cellixir.data.audit.response import audit_response
     from cellixir.data.gene_sets import read_gene_sets
-    from cellixir.response.benchmark.option_checks import check_architecture, check_gene_sets, check_structures
+    from cellixir.response.cross_validation.option_checks import check_architecture, check_gene_sets, check_structures
     from cellixir.response.network.architecture import preset_of
     from cellixir.response.network.predictor import ResponsePredictor
     from cellixir.runs import Progress
