@@ -91,6 +91,7 @@ def model_piece(
     settings
         What the sides depend on besides the data: rows, labels.
     """
+    # made once to be asked for its parameters, and again in the process that fits it
     made = spec.make(split, seed, options)
     level = options.interval if isinstance(made, ResponsePredictor) else None
 
@@ -109,6 +110,7 @@ def model_piece(
 
     facts = {"split": split, "seed": seed, "parameters": _parameters(made), "interval": level, "source": spec.source}
     facts |= settings
+    # what a piece does not read stays out of its key, so that baselines outlive a change of options
     facts |= {"preprocess": "" if spec.kind == "baseline" else options.preprocess, "gene_sets": _sets(made, options)}
     labels: dict[str, str | int] = {"model": spec.name} | ({} if fold is None else {"fold": fold})
     return Piece(labels, facts, work, called or spec.name)

@@ -113,6 +113,7 @@ def benchmark(
     y, labels = fold_labels(data, folds, rule, sensitive=sensitive) if task == "classification" else (None, None)
     audit = audit_response(data, split, folds)
     require_clean(audit, allow)
+    # all that can be refused has been refused: from here on there is a folder
     prints = {"responses": data.fingerprint}
     same = {"split": split, "seed": seed, "rows": rows_digest(folds), "task": task} | prints
     same |= {"label": rule, "sensitive": sensitive} if labels else {}

@@ -65,6 +65,7 @@ def _scores(studies: Studies, predicted: NDArray[np.float64], seed: int) -> dict
         "per_drug_pearson": within_drugs(y, predicted, drug, sample, seed),
         "per_drug_spearman": within_drugs(within, _ranks(predicted, drug), drug, sample, seed),
     }
+    # the shift of a drug with few pairs would be fitted to their noise
     often = np.bincount(drug)[drug] >= MIN_PAIRS
     if studies.one_measure and often.any():
         shift = group_means(y - predicted, drug, len(data.drugs))[drug]
