@@ -98,7 +98,7 @@ def torment(name: str, kills: int, rng: np.random.Generator) -> tuple[float, np.
     begin = time.monotonic()
     run(command)
     seconds = time.monotonic() - begin
-    sound, files = contents(Path("out")), {file.name for file in Path().iterdir()}
+    sound, files = contents(Path("out")), {path.name for path in Path().iterdir()}
     clear()
     counts = np.zeros(4, dtype=int)
     while counts[0] < kills:
@@ -113,7 +113,7 @@ def torment(name: str, kills: int, rng: np.random.Generator) -> tuple[float, np.
             counts[0] += 1
         run(command)
         counts[2] += differing(name, sound, contents(Path("out")))
-        left = [file for file in {file.name for file in Path().iterdir()} - files if file != "out"]
+        left = [file for file in {path.name for path in Path().iterdir()} - files if file != "out"]
         left += [str(file) for file in Path("out").rglob(".*") if "@" in file.name]
         for file in left:
             print(f"{name}: left behind: {file}", file=sys.stderr)

@@ -113,7 +113,7 @@ def examples(ids: Iterable[object], limit: int = 3) -> str:
     >>> examples(["TP53", "KRAS", "BRAF", "EGFR"])
     "'TP53', 'KRAS', 'BRAF', ..."
     """
-    shown = [repr(i) if isinstance(i, str) else str(i) for i in ids]
+    shown = [repr(i if len(i) < _LONGEST else f"{i[:60]}...") if isinstance(i, str) else str(i) for i in ids]
     return ", ".join(shown[:limit]) + (", ..." if len(shown) > limit else "")
 
 

@@ -8,6 +8,7 @@ import os
 import time
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -140,18 +141,13 @@ def test_a_parquet_of_many_equal_rows_is_refused_before_it_is_read(tmp_path: Pat
 def test_a_parquet_that_is_damaged_is_one_sentence(tmp_path: Path) -> None:
     pd.DataFrame({"sample": ["a", "b"], "x": [1.0, 2.0]}).to_parquet(tmp_path / "a.parquet")
     raw = (tmp_path / "a.parquet").read_bytes()
-    rng, said = np.random.default_rng(0), []
-    for _ in range(60):
-        found = bytearray(raw)
-        for place in rng.integers(0, len(raw), 5):
-            found[place] ^= 1 << int(rng.integers(8))
-        (tmp_path / "a.parquet").write_bytes(bytes(found))
-        try:
+    rng = np.random.default_rng(0)
+    for place in rng.integers(len(raw) - 200, len(raw), 60):
+        (tmp_path / "a.parquet").write_bytes(raw[:place] + bytes(8) + raw[place + 8 :])
+        with suppress(ReadError):  # and nothing else
             read_table(tmp_path / "a.parquet")
-        except ReadError as error:
-            said.append(str(error))
-    assert len(said) > 5
-    assert not any("\n" in text for text in said)
+    (tmp_path / "a.parquet").write_bytes(raw[:-40])
+    assert "is not a Parquet file" in refused(tmp_path / "a.parquet")
 
 
 def test_long_smiles_are_refused_and_the_limit_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -74,6 +75,9 @@ class Handler(BaseHTTPRequestHandler):
         if self.server.mode != "cut, length unknown":
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        if self.server.mode == "trickle":
+            self._trickle(body)
+            return
         half = len(body) // 2
         self.wfile.write(body[:half])
         self.wfile.flush()
@@ -83,6 +87,16 @@ class Handler(BaseHTTPRequestHandler):
         if not cut:
             self.wfile.write(body[half:])
         self.server.sent.append((status, half if cut else len(body)))
+
+    def _trickle(self, body: bytes) -> None:
+        for byte in body:
+            try:
+                self.wfile.write(bytes([byte]))
+                self.wfile.flush()
+            except OSError:  # nobody listens any more
+                return
+            self.server.go_on.wait(0)
+            time.sleep(0.02)
 
 
 @pytest.fixture
@@ -375,6 +389,34 @@ def test_wrong_body_is_refused_and_not_kept(server: Server, table: Source, cache
     for part in (server.url, hashlib.sha256(body).hexdigest(), table.sha256, f"{len(body):,}", table.file):
         assert part in str(refused.value)
     assert _visible(cache) == set()
+
+
+@pytest.mark.parametrize("mode", ["range", "cut, length unknown"])
+def test_a_server_that_sends_more_than_was_pinned_is_cut_off(
+    server: Server, table: Source, cache: Path, mode: str
+) -> None:
+    server.mode, server.body = mode, BODY * 20
+    with pytest.raises(HashMismatch, match=r"sends more than the 300,000 bytes of table"):
+        fetch("table")
+    assert _visible(cache) == set()
+
+
+def test_a_trickle_is_given_up(server: Server, table: Source, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.mode = "trickle"  # 50 bytes a second: 300,000 would take 100 minutes
+    patient = registry.ResumableDownload.__init__
+    monkeypatch.setattr(
+        registry.ResumableDownload,
+        "__init__",
+        lambda self, *given, **named: patient(self, *given, **named, patience=0.3),
+    )
+    start = time.monotonic()
+    with pytest.raises(DownloadFailed, match=r"bytes came in 0 seconds \(CELLIXIR_MIN_SPEED is 1,000\)"):
+        fetch("table")
+    assert time.monotonic() - start < 10
+    kept = (cache / f"{table.file}.part").read_bytes()
+    assert kept == BODY[: len(kept)] != b""
+    server.mode = "range"
+    assert fetch("table").read_bytes() == BODY  # the next try goes on
 
 
 def test_404_says_so(server: Server, table: Source, cache: Path) -> None:

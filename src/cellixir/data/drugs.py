@@ -134,7 +134,7 @@ def _molecule(drug: object, text: str) -> Chem.Mol:
     check_length(drug, text)
     molecule: Chem.Mol | None = Chem.MolFromSmiles(text)
     if molecule is None:
-        message = f"the SMILES {text!r} of drug {drug!r} does not parse; correct it or leave it empty"
+        message = f"the SMILES {text[:200]!r} of drug {drug!r} does not parse; correct it or leave it empty"
         raise InvalidValues(message)
     return molecule
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,10 @@ from cellixir.limits import limit, require_growth, require_memory
 
 #: Groups within groups; anndata writes fewer than ten.
 MOST_DEEP = 40
+#: Start of a global heap collection, version 1.
+_HEAP = b"GCOL\x01\0\0\0"
+#: Bytes of a file that are looked through in a second or two.
+_LOOKED_THROUGH = 2**32
 
 
 def require_own(path: Path, *, in_memory: bool = True) -> None:
@@ -31,9 +36,31 @@ def require_own(path: Path, *, in_memory: bool = True) -> None:
         If it is no HDF5 file.
     """
     size = require_file(path)
+    _check_heaps(path, size)
     with h5py.File(path, "r") as file:
         judge = _Judge(path, size, in_memory)
         judge.group(file, "", 0)
+
+
+def _check_heaps(path: Path, size: int) -> None:
+    """Refuse a heap of words whose objects do not follow each other: the HDF5 library would read it for ever.
+
+    The layout is that of section III.E of the file format specification. Larger files are not looked through.
+    """
+    if size > _LOOKED_THROUGH:
+        return
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw:
+        start = raw.find(_HEAP)
+        while start >= 0:
+            place, end = start + 16, start + int.from_bytes(raw[start + 8 : start + 16], "little")
+            while place + 16 <= end <= size:
+                number, held = (int.from_bytes(raw[place + a : place + b], "little") for a, b in ((0, 2), (8, 16)))
+                length = 16 + (held + 7) // 8 * 8 if number else held
+                if length < 16 or place + length > end:
+                    message = f"{path} is damaged (its heap of words at byte {place:,}); write or download it again"
+                    raise ReadError(message)
+                place += length
+            start = raw.find(_HEAP, start + 1)
 
 
 class _Judge:

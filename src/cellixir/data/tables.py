@@ -158,7 +158,7 @@ def _not_numbers(column: pd.Series) -> pd.Series:
 
 def _bad_cell(frame: pd.DataFrame, row: int, column: int, count: int, fault: str, source: str) -> InvalidValues:
     value = frame.iat[row, column]
-    shown = repr(value) if isinstance(value, str) else str(value)
+    shown = repr(value[:60]) if isinstance(value, str) else str(value)
     place = f"column {str(frame.columns[column])!r}, row {examples([frame.index[row]])}"
     others = f" ({count} such values in all)" if count > 1 else ""
     return InvalidValues(f"{source}: {place}: {shown} {fault}{others}; correct it, or drop the row or the column")

@@ -167,6 +167,9 @@ class PCA(Estimator):
         """Take back what `state` gave."""
         super().restore(arrays, facts)
         shapes = self.components_.shape, self.mean_.shape
+        if not all(isinstance(name, str) for name in (*self.genes_, *self.latent_names_)):
+            message = "names of genes and components must be text"
+            raise ValueError(message)
         if shapes != ((len(self.latent_names_), len(self.genes_)), (len(self.genes_),)):
             message = f"{len(self.genes_):,} genes for arrays of {shapes[0]} and {shapes[1]}"
             raise ValueError(message)

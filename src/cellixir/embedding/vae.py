@@ -277,6 +277,10 @@ class VAE(Estimator):
         self.network_ = network_of(lambda: VAENetwork(VAEShape(**facts["shape"])), arrays).to(device)
         mean, sd = (torch.from_numpy(arrays[f"scaling/{name}"].copy()) for name in ("mean", "sd"))
         self.scaling_ = Scaling(float(facts["library_size"]), mean, sd).to(device)
+        names = (*self.genes_, *self.latent_names_, *self.batches_, *self.classes_)
+        if not all(isinstance(name, str) for name in names):
+            message = "names of genes, latents, batches and classes must be text"
+            raise ValueError(message)
         if not 0 < self.scaling_.library_size < float("inf"):
             message = f"the library size {self.scaling_.library_size} is not possible"
             raise ValueError(message)

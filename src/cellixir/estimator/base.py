@@ -242,7 +242,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         try:
             model = home.from_parameters(facts["parameters"])
             model.restore(arrays, facts)
-            model.describe()
+            model.card()
         except _DAMAGED as error:
             message = f"{folder}: weights and model.json do not belong together ({reason(error)}); save the model again"
             raise BundleError(message) from error

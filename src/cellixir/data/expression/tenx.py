@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import zlib
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import scipy.sparse as sp
 from cellixir.data.hdf5 import require_own
 from cellixir.data.opening import GZIP, content, require_file
 from cellixir.exceptions import ReadError, examples, reason
-from cellixir.limits import limit, require_memory
+from cellixir.limits import limit, require_growth, require_memory
 
 EXPRESSION = "Gene Expression"
 # What h5py and SciPy raise on damaged files.
@@ -24,6 +25,7 @@ _DAMAGED = (OSError, RuntimeError, LookupError, ValueError, TypeError, Attribute
 _UNREADABLE = (ValueError, EOFError, OSError, zlib.error, OverflowError, TypeError)
 #: Bytes of the shortest entry of a Matrix Market file ("1 1" and the end of its line), and of one in memory.
 _ENTRY, _HELD = 4, 24
+_LINE, _OF_NUMBERS = 1 << 22, b"0123456789+-.eE \t\r\n"
 
 
 def read_10x_h5(path: Path) -> ad.AnnData:
@@ -111,6 +113,7 @@ def read_10x_mtx(path: Path) -> ad.AnnData:
             f"{len(barcodes)} barcodes beside it; they are not of one run"
         )
         raise ReadError(message)
+    _check_body(matrix)
     counts = _matrix_market(matrix)
     counts = counts.T if shape == (len(features), len(barcodes)) else counts
     return _cells(sp.csr_matrix(counts, dtype=np.float32), barcodes, features, str(path))
@@ -175,6 +178,27 @@ def _promised_shape(path: Path) -> tuple[int, int]:
 def _is_packed(path: Path) -> bool:
     with path.open("rb") as stream:
         return stream.read(2) == GZIP
+
+
+def _check_body(path: Path) -> None:
+    """Refuse a body of anything but numbers: SciPy's parser crashes on some of it."""
+    size, total = require_file(path), 0
+    try:
+        with gzip.open(path) if _is_packed(path) else path.open("rb") as stream:
+            while (line := stream.readline(_LINE)).startswith(b"%") or not line.strip(b" \r\n"):
+                if not line:
+                    return
+            while part := stream.read(_LINE):
+                total += len(part)
+                require_growth(total, size, path)
+                strange = part.translate(None, _OF_NUMBERS)
+                if strange:
+                    message = f"{path} holds {strange[:9]!r} among its numbers; it is damaged, download it again"
+                    raise ReadError(message)
+    except _UNREADABLE as error:
+        if isinstance(error, ReadError):
+            raise
+        raise _no_market(path, error) from error
 
 
 def _matrix_market(path: Path) -> sp.coo_matrix:
