@@ -29,8 +29,8 @@ import pandas as pd
 
 from cellixir.data.omics import read_view
 from cellixir.data.responses import read_responses
-from cellixir.response.anova import AnovaResult, anova
-from cellixir.response.anova.scan import Factor, scan
+from cellixir.response.association import AnovaResult, anova
+from cellixir.response.association.scan import Factor, scan
 from cellixir.sources.registry import fetch
 
 

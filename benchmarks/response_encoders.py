@@ -25,7 +25,7 @@ from cellixir.data.inputs import add_views
 from cellixir.data.response_data import ResponseData
 from cellixir.data.splits import Fold, make_folds, split_groups
 from cellixir.files import whole
-from cellixir.response.benchmark.models import MODELS
+from cellixir.response.cross_validation.models import MODELS
 from cellixir.response.models.effects import Effects
 from cellixir.response.models.model import Known
 from cellixir.response.network.architecture import PRESETS

@@ -34,7 +34,7 @@ from cellixir.data.expression.normalise import log_normalise
 from cellixir.data.simulate import simulate_bulk
 from cellixir.exceptions import ConfigurationError
 from cellixir.synthesis import GENERATORS
-from cellixir.synthesis.benchmark import Benchmark, run_benchmark
+from cellixir.synthesis.benchmark_job import Benchmark, benchmark
 from cellixir.synthesis.benchmark_pieces import held_out
 from cellixir.synthesis.benchmark_summary import number, paired
 
@@ -101,7 +101,7 @@ def run(options: argparse.Namespace, kind: str, sources: dict[str, Callable[[], 
     if small:
         sources = {name: partial(most_variable, source, HOLDOUT[kind], condition) for name, source in sources.items()}
     trained = [name for name in options.models if name not in ("gaussian", "copula") and options.epochs]
-    found = run_benchmark(
+    found = benchmark(
         sources, options.out / (f"small-{kind}" if small else kind), models=options.models, condition=condition,
         holdout=HOLDOUT[kind], seeds=SEEDS[kind], settings={name: {"max_epochs": options.epochs} for name in trained},
         others=peers(options, condition) if small and options.peer else None,

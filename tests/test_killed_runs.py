@@ -43,9 +43,9 @@ JOBS = {
     "response fit": Job(f"response fit {SCREEN} --members 2", None, 3, ("weights.safetensors", "model.json")),
     "table benchmark": Job("table benchmark table.csv --target y --folds 2 --models ridge", 3, None, ("overall.csv",)),
     "embed fit": Job(
-        f"embed fit cells.h5ad --label-key kind --folds 2 --no-maps {SMALL}", 2, 7, ("metrics.json", "history.csv")
+        f"embed fit cells.h5ad --label-key kind --folds 2 --no-maps {SMALL}", None, 7, ("metrics.json", "history.csv")
     ),
-    "embed compare": Job("embed compare two.toml cells.h5ad --no-maps", 1, 2, ("experiments.csv", "histories.csv")),
+    "embed compare": Job("embed compare two.toml cells.h5ad --no-maps", None, 4, ("experiments.csv", "histories.csv")),
     "synthesize fit": Job(
         "synthesize fit cells.h5ad --model cvae --condition kind --epochs 4", None, 2, ("weights.safetensors",)
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import pkgutil
 from importlib import import_module
 
@@ -9,31 +10,67 @@ import pytest
 
 import cellixir
 
-PUBLIC = [
-    "VAE",
-    "ResponseData",
-    "ResponsePredictor",
-    "__version__",
-    "anova",
-    "audit_table",
-    "benchmark_table",
-    "cross_study",
-    "load",
-    "load_gdsc_v17",
-    "run_benchmark",
-]
+PUBLIC = {
+    "cellixir": [
+        "ConditionalVAEGenerator",
+        "CopulaGenerator",
+        "GANGenerator",
+        "GaussianGenerator",
+        "PCA",
+        "ResponseData",
+        "ResponsePredictor",
+        "VAE",
+        "VAEGenerator",
+        "WGANGPGenerator",
+        "__version__",
+        "cross_validate",
+        "embedding",
+        "grid_search",
+        "load",
+        "load_gdsc_v17",
+        "read_expression",
+        "read_gene_sets",
+        "read_inputs",
+        "read_manifest",
+        "response",
+        "simulate",
+        "synthesis",
+        "tables",
+    ],
+    "cellixir.response": ["anova", "audit_response", "benchmark", "cross_study", "make_folds", "rank"],
+    "cellixir.embedding": ["apply", "compare", "embed"],
+    "cellixir.synthesis": [
+        "GENERATORS", "Generator", "benchmark", "evaluate", "load_generator", "make_generator",
+    ],
+    "cellixir.tables": ["audit_table", "benchmark"],
+}  # fmt: skip
 PACKAGES = sorted(m.name for m in pkgutil.walk_packages(cellixir.__path__, "cellixir.") if m.ispkg)
 
 
-def test_the_root_has_exactly_these_names() -> None:
-    assert sorted(cellixir.__all__) == sorted(PUBLIC)
-    assert dir(cellixir) == sorted(PUBLIC)
+NAMES = [(package, name) for package, names in PUBLIC.items() for name in names]
 
 
-@pytest.mark.parametrize("name", PUBLIC)
-def test_each_root_name_can_be_had(name: str) -> None:
-    found = getattr(cellixir, name)
-    assert name == "__version__" or found.__name__ == name
+@pytest.mark.parametrize("package", PUBLIC)
+def test_a_package_has_exactly_these_names(package: str) -> None:
+    module = import_module(package)
+    assert sorted(module.__all__) == sorted(PUBLIC[package])
+    assert dir(module) == sorted(PUBLIC[package])
+
+
+@pytest.mark.parametrize(("package", "name"), NAMES)
+def test_each_public_name_can_be_had_and_is_documented(package: str, name: str) -> None:
+    found = getattr(import_module(package), name)
+    if inspect.ismodule(found):
+        assert found.__name__ == f"{package}.{name}"
+    elif inspect.isclass(found) or inspect.isfunction(found):
+        assert found.__name__ == name
+        text = inspect.getdoc(found) or ""
+        wanted = (
+            {"Parameters", "Examples"} if inspect.isclass(found) else {"Parameters", "Returns", "Raises", "Examples"}
+        )
+        if inspect.isfunction(found) and not inspect.signature(found).parameters:
+            wanted.discard("Parameters")
+        assert {section for section in wanted if f"\n{section}\n---" not in text} == set()
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:

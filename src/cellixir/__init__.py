@@ -2,59 +2,83 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from importlib.metadata import version as _version
 from typing import TYPE_CHECKING
 
+from cellixir.doors import doors
+
 if TYPE_CHECKING:
-    from cellixir.data.audit.table import audit_table
+    from cellixir import embedding, response, synthesis, tables
+    from cellixir.data.gene_sets import read_gene_sets
+    from cellixir.data.inputs import read_inputs
     from cellixir.data.response_data import ResponseData
+    from cellixir.data.simulate.kinds import simulate
+    from cellixir.embedding.pca import PCA
     from cellixir.embedding.vae import VAE
     from cellixir.estimator import load
-    from cellixir.response.anova import anova
-    from cellixir.response.benchmark.run import run_benchmark
-    from cellixir.response.cross_study.run import cross_study
     from cellixir.response.network.predictor import ResponsePredictor
+    from cellixir.runs import read_manifest
+    from cellixir.runs.validation import cross_validate, grid_search
+    from cellixir.sources.expression import read_expression
     from cellixir.sources.gdsc import load_gdsc_v17
-    from cellixir.tables.benchmark import benchmark_table
+    from cellixir.synthesis.copula import CopulaGenerator
+    from cellixir.synthesis.gan import GANGenerator
+    from cellixir.synthesis.gaussian import GaussianGenerator
+    from cellixir.synthesis.vae import ConditionalVAEGenerator, VAEGenerator
+    from cellixir.synthesis.wgan import WGANGPGenerator
 
 __version__ = _version("cellixir")
 
 __all__ = [
+    "PCA",
     "VAE",
+    "ConditionalVAEGenerator",
+    "CopulaGenerator",
+    "GANGenerator",
+    "GaussianGenerator",
     "ResponseData",
     "ResponsePredictor",
+    "VAEGenerator",
+    "WGANGPGenerator",
     "__version__",
-    "anova",
-    "audit_table",
-    "benchmark_table",
-    "cross_study",
+    "cross_validate",
+    "embedding",
+    "grid_search",
     "load",
     "load_gdsc_v17",
-    "run_benchmark",
+    "read_expression",
+    "read_gene_sets",
+    "read_inputs",
+    "read_manifest",
+    "response",
+    "simulate",
+    "synthesis",
+    "tables",
 ]
 
-# Imported on first use: torch alone takes over a second, and `cellixir --help` should not.
 _HOMES = {
-    "VAE": "cellixir.embedding.vae",
+    "ConditionalVAEGenerator": "cellixir.synthesis.vae",
+    "CopulaGenerator": "cellixir.synthesis.copula",
+    "GANGenerator": "cellixir.synthesis.gan",
+    "GaussianGenerator": "cellixir.synthesis.gaussian",
+    "PCA": "cellixir.embedding.pca",
     "ResponseData": "cellixir.data.response_data",
     "ResponsePredictor": "cellixir.response.network.predictor",
-    "anova": "cellixir.response.anova",
-    "audit_table": "cellixir.data.audit.table",
-    "benchmark_table": "cellixir.tables.benchmark",
-    "cross_study": "cellixir.response.cross_study.run",
+    "VAE": "cellixir.embedding.vae",
+    "VAEGenerator": "cellixir.synthesis.vae",
+    "WGANGPGenerator": "cellixir.synthesis.wgan",
+    "cross_validate": "cellixir.runs.validation",
+    "embedding": "cellixir.embedding",
+    "grid_search": "cellixir.runs.validation",
     "load": "cellixir.estimator",
     "load_gdsc_v17": "cellixir.sources.gdsc",
-    "run_benchmark": "cellixir.response.benchmark.run",
+    "read_expression": "cellixir.sources.expression",
+    "read_gene_sets": "cellixir.data.gene_sets",
+    "read_inputs": "cellixir.data.inputs",
+    "read_manifest": "cellixir.runs",
+    "response": "cellixir.response",
+    "simulate": "cellixir.data.simulate.kinds",
+    "synthesis": "cellixir.synthesis",
+    "tables": "cellixir.tables",
 }
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        message = f"module 'cellixir' has no attribute {name!r}"
-        raise AttributeError(message)
-    return getattr(import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = doors(__name__, _HOMES, ["__version__"])

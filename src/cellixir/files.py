@@ -151,7 +151,7 @@ def harmless(table: DataFrame) -> DataFrame:
             texts = column.astype(object)
             if any(isinstance(text, str) and text[:1] in _STARTS for text in texts.unique()):
                 found = found.copy() if found is table else found
-                found.isetitem(place, texts.map(_no_formula))
+                found.isetitem(place, texts.map(_no_formula).to_numpy())
     return found
 
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from cellixir.cli.response.anova import ANOVA_HELP, anova
 from cellixir.exceptions import CellixirError
-from cellixir.response.anova.table import COLUMNS
+from cellixir.response.association.table import COLUMNS
 
 app = typer.Typer(rich_markup_mode=None)
 app.command("anova", help=ANOVA_HELP)(anova)

@@ -128,7 +128,7 @@ def test_an_experiment_that_raises_is_listed_and_the_exit_code_says_so(
             raise RuntimeError(message)
         return fit(settings, *given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("cellixir.embedding.compare.fit", broken)
+    monkeypatch.setattr("cellixir.embedding.comparing.fit", broken)
     done = run("compare", "three.toml", "cells.h5ad", "--no-maps", "--out", "run")
     assert done.exit_code == 1
     assert "failed: wide: RuntimeError: out of luck" in done.output

@@ -28,10 +28,10 @@ from cellixir.data.splits import make_folds
 from cellixir.exceptions import ConfigurationError, UnknownIds
 from cellixir.metrics.catalogue import CLASSIFICATION, REGRESSION
 from cellixir.report.page import Report
-from cellixir.response.benchmark.coverage_report import coverage_sentence, write_coverage
-from cellixir.response.benchmark.models import Options, chosen_models
-from cellixir.response.benchmark.option_checks import check_options
-from cellixir.response.benchmark.summary import BenchmarkSummary
+from cellixir.response.cross_validation.coverage_report import coverage_sentence, write_coverage
+from cellixir.response.cross_validation.models import Options, chosen_models
+from cellixir.response.cross_validation.option_checks import check_options
+from cellixir.response.cross_validation.summary import BenchmarkSummary
 from cellixir.runs import Leaderboard
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from cellixir.cli.app import main
 from cellixir.data.response_data import ResponseData
-from cellixir.response.benchmark.models import ModelSpec
+from cellixir.response.cross_validation.models import ModelSpec
 from cellixir.response.models.ridge import RidgePerDrug
 from cellixir.response.network import architecture
 from cellixir.response.network.predictor import ResponsePredictor
@@ -254,7 +254,7 @@ def test_another_study(data: ResponseData, files: Path) -> None:
     data.responses.assign(sample=data.responses["sample"].map(lines)).to_csv(files / "other.csv", index=False)
     data.views["genomic"].to_df().rename(index=lines).rename_axis("sample").to_csv(files / "other_genomic.csv")
     external = ("--external-response", "other.csv", "--external-omics", "genomic=other_genomic.csv")
-    arguments = (*PLAIN, *external, "--models", "ridge", "--jobs", 2, "--out", "other")
+    arguments = (*PLAIN, *external, "--models", "ridge", "--out", "other")
     done = cellixir("response", "cross-study", *arguments, cwd=files)
     assert done.code == 0, done.err
     assert "recalibrated" in done.out

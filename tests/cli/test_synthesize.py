@@ -155,7 +155,7 @@ def test_benchmark_prints_writes_and_goes_on(monkeypatch: pytest.MonkeyPatch) ->
     assert "planted" in Path("runs/report.html").read_text(encoding="utf-8")
     pieces = {file: file.stat().st_mtime_ns for file in Path("runs").rglob("piece.json")}
     assert len(pieces) == 4
-    monkeypatch.setattr("cellixir.synthesis.benchmark.pages", lambda *_: iter(()))  # they take longest
+    monkeypatch.setattr("cellixir.synthesis.benchmark_job.pages", lambda *_: iter(()))  # they take longest
     said(*given)
     assert {file: file.stat().st_mtime_ns for file in Path("runs").rglob("piece.json")} == pieces
 

@@ -288,6 +288,11 @@ def test_genes_in_rows_are_seen_by_the_features_of_a_model(tmp_path):
     assert "genes were taken to be the rows" in view.uns["notes"][0]
 
 
+def test_ids_without_a_header_stay_the_ids(tmp_path):
+    EXPRESSION.assign(patient="x").to_csv(tmp_path / "new.csv")
+    assert read_views({"expression": tmp_path / "new.csv"})["expression"].obs_names.tolist() == IDS
+
+
 def test_views_that_are_added_are_joined_too(tmp_path):
     data = read(tmp_path, long(), VIEW)
     VIEW.assign(COSMIC_ID=[f"{i}.0" for i in IDS[:6]] + [f"{i}" for i in IDS[6:]]).to_csv(

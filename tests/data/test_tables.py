@@ -240,6 +240,18 @@ def test_cells_of_a_workbook_without_a_value_are_refused(tmp_path, value, says):
     assert read_table(workbook(tmp_path / "t.xlsx", {"B3": 2.5}))["x"].tolist() == [1.5, 2.5]
 
 
+def test_an_empty_cell_with_a_style_does_not_hide_the_next_one(tmp_path):
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    for row in (["id", "x", "y"], ["a", 1.5, 2.5], ["b", None, "#DIV/0!"]):
+        book.active.append(row)
+    book.active["B3"].font = openpyxl.styles.Font(bold=True)
+    book.save(tmp_path / "t.xlsx")
+    with pytest.raises(ReadError, match="cell C3 holds the error"):
+        read_table(tmp_path / "t.xlsx")
+
+
 def test_truth_among_numbers_is_refused(tmp_path):
     table = read_table(workbook(tmp_path / "t.xlsx", {"B3": True}))
     with pytest.raises(InvalidValues, match="column 'x', row 1: True is not a number"):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cellixir.embedding.compare import run_comparison
+from cellixir.embedding.comparing import compare
 from cellixir.embedding.comparison import headline
 from cellixir.embedding.experiments import EXAMPLE, read_experiments
 from cellixir.embedding.held_out import held_out, stability
@@ -115,7 +115,7 @@ def test_only_what_changed_is_fitted_again(tmp_path: Path, monkeypatch: pytest.M
     wanted = {"a": small | {"hidden": 8}, "b": small | {"hidden": 16}}
 
     def run() -> pd.DataFrame:
-        return run_comparison(wanted, cells, tmp_path / "out", label_key="type", maps=False).table
+        return compare(wanted, cells, tmp_path / "out", label_key="type", maps=False).table
 
     first = run()
     assert fits == [8, 16]
@@ -129,7 +129,7 @@ def test_only_what_changed_is_fitted_again(tmp_path: Path, monkeypatch: pytest.M
     assert (tmp_path / "out" / "report.html").stat().st_size > 10_000
     assert set(pd.read_csv(tmp_path / "out" / "histories.csv")["experiment"]) == {"a", "b", "c"}
     with pytest.raises(ConfigurationError, match="choose another --out"):
-        run_comparison(wanted, cells_of_types(seed=1), tmp_path / "out", maps=False)
+        compare(wanted, cells_of_types(seed=1), tmp_path / "out", maps=False)
 
 
 def test_another_version_does_every_experiment_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +140,7 @@ def test_another_version_does_every_experiment_anew(tmp_path: Path, monkeypatch:
     tables = []
     for version in ("1", "1", "2"):
         monkeypatch.setattr("cellixir.runs.piece.__version__", version)
-        tables.append(run_comparison(wanted, cells_of_types(), tmp_path / "out", maps=False).table)
+        tables.append(compare(wanted, cells_of_types(), tmp_path / "out", maps=False).table)
     assert fits == [8, 9, 8, 9]
     pd.testing.assert_frame_equal(tables[0], tables[1], check_exact=True)
 
@@ -156,10 +156,10 @@ def test_maps_are_drawn_once_and_one_that_fails_is_listed(tmp_path: Path, monkey
             raise ValueError(message)
         return tsne(latent, seed=seed)
 
-    monkeypatch.setattr("cellixir.embedding.compare.tsne", draw)
+    monkeypatch.setattr("cellixir.embedding.comparing.tsne", draw)
     wanted = {name: {"latent": n, "hidden": 8, "max_epochs": 2} for name, n in (("a", 2), ("b", 3))}
     for times in (1, 2):
-        found = run_comparison(wanted, cells_of_types(), tmp_path / "out", label_key="type")
+        found = compare(wanted, cells_of_types(), tmp_path / "out", label_key="type")
         assert set(found.maps) == {"a"}
         assert drawn == [2, 3, 3][: 1 + times]
     assert found.failures.to_dict("records") == [
@@ -179,7 +179,7 @@ def test_an_experiment_that_raises_loses_no_other(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(VAE, "fit", broken)
     wanted = {name: {"latent": 2, "hidden": hidden, "max_epochs": 2} for name, hidden in (("a", 9), ("b", 8))}
-    found = run_comparison(wanted, cells_of_types(), tmp_path / "out", maps=False)
+    found = compare(wanted, cells_of_types(), tmp_path / "out", maps=False)
     assert list(found.table["experiment"]) == ["b"]
     assert found.headline.startswith("b has the highest")
     assert pd.read_csv(tmp_path / "out" / "failures.csv").to_dict("records") == [
@@ -191,7 +191,7 @@ def test_an_experiment_that_raises_loses_no_other(tmp_path: Path, monkeypatch: p
 
 def test_labels_reach_no_model(tmp_path: Path) -> None:
     cells, wanted = cells_of_types(), {"a": {"latent": 3, "hidden": 8, "max_epochs": 3}}
-    run_comparison(wanted, cells, tmp_path / "one", label_key="type", maps=False)
+    compare(wanted, cells, tmp_path / "one", label_key="type", maps=False)
     model = VAE.load(tmp_path / "one" / "pieces" / "a" / "model")
     assert model.classes_ == []
     assert model.n_cells_["train"] + model.n_cells_["validation"] == 72  # a fifth of 90 was held out
@@ -199,7 +199,7 @@ def test_labels_reach_no_model(tmp_path: Path) -> None:
 
 def test_an_error_names_the_experiment_and_writes_nothing(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="experiment 'bad'"):
-        run_comparison({"bad": {"latent": -1}}, cells_of_types(), tmp_path / "out")
+        compare({"bad": {"latent": -1}}, cells_of_types(), tmp_path / "out")
     with pytest.raises(UnknownIds, match="'celltype'"):
-        run_comparison({"a": {}}, cells_of_types(), tmp_path / "out", label_key="celltype")
+        compare({"a": {}}, cells_of_types(), tmp_path / "out", label_key="celltype")
     assert not (tmp_path / "out").exists()

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cellixir.embedding import job
-from cellixir.embedding.apply import apply_bundle, load_vae
+from cellixir.embedding import embedding_job as job
+from cellixir.embedding.application import apply, load_vae
 from cellixir.embedding.cell_types import parts_of
-from cellixir.embedding.job import run_embedding
+from cellixir.embedding.embedding_job import embed
 from cellixir.embedding.judging import Beside, judged_rows, latents_beside, some_cells
 from cellixir.embedding.markers import group_means, marker_genes
 from cellixir.embedding.settings import vae_of
@@ -53,7 +53,7 @@ def few_clusterings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_writes_everything_and_clears_its_checkpoint(tmp_path: Path) -> None:
     cells = cells_of_types()
-    found = run_embedding(cells, tmp_path / "out", maps=False, folds=2, label_key="type", **SMALL)
+    found = embed(cells, tmp_path / "out", maps=False, folds=2, label_key="type", **SMALL)
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {
         "model", "pieces", "run.json", "cells.h5ad", "metrics.json", "report.html", "history.csv", "loadings.csv",
@@ -89,7 +89,7 @@ def test_metrics_on_labels_do_not_see_labels(tmp_path: Path) -> None:
     """Types dealt at random cannot be found, and the latents that are judged are not those of the model with a head."""
     cells = cells_of_types()
     cells.obs["type"] = np.random.default_rng(0).permutation(cells.obs["type"].to_numpy())
-    found = run_embedding(cells, tmp_path / "out", maps=False, folds=2, label_key="type", **SMALL)
+    found = embed(cells, tmp_path / "out", maps=False, folds=2, label_key="type", **SMALL)
     scores = found.scores.set_index("metric")["vae"]
     assert abs(scores["ari"]) < 0.1
     assert scores["accuracy"] < 0.5
@@ -112,14 +112,14 @@ def test_a_run_that_was_stopped_goes_on_and_another_is_refused(tmp_path: Path, m
 
     def run(**other: object) -> pd.DataFrame:
         given = {"label_key": "type"} | SMALL | other
-        return run_embedding(cells, tmp_path / "out", maps=False, folds=2, **given).scores  # type: ignore[arg-type]
+        return embed(cells, tmp_path / "out", maps=False, folds=2, **given).scores  # type: ignore[arg-type]
 
     with pytest.raises(KeyboardInterrupt):
         run()
     scores = run()
     assert fits == ["type", None, None, None, "type", None, "type"]  # the first two were not fitted again
     monkeypatch.undo()
-    again = run_embedding(cells, tmp_path / "new", maps=False, folds=2, label_key="type", **SMALL).scores
+    again = embed(cells, tmp_path / "new", maps=False, folds=2, label_key="type", **SMALL).scores
     pd.testing.assert_frame_equal(scores, again)
     with pytest.raises(ConfigurationError, match="choose another --out"):
         run(latent=4)
@@ -146,7 +146,7 @@ def test_what_is_finished_is_read_and_another_version_does_every_piece_anew(
         monkeypatch.setattr(job, name, lambda *a, draw=draw, **k: drawn.append(draw) or draw(*a, **k))
 
     def run() -> pd.DataFrame:
-        return run_embedding(cells_of_types(), tmp_path / "out", folds=2, label_key="type", **SMALL).scores
+        return embed(cells_of_types(), tmp_path / "out", folds=2, label_key="type", **SMALL).scores
 
     first = run()
     pd.testing.assert_frame_equal(first, run(), check_exact=True)
@@ -161,7 +161,7 @@ def test_what_is_finished_is_read_and_another_version_does_every_piece_anew(
 
 def test_two_processes_give_the_same(tmp_path: Path) -> None:
     found = [
-        run_embedding(cells_of_types(), tmp_path / str(jobs), maps=False, folds=2, label_key="type", jobs=jobs, **SMALL)
+        embed(cells_of_types(), tmp_path / str(jobs), maps=False, folds=2, label_key="type", jobs=jobs, **SMALL)
         for jobs in (1, 2)
     ]
     pd.testing.assert_frame_equal(found[0].calls.found.predictions, found[1].calls.found.predictions)
@@ -173,7 +173,7 @@ def test_the_cells_that_are_given_stay_as_they_are(tmp_path: Path) -> None:
         pytest.importorskip(package)
     cells = cells_of_types()
     before = cells.copy()
-    run_embedding(cells, tmp_path / "out", folds=2, label_key="type", **SMALL)
+    embed(cells, tmp_path / "out", folds=2, label_key="type", **SMALL)
     np.testing.assert_array_equal(cells.X, before.X)
     pd.testing.assert_frame_equal(cells.obs, before.obs)
     pd.testing.assert_frame_equal(cells.var, before.var)
@@ -183,22 +183,22 @@ def test_the_cells_that_are_given_stay_as_they_are(tmp_path: Path) -> None:
 def test_other_files_are_not_written_over(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ConfigurationError, match="holds other things"):
-        run_embedding(cells_of_types(), tmp_path, maps=False, **SMALL)
+        embed(cells_of_types(), tmp_path, maps=False, **SMALL)
 
 
 def test_refuses_before_anything_is_written(tmp_path: Path) -> None:
     cells, out = cells_of_types(), tmp_path / "out"
     with pytest.raises(UnknownIds, match="'celltype'"):
-        run_embedding(cells, out, label_key="celltype", **SMALL)
+        embed(cells, out, label_key="celltype", **SMALL)
     with pytest.raises(ConfigurationError, match="--folds 1"):
-        run_embedding(cells, out, folds=1, label_key="type", **SMALL)
+        embed(cells, out, folds=1, label_key="type", **SMALL)
     with pytest.raises(ConfigurationError, match=r"9 folds need as many values of 'patient'.*there are 6"):
-        run_embedding(cells, out, folds=9, label_key="type", group_key="patient", **SMALL)
+        embed(cells, out, folds=9, label_key="type", group_key="patient", **SMALL)
     assert not out.exists()
 
 
 def test_without_labels_there_are_no_label_metrics(tmp_path: Path) -> None:
-    found = run_embedding(cells_of_types(), tmp_path / "out", maps=False, **SMALL)
+    found = embed(cells_of_types(), tmp_path / "out", maps=False, **SMALL)
     assert found.scores.empty
     assert "vae" not in found.metrics
     assert found.metrics["held_out_elbo"] < 0
@@ -207,7 +207,7 @@ def test_without_labels_there_are_no_label_metrics(tmp_path: Path) -> None:
 
 def test_of_many_cells_a_sample_is_judged_and_all_are_embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job, "judged_rows", lambda cells, key, seed: judged_rows(cells, key, seed, most=45))
-    found = run_embedding(cells_of_types(), tmp_path / "out", maps=False, folds=2, label_key="type", **SMALL)
+    found = embed(cells_of_types(), tmp_path / "out", maps=False, folds=2, label_key="type", **SMALL)
     assert any("45 of the 90 cells, drawn with seed 0" in note for note in found.notes)
     assert len(pd.read_csv(tmp_path / "out" / "called.csv")) == 45
     assert np.isfinite(ad.read_h5ad(tmp_path / "out" / "cells.h5ad").obsm["X_vae"]).all()
@@ -217,15 +217,15 @@ def test_a_fit_that_failed_at_once_does_not_hold_the_folder(tmp_path: Path) -> N
     cells = cells_of_types()
     cells.obs["patient"] = np.where(np.arange(90) < 45, "p0", "p1")
     with pytest.raises(ConfigurationError, match="2 groups cannot be parted"):
-        run_embedding(cells, tmp_path / "out", maps=False, group_key="patient", **SMALL)
-    assert run_embedding(cells, tmp_path / "out", maps=False, **SMALL).metrics["cells"] == 90
+        embed(cells, tmp_path / "out", maps=False, group_key="patient", **SMALL)
+    assert embed(cells, tmp_path / "out", maps=False, **SMALL).metrics["cells"] == 90
 
 
 def test_maps_and_clusters(tmp_path: Path) -> None:
     pytest.importorskip("openTSNE")
     pytest.importorskip("umap")
     pytest.importorskip("igraph")
-    found = run_embedding(cells_of_types(60), tmp_path / "out", **SMALL)
+    found = embed(cells_of_types(60), tmp_path / "out", **SMALL)
     written = ad.read_h5ad(tmp_path / "out" / "cells.h5ad")
     assert written.obsm["X_tsne"].shape == written.obsm["X_umap"].shape == (60, 2)
     assert written.obs["leiden"].nunique() >= 2
@@ -237,7 +237,7 @@ def test_apply_gives_the_latents_of_the_model_in_any_order_of_genes(tmp_path: Pa
     model = vae_of(SMALL | {"label_key": "type"}).fit(cells)
     model.save(tmp_path / "fit" / "model")
     shuffled = cells[:, np.random.default_rng(0).permutation(24)].copy()
-    done = apply_bundle(tmp_path / "fit", shuffled, tmp_path / "out.h5ad")
+    done = apply(tmp_path / "fit", shuffled, tmp_path / "out.h5ad")
     written = ad.read_h5ad(tmp_path / "out.h5ad")
     np.testing.assert_allclose(written.obsm["X_vae"], model.transform(cells), rtol=1e-5, atol=1e-5)
     assert done.n_latents == 3
@@ -337,8 +337,6 @@ def test_nine_types_of_head_and_neck_cancer(data_dir: Path, tmp_path: Path) -> N
     from cellixir.data.expression.read import read_expression
 
     file = data_dir / "derived" / "puram_GSE103322_180cells.h5ad"
-    found = run_embedding(
-        read_expression(file), tmp_path / "out", maps=False, folds=2, label_key="celltypes", max_epochs=4
-    )
+    found = embed(read_expression(file), tmp_path / "out", maps=False, folds=2, label_key="celltypes", max_epochs=4)
     assert found.scores.set_index("metric").loc["accuracy", "pca"] > 0.8
     assert found.metrics["genes"] == 7943

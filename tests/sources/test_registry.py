@@ -295,7 +295,7 @@ def test_verified_files_are_hashed_once(table: Source, cache: Path, monkeypatch:
         hashed.append(path)
         return "0" * 64
 
-    monkeypatch.setattr(registry, "_digest", digest)
+    monkeypatch.setattr(registry, "digest_of", digest)
     fetch("table")
     assert not hashed
     path.write_bytes(BODY)  # same bytes, new time of change: must be looked at again

@@ -16,7 +16,7 @@ from scipy import stats
 from cellixir.data.simulate import simulate_bulk
 from cellixir.exceptions import ConfigurationError, DataError, UnknownIds
 from cellixir.runs import read_manifest
-from cellixir.synthesis.benchmark import Benchmark, run_benchmark
+from cellixir.synthesis.benchmark_job import Benchmark, benchmark
 from cellixir.synthesis.benchmark_pieces import held_out
 from cellixir.synthesis.benchmark_summary import (
     METRICS,
@@ -68,7 +68,7 @@ def copier() -> type[Copier]:
 @pytest.fixture
 def no_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """No figures: they take longer than the pieces."""
-    monkeypatch.setattr("cellixir.synthesis.benchmark.pages", lambda *_: iter(()))
+    monkeypatch.setattr("cellixir.synthesis.benchmark_job.pages", lambda *_: iter(()))
 
 
 # -- who is held out ---------------------------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Benchmark:
     """Two data sets, two generators of ours and one that copies."""
     out = tmp_path_factory.mktemp("two") / "run"
     given = {"one": bulk(0), "other": partial(bulk, 1)}
-    return run_benchmark(given, out, models=["gaussian", "copula"], others={"copier": Copier}, **KEYS)
+    return benchmark(given, out, models=["gaussian", "copula"], others={"copier": Copier}, **KEYS)
 
 
 def test_every_piece_has_every_metric_and_its_costs(two: Benchmark) -> None:
@@ -223,7 +223,7 @@ def test_the_folder_holds_tables_and_pages(two: Benchmark) -> None:
 
 @pytest.mark.usefixtures("no_pages")
 def test_what_is_finished_is_read_and_says_the_same(tmp_path: Path, copier: type[Copier]) -> None:
-    run = partial(run_benchmark, {"one": bulk()}, tmp_path / "run", others={"copier": copier})
+    run = partial(benchmark, {"one": bulk()}, tmp_path / "run", others={"copier": copier})
     first, second = run(**ONE), run(**ONE)
     assert copier.fitted == 1
     pd.testing.assert_frame_equal(first.results, second.results)
@@ -236,7 +236,7 @@ def test_what_is_finished_is_read_and_says_the_same(tmp_path: Path, copier: type
 def test_another_version_does_every_piece_anew(
     tmp_path: Path, copier: type[Copier], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = partial(run_benchmark, {"one": bulk()}, tmp_path / "run", others={"copier": copier}, models=[], **KEYS)
+    run = partial(benchmark, {"one": bulk()}, tmp_path / "run", others={"copier": copier}, models=[], **KEYS)
     before = run().results
     monkeypatch.setattr("cellixir.runs.piece.__version__", "99.0")
     pd.testing.assert_frame_equal(run().results.query("family != 'cost'"), before.query("family != 'cost'"))
@@ -246,9 +246,7 @@ def test_another_version_does_every_piece_anew(
 @pytest.mark.usefixtures("no_pages")
 def test_two_processes_give_the_same_numbers(tmp_path: Path) -> None:
     given = {"one": bulk(0), "other": partial(bulk, 1)}
-    found = [
-        run_benchmark(given, tmp_path / str(jobs), models=["gaussian"], jobs=jobs, **KEYS).results for jobs in (1, 2)
-    ]
+    found = [benchmark(given, tmp_path / str(jobs), models=["gaussian"], jobs=jobs, **KEYS).results for jobs in (1, 2)]
     one, two = (table.query("family != 'cost'") for table in found)
     patched = ["c2st", "membership", "reference_attack"]  # by small_numbers, in this process only
     same = (table[~table["metric"].isin(patched)].reset_index(drop=True) for table in (one, two))
@@ -259,7 +257,7 @@ def test_two_processes_give_the_same_numbers(tmp_path: Path) -> None:
 def test_other_data_settings_or_damage_are_done_again(tmp_path: Path, copier: type[Copier]) -> None:
     def run(seed: int = 0, **settings: int) -> None:
         others = {"copier": lambda seed: copier(seed, settings)}
-        run_benchmark({"one": bulk(seed)}, tmp_path / "run", models=[], others=others, **KEYS)
+        benchmark({"one": bulk(seed)}, tmp_path / "run", models=[], others=others, **KEYS)
 
     run()
     run(seed=1)
@@ -275,7 +273,7 @@ def test_other_data_settings_or_damage_are_done_again(tmp_path: Path, copier: ty
 
 
 def test_a_failed_piece_loses_no_other_and_is_tried_again(tmp_path: Path, copier: type[Copier]) -> None:
-    run = partial(run_benchmark, {"one": bulk()}, tmp_path / "run", others={"copier": copier}, **ONE)
+    run = partial(benchmark, {"one": bulk()}, tmp_path / "run", others={"copier": copier}, **ONE)
     copier.broken = True
     found = run()
     assert found.failures.values.tolist() == [["one", "copier", 0, "RuntimeError: out of luck"]]
@@ -295,7 +293,7 @@ def test_a_data_set_that_cannot_be_read_loses_no_other(tmp_path: Path) -> None:
         raise DataError(message)
 
     few = bulk()[:24].copy()
-    found = run_benchmark({"bad": unreadable, "few": few, "one": bulk()}, tmp_path / "run", **ONE)
+    found = benchmark({"bad": unreadable, "few": few, "one": bulk()}, tmp_path / "run", **ONE)
     errors = found.failures.set_index("dataset")["error"]
     assert errors["bad"] == "no such samples"
     assert "too few" in errors["few"]
@@ -306,9 +304,9 @@ def test_where_all_fails_the_first_error_is_told(tmp_path: Path) -> None:
     lacking = bulk()
     del lacking.obs["batch"]
     with pytest.raises(UnknownIds, match="there is no column 'batch'"):
-        run_benchmark({"one": lacking}, tmp_path / "run", **ONE)
+        benchmark({"one": lacking}, tmp_path / "run", **ONE)
     with pytest.raises(DataError, match="all 2 pieces failed; the first, one, gaussian: there is no column 'batch'"):
-        run_benchmark({"one": lacking}, tmp_path / "run", seeds=2, **ONE)
+        benchmark({"one": lacking}, tmp_path / "run", seeds=2, **ONE)
     with pytest.raises(UnknownIds):
         held_out(lacking, 0.25, ["batch"], 0)
 
@@ -330,14 +328,14 @@ def test_what_cannot_be_is_refused_before_anything_is_written(
     tmp_path: Path, given: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=words):
-        run_benchmark({"one": bulk}, tmp_path / "run", **(ONE | given))
+        benchmark({"one": bulk}, tmp_path / "run", **(ONE | given))
     assert not (tmp_path / "run").exists()
 
 
 def test_a_folder_of_something_else_stays_as_it_is(tmp_path: Path, two: Benchmark) -> None:
     (tmp_path / "precious.txt").write_text("x")
     with pytest.raises(ConfigurationError, match="holds other things"):
-        run_benchmark({"one": bulk}, tmp_path, **ONE)
+        benchmark({"one": bulk}, tmp_path, **ONE)
     with pytest.raises(ConfigurationError, match="other columns, or another share held out"):
-        run_benchmark({"one": bulk}, two.folder, holdout=0.5, **ONE)
+        benchmark({"one": bulk}, two.folder, holdout=0.5, **ONE)
     assert [file.name for file in tmp_path.iterdir()] == ["precious.txt"]

@@ -14,9 +14,9 @@ from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_sco
 from cellixir.data.dealing import deal
 from cellixir.exceptions import ConfigurationError, DataError, InvalidValues, Leakage
 from cellixir.runs.piece import Piece
-from cellixir.tables import benchmark as table_job
+from cellixir.tables import benchmark_job as table_job
 from cellixir.tables.baselines import TableGroupMean
-from cellixir.tables.benchmark import benchmark_table
+from cellixir.tables.benchmark_job import benchmark
 from cellixir.tables.features import TableFeatures
 from cellixir.tables.goal import Goal
 from cellixir.tables.models import chosen_models
@@ -243,7 +243,7 @@ def test_draws_of_a_constant_guess_say_nothing() -> None:
 def test_a_regression_beats_the_naive_baseline_and_writes_everything(tmp_path: Path) -> None:
     table = planted()
     table.loc[::9, "b"] = np.nan
-    result = benchmark_table(table, "response", tmp_path / "out", models=["hist_gradient_boosting"], interval=0.9)
+    result = benchmark(table, "response", tmp_path / "out", models=["hist_gradient_boosting"], interval=0.9)
     best = result.overall.iloc[0]
     assert best["model"] == "hist_gradient_boosting"
     assert best["reference"] == "group_mean"
@@ -264,13 +264,13 @@ def test_a_regression_beats_the_naive_baseline_and_writes_everything(tmp_path: P
 
 def test_nothing_to_learn_is_said(tmp_path: Path) -> None:
     table = planted(80).assign(response=np.random.default_rng(5).normal(size=80))
-    result = benchmark_table(table, "response", tmp_path / "out", models=["hist_gradient_boosting"])
+    result = benchmark(table, "response", tmp_path / "out", models=["hist_gradient_boosting"])
     assert result.headline.startswith("No model beats the naive baseline")
 
 
 def test_folds_of_one_class_have_no_area_and_the_page_says_so(tmp_path: Path) -> None:
     table = planted(40).assign(response=["r"] * 20 + ["s"] * 20, place=np.repeat(list("abcd"), 10)).drop(columns="drug")
-    result = benchmark_table(table, "response", tmp_path / "out", models=["logistic"], group="place", n_folds=4)
+    result = benchmark(table, "response", tmp_path / "out", models=["logistic"], group="place", n_folds=4)
     assert result.headline.startswith("No model has an AUROC for response")
     assert (tmp_path / "out" / "report.html").is_file()
 
@@ -278,7 +278,7 @@ def test_folds_of_one_class_have_no_area_and_the_page_says_so(tmp_path: Path) ->
 def test_groups_stay_together_and_are_no_feature(tmp_path: Path) -> None:
     table = planted()
     table["response"] = table["drug"].map(dict.fromkeys(table["drug"], 0.0)) + table["drug"].str[1:].astype(float)
-    result = benchmark_table(table, "response", tmp_path / "out", models=["ridge"], group="drug")
+    result = benchmark(table, "response", tmp_path / "out", models=["ridge"], group="drug")
     long = pd.read_parquet(tmp_path / "out" / "predictions.parquet")
     assert (long.groupby("group")["fold"].nunique() == 1).all()
     assert result.overall["r2"].max() < 0.1  # nothing but the drug tells, and no drug is known
@@ -287,7 +287,7 @@ def test_groups_stay_together_and_are_no_feature(tmp_path: Path) -> None:
 def test_classes_are_told_apart(tmp_path: Path) -> None:
     cancer = load_breast_cancer(as_frame=True)
     table = cancer.data.iloc[:, :10].assign(diagnosis=cancer.target_names[cancer.target])
-    result = benchmark_table(table, "diagnosis", tmp_path / "out", models=["logistic"], n_folds=3)
+    result = benchmark(table, "diagnosis", tmp_path / "out", models=["logistic"], n_folds=3)
     best = result.overall.iloc[0]
     assert result.task == "classification"
     assert best["model"] == "logistic"
@@ -301,7 +301,7 @@ def test_classes_are_told_apart(tmp_path: Path) -> None:
 def test_several_classes_and_the_network(tmp_path: Path) -> None:
     wine = load_wine(as_frame=True)
     table = wine.data.assign(cultivar=wine.target_names[wine.target])
-    result = benchmark_table(table, "cultivar", tmp_path / "out", models=["network"], n_folds=2)
+    result = benchmark(table, "cultivar", tmp_path / "out", models=["network"], n_folds=2)
     assert result.overall.iloc[0]["model"] == "network"
     assert result.overall.iloc[0]["f1"] > 0.9
     long = pd.read_parquet(tmp_path / "out" / "predictions.parquet")
@@ -313,20 +313,20 @@ def test_a_leak_stops_the_run_until_it_is_dropped_or_allowed(tmp_path: Path) -> 
     table = planted(120)
     table["delta"] = table["response"] - table["a"]
     with pytest.raises(Leakage, match="response = a \\+ delta") as raised:
-        benchmark_table(table, "response", tmp_path / "out", models=["ridge"])
+        benchmark(table, "response", tmp_path / "out", models=["ridge"])
     assert raised.value.exit_code == 3
     assert json.loads((tmp_path / "out" / "audit.json").read_text())["leaks"] == 1
     assert not (tmp_path / "out" / "pieces").exists()
-    allowed = benchmark_table(table, "response", tmp_path / "out", models=["ridge"], allow=["rebuild"])
+    allowed = benchmark(table, "response", tmp_path / "out", models=["ridge"], allow=["rebuild"])
     assert allowed.overall.iloc[0]["rmse"] < 0.05
     assert "allowed leak" in (tmp_path / "out" / "report.html").read_text()
-    dropped = benchmark_table(table, "response", tmp_path / "other", models=["ridge"], drop=["delta"])
+    dropped = benchmark(table, "response", tmp_path / "other", models=["ridge"], drop=["delta"])
     assert dropped.overall.iloc[0]["rmse"] > 0.3
 
 
 def test_a_run_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table, options = planted(90), {"models": ["ridge"], "n_folds": 3}
-    whole = benchmark_table(table, "response", tmp_path / "whole", **options)  # type: ignore[arg-type]
+    whole = benchmark(table, "response", tmp_path / "whole", **options)  # type: ignore[arg-type]
     work = Piece.run
     done: list[Path] = []
     again: list[Path] = []
@@ -339,7 +339,7 @@ def test_a_run_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(Piece, "run", killed)
     with pytest.raises(KeyboardInterrupt):
-        benchmark_table(table, "response", tmp_path / "out", **options)  # type: ignore[arg-type]
+        benchmark(table, "response", tmp_path / "out", **options)  # type: ignore[arg-type]
     (done[0] / "piece.json").write_text("{")  # cut off as it was written
 
     def counted(piece: Piece, folder: Path, *rest: object) -> object:
@@ -347,7 +347,7 @@ def test_a_run_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.Monk
         return work(piece, folder, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Piece, "run", counted)
-    resumed = benchmark_table(table, "response", tmp_path / "out", **options)  # type: ignore[arg-type]
+    resumed = benchmark(table, "response", tmp_path / "out", **options)  # type: ignore[arg-type]
     assert len(again) == 9 - 4 + 1
     clock = ["seconds"]
     pd.testing.assert_frame_equal(resumed.overall.drop(columns=clock), whole.overall.drop(columns=clock))
@@ -357,7 +357,7 @@ def test_a_model_that_raises_loses_no_other_and_an_upgrade_does_all_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table, options = planted(60), {"models": ["ridge"], "n_folds": 2}
-    first = benchmark_table(table, "response", tmp_path, **options)  # type: ignore[arg-type]
+    first = benchmark(table, "response", tmp_path, **options)  # type: ignore[arg-type]
 
     fitted = table_job._fitted
 
@@ -368,10 +368,10 @@ def test_a_model_that_raises_loses_no_other_and_an_upgrade_does_all_anew(
         return fitted(judging, name, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(table_job, "_fitted", broken)
-    same = benchmark_table(table, "response", tmp_path, **options)  # type: ignore[arg-type]
+    same = benchmark(table, "response", tmp_path, **options)  # type: ignore[arg-type]
     pd.testing.assert_frame_equal(same.overall, first.overall)  # finished with this version: read
     monkeypatch.setattr("cellixir.runs.piece.__version__", "99.0")
-    result = benchmark_table(table, "response", tmp_path, **options)  # type: ignore[arg-type]
+    result = benchmark(table, "response", tmp_path, **options)  # type: ignore[arg-type]
     assert list(result.failures["error"]) == ["ValueError: does not work"] * 2
     assert set(result.overall["model"]) == {"mean", "group_mean"}
     assert "ridge" not in set(pd.read_csv(tmp_path / "leaderboard.csv")["model"])
@@ -380,8 +380,8 @@ def test_a_model_that_raises_loses_no_other_and_an_upgrade_does_all_anew(
 
 def test_a_model_is_added_to_what_is_there(tmp_path: Path) -> None:
     table = planted(60)
-    benchmark_table(table, "response", tmp_path, models=["ridge"], n_folds=2)
-    again = benchmark_table(table, "response", tmp_path, models=["random_forest"], n_folds=2)
+    benchmark(table, "response", tmp_path, models=["ridge"], n_folds=2)
+    again = benchmark(table, "response", tmp_path, models=["random_forest"], n_folds=2)
     assert set(again.overall["model"]) == {"mean", "group_mean", "ridge", "random_forest"}
 
 
@@ -403,36 +403,36 @@ def test_an_option_that_cannot_work_leaves_nothing_behind(
     tmp_path: Path, options: dict[str, object], says: str
 ) -> None:
     with pytest.raises((ConfigurationError, InvalidValues), match=says):
-        benchmark_table(planted(60), "response", tmp_path / "out", **options)  # type: ignore[arg-type]
+        benchmark(planted(60), "response", tmp_path / "out", **options)  # type: ignore[arg-type]
     assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_of_another_benchmark_or_of_other_things_is_refused(tmp_path: Path) -> None:
     table = planted(60)
-    benchmark_table(table, "response", tmp_path / "out", models=["ridge"], n_folds=2)
+    benchmark(table, "response", tmp_path / "out", models=["ridge"], n_folds=2)
     with pytest.raises(ConfigurationError, match="another table"):
-        benchmark_table(table, "a", tmp_path / "out", models=["ridge"], n_folds=2)
+        benchmark(table, "a", tmp_path / "out", models=["ridge"], n_folds=2)
     (tmp_path / "mine").mkdir()
     written(tmp_path / "mine", "precious", "notes.txt")
     with pytest.raises(ConfigurationError, match="holds other things"):
-        benchmark_table(table, "response", tmp_path / "mine", models=["ridge"], n_folds=2)
+        benchmark(table, "response", tmp_path / "mine", models=["ridge"], n_folds=2)
 
 
 @pytest.mark.real_data
 def test_the_published_columns_leak_and_what_is_left_is_judged(data_dir: Path, tmp_path: Path) -> None:
     from cellixir.data.omics import read_view
     from cellixir.data.responses import read_responses
-    from cellixir.response.anova import anova
-    from cellixir.response.anova.table import write_table
+    from cellixir.response.association import anova
+    from cellixir.response.association.table import write_table
 
     responses = read_responses(data_dir / "IC50_10drugs.tsv")
     features = read_view(data_dir / "genomic_features_10drugs.tsv.gz")
     write_table(anova(responses.pairs, features).table, tmp_path / "anova.csv")
     table = read_target_table(tmp_path / "anova.csv", "log_ic50_mean_pos")
     with pytest.raises(Leakage, match=r"log_ic50_mean_pos = log_ic50_mean_neg \+ feature_delta_mean_ic50"):
-        benchmark_table(table, "log_ic50_mean_pos", tmp_path / "out")
+        benchmark(table, "log_ic50_mean_pos", tmp_path / "out")
     drop = ["feature_delta_mean_ic50", "ic50_effect_size", "feature_ic50_t_pval"]
-    result = benchmark_table(table, "log_ic50_mean_pos", tmp_path / "out2", drop=drop, models=["random_forest"])
+    result = benchmark(table, "log_ic50_mean_pos", tmp_path / "out2", drop=drop, models=["random_forest"])
     scores = result.overall.set_index("model")["rmse"]
     assert scores["group_mean"] == pytest.approx(0.437, abs=0.02)
     assert scores["random_forest"] == pytest.approx(0.334, abs=0.04)

@@ -35,10 +35,10 @@ def demo(
 ) -> None:
     """Run the benchmark and say where the report is."""
     from cellixir.cli.response.benchmark import print_benchmark
-    from cellixir.response.benchmark.run import run_benchmark
+    from cellixir.response.cross_validation.run import benchmark as run
 
     data = _real() or _simulated()
-    result = run_benchmark(
+    result = run(
         data,
         split,
         out.resolve() / data.source.split()[0].lower(),

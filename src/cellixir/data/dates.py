@@ -10,7 +10,7 @@ from cellixir.exceptions import ReadError
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAY_FIRST = re.compile(r"(\d{1,2})[-./ ]([a-z]{3})(?:[-./ ]\d{2,4})?", re.IGNORECASE)
-_MONTH_FIRST = re.compile(r"([a-z]{3})[-./ ](\d{1,2})", re.IGNORECASE)
+_MONTH_FIRST = re.compile(r"([A-Z][a-z]{2})-(\d{2})")  # oct-1 is a gene of the worm
 _CELL = re.compile(r"\d{4}-(\d{2})-(\d{2})(?:[ T]00:00:00(?:\.0+)?)?")
 #: Genes by month, and the days that each has.
 _GENES: dict[str, tuple[tuple[str, range], ...]] = {

@@ -39,12 +39,26 @@ def read_gene_sets(path: str | Path) -> GeneSets:
     A line is a set: its name, its id (Reactome) or address (MSigDB), its genes, all separated by tabs. Names and
     genes may hold spaces and are never cut; empty cells and blank lines are passed over. The file may be gzipped.
 
+    Parameters
+    ----------
+    path
+        GMT file, plain or gzipped.
+
+    Returns
+    -------
+    GeneSets
+        A dictionary from the name of each set to its genes; ``ids`` has the id of each, empty where there is none.
+
     Raises
     ------
     ReadError
         If the file is missing, empty, cut off, not UTF-8 or not a GMT file; names the line.
     DuplicateIds
         If two sets have the same name.
+
+    Examples
+    --------
+    >>> read_gene_sets("reactome_pathways.gmt")["Autophagy"]  # doctest: +SKIP
     """
     source = str(path)
     sets = GeneSets()

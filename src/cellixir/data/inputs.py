@@ -107,10 +107,20 @@ def read_inputs(
     reading
         Columns, measure and unit of the response table, where its header does not say them.
 
+    Returns
+    -------
+    ResponseData
+        The measurements that could be joined; ``notes`` says what was left out.
+
     Raises
     ------
     UnknownIds
         If the files share no id, or most samples of both sides would be lost.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> read_inputs("ic50.csv", omics={"expression": Path("tpm.csv")}, drugs="drugs.csv")  # doctest: +SKIP
     """
     reading = reading or Reading()
     table = reading.responses(response)

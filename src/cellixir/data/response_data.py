@@ -61,6 +61,13 @@ class ResponseData:
     ------
     DataError
         If ids are unknown or duplicated, or a response is not a finite number.
+
+    Examples
+    --------
+    >>> pairs = pd.DataFrame({"sample": ["A", "A", "B"], "drug": ["D1", "D2", "D1"], "response": [0.5, -1.0, 2.0]})
+    >>> samples, drugs = pd.DataFrame(index=["A", "B"]), pd.DataFrame(index=["D1", "D2"])
+    >>> ResponseData(pairs, None, samples, drugs, measure="LN_IC50", unit="ln µM")
+    ResponseData(3 x LN_IC50, 2 samples, 2 drugs, views: none)
     """
 
     responses: pd.DataFrame

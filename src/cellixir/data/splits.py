@@ -86,10 +86,36 @@ def make_folds(
 
     The inner validation part is cut from the training part along the same unit.
 
+    Parameters
+    ----------
+    data
+        Measured pairs.
+    kind
+        LPO (pairs), LCO (cell lines), LDO (drugs) or LTO (tissues).
+    n_folds
+        Number of folds, 2 or more.
+    seed
+        Same seed, same folds.
+    validation_fraction
+        Share of the training units that become the validation part.
+
+    Returns
+    -------
+    list of Fold
+        Numbers of the rows for training, validation and test; each row is in the test part of one fold.
+
     Raises
     ------
     ConfigurationError
         If there are fewer units than folds, or no tissue for LTO.
+
+    Examples
+    --------
+    >>> from cellixir.data.simulate import simulate_cohort
+    >>> data = simulate_cohort(n_samples=30, n_drugs=6, n_genes=20, n_mutations=8, n_targets=2).response_data()
+    >>> folds = make_folds(data, "LCO", n_folds=3)
+    >>> sum(len(fold.test) for fold in folds) == len(data)
+    True
     """
     groups = split_groups(data, kind)
     units = np.unique(groups)

@@ -227,7 +227,7 @@ def _read_delimited(raw: bytes, source: str, text: TextColumns) -> pd.DataFrame:
     try:
         names = _names(_header(raw, separator), source)
         _refuse_ragged(raw, separator, len(names), source)
-        return pd.read_csv(
+        frame: pd.DataFrame = pd.read_csv(
             io.BytesIO(raw),
             sep=separator,
             header=0,
@@ -241,6 +241,7 @@ def _read_delimited(raw: bytes, source: str, text: TextColumns) -> pd.DataFrame:
             decimal=_decimal(raw, separator),
             float_precision="round_trip",
         )
+        return frame
     except (pd.errors.ParserError, csv.Error) as error:
         message = f"{source} is not a table of rows of equal length ({reason(error)}); look for an open quote"
         raise ReadError(message) from error

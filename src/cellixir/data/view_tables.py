@@ -135,7 +135,8 @@ def _sample_column(frame: pd.DataFrame, known: Known) -> str:
     candidates = [first, *(str(c) for c in frame.columns[1:] if plain(c) in SAMPLE_IDS)]
     if known.samples is not None:
         return max(candidates, key=lambda c: known.count(as_text(frame[c]).dropna().unique()))
-    better = len(candidates) > 1 and plain(first) in RUN_IDS | {""}
+    numbered = first == "" and list(as_text(frame[first])) == [str(row) for row in range(len(frame))]
+    better = len(candidates) > 1 and (plain(first) in RUN_IDS or numbered)
     return candidates[1] if better else first
 
 

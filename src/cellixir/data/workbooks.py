@@ -11,7 +11,7 @@ from cellixir.exceptions import ReadError
 
 _SHEET = re.compile(rb'<(?:\w+:)?sheet [^>]*?r:id="([^"]+)"')
 _LINK = re.compile(rb"<(?:\w+:)?Relationship ([^>]*)>")
-_CELL = re.compile(rb'<c r="([A-Z]+\d+)"([^>]*)>(.*?)</c>', re.DOTALL)
+_CELL = re.compile(rb'<c r="([A-Z]+\d+)"((?:[^>/]|/(?!>))*)>(.*?)</c>', re.DOTALL)
 _VALUE = re.compile(rb"<v(?: [^>]*)?>([^<]+)</v>|<is>")
 
 

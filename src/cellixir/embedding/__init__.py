@@ -1,0 +1,25 @@
+"""Embedding of cells and bulk samples: fit, comparison, application of a bundle."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cellixir.doors import doors
+
+if TYPE_CHECKING:
+    from cellixir.embedding.application import apply
+    from cellixir.embedding.comparing import compare
+    from cellixir.embedding.embedding_job import embed
+
+__all__ = [
+    "apply",
+    "compare",
+    "embed",
+]
+
+_HOMES = {
+    "apply": "cellixir.embedding.application",
+    "compare": "cellixir.embedding.comparing",
+    "embed": "cellixir.embedding.embedding_job",
+}
+__getattr__, __dir__ = doors(__name__, _HOMES)

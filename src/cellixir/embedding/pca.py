@@ -60,6 +60,12 @@ class PCA(Estimator):
         Variance of each component, and its share of the variance of all genes.
     genes_, latent_names_, notes_
         Names, and a sentence for each thing to know.
+
+    Examples
+    --------
+    >>> cells = np.random.default_rng(0).normal(size=(20, 5))
+    >>> PCA(2).fit(cells).transform(cells).shape
+    (20, 2)
     """
 
     title = "Principal components of log expression"

@@ -271,6 +271,16 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
 def load(path: Path | str) -> Estimator:
     """Fitted model of a bundle, of whatever class.
 
+    Parameters
+    ----------
+    path
+        Folder that `Estimator.save` wrote.
+
+    Returns
+    -------
+    Estimator
+        Of the class that the bundle names, ready to predict or transform.
+
     Raises
     ------
     BundleError

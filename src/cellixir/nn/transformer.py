@@ -38,8 +38,9 @@ class TokenLinear(nn.Module):
     def __init__(self, layout: NDArray[np.int64], width: int) -> None:
         super().__init__()
         n_tokens, size = layout.shape
-        bound = torch.from_numpy((layout != EMPTY).sum(axis=1)).float().rsqrt().view(-1, 1, 1)
-        self.weight = nn.Parameter((torch.rand(n_tokens, size, width) - 0.5) * bound)
+        drawn = torch.rand(n_tokens, size, width)  # on the meta device while a bundle is checked
+        bound = torch.from_numpy((layout != EMPTY).sum(axis=1)).float().rsqrt().view(-1, 1, 1).to(drawn.device)
+        self.weight = nn.Parameter((drawn - 0.5) * bound)
         self.bias = nn.Parameter((torch.rand(n_tokens, 1, width) - 0.5) * bound)
         with torch.no_grad():
             self.weight[:, :, :1] += bound

@@ -76,6 +76,7 @@ def curves_section(
     page.figure(axes, "ROC curve. On the dashed line a score says nothing.", pair=True)
     if not precision:
         return
+    # one line of prevalence is true of all curves, as all are of the same rows
     curves = {name: metrics.pr_points(of.labels, of.p) for name, of in told.items()}
     share = float(np.mean(np.asarray(next(iter(told.values())).labels, dtype=np.float64)))
     areas = {name: of.auprc for name, of in told.items()}

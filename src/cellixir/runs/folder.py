@@ -273,10 +273,25 @@ class RunFolder:
 def read_manifest(folder: Path | str) -> dict[str, Any]:
     """Manifest of a run; one whose process has died is ``stopped``, whatever the file says.
 
+    Parameters
+    ----------
+    folder
+        Folder of a run.
+
+    Returns
+    -------
+    dict
+        What ``run.json`` holds: ``state``, ``job``, ``settings``, ``tables``, ``pages`` and more.
+
     Raises
     ------
     ReadError
         If there is none, or it is damaged.
+
+    Examples
+    --------
+    >>> read_manifest("my-benchmark")["state"]  # doctest: +SKIP
+    'done'
     """
     found = _read(Path(folder))
     if found.get("state") == "running" and not _alive(found):

@@ -115,6 +115,13 @@ def grid_search(
     tuple of dict and DataFrame
         The table has the columns of ``grid`` and those of `cross_validate`.
 
+    Raises
+    ------
+    ConfigurationError
+        As for `cross_validate`.
+    ValueError
+        If the estimator has no parameter of a name in ``grid``.
+
     Examples
     --------
     >>> from sklearn.linear_model import Ridge

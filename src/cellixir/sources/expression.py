@@ -37,6 +37,11 @@ def read_expression(
     layout
         Published layout of a table: ``gse72056`` or ``gse115978``. Both are also recognised.
 
+    Returns
+    -------
+    AnnData
+        Cells x genes, float32; ``uns["scale"]`` says what the values are.
+
     Raises
     ------
     ReadError, InvalidValues, DuplicateIds, DataError, UnknownIds, ConfigurationError

@@ -40,10 +40,20 @@ def load_gdsc_v17(*, progress: bool = True) -> ResponseData:
     progress
         Draw a progress bar while files are downloaded.
 
+    Returns
+    -------
+    ResponseData
+        Natural-log IC50 in ln µM, with the view ``genomic``.
+
     Raises
     ------
     DownloadFailed, HashMismatch
         If a file cannot be had; see :func:`cellixir.sources.registry.fetch`.
+
+    Examples
+    --------
+    >>> load_gdsc_v17()  # doctest: +SKIP
+    ResponseData(213,787 x LN_IC50, 988 samples, 265 drugs, views: genomic 678)
     """
     table = read_responses(fetch("gdsc-v17-ic50", progress=progress), layout="gdsc-wide")
     genomic = read_view(fetch("gdsc-v17-features", progress=progress), name="genomic")

@@ -37,6 +37,7 @@ from rich.progress import (
 )
 
 from cellixir.exceptions import ConfigurationError, DownloadFailed, HashMismatch, SourceError, UnknownIds
+from cellixir.files import digest_of
 from cellixir.limits import limit
 
 Place = Literal["data dir", "cache", "to download", "wrong bytes in data dir"]
@@ -175,11 +176,7 @@ def sha256(path: Path) -> str:
 
 @lru_cache(maxsize=1024)
 def _remembered(path: Path, size: int, mtime_ns: int) -> str:
-    return _digest(path)
-
-
-def _digest(path: Path) -> str:
-    return str(pooch.file_hash(path))
+    return digest_of(path)
 
 
 def _source(key: str) -> Source:
@@ -279,7 +276,7 @@ class ResumableDownload:
     def __call__(self, url: str, output_file: str, _pooch: object = None) -> None:
         """Write the file at ``url`` to ``output_file``; pooch gives a temporary name in the target folder."""
         part = Path(output_file).with_name(f"{self.source.file}.part")
-        if self._collect(url, part) and _digest(part) != self.source.sha256:
+        if self._collect(url, part) and digest_of(part) != self.source.sha256:
             part.unlink()
             self._collect(url, part)
         self._refuse_wrong_bytes(url, part)
@@ -384,7 +381,7 @@ class ResumableDownload:
             yield lambda n: bar.advance(task, n)
 
     def _refuse_wrong_bytes(self, url: str, part: Path) -> None:
-        found, size = _digest(part), part.stat().st_size
+        found, size = digest_of(part), part.stat().st_size
         if found == self.source.sha256:
             return
         part.unlink()

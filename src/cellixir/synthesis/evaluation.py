@@ -129,6 +129,11 @@ def evaluate(
     maps
         Compute t-SNE of up to 2,000 samples, where openTSNE is installed.
 
+    Returns
+    -------
+    Evaluation
+        Metrics with ceiling and floor, verdicts, genes, fold changes and points of the maps.
+
     Raises
     ------
     GeneMismatch
@@ -141,6 +146,10 @@ def evaluate(
         If one of the three has fewer than 20 samples.
     Leakage
         If held-out samples stand among the training or the synthetic ones.
+
+    Examples
+    --------
+    >>> evaluate(train, holdout, synthetic, contrast_key="group").table  # doctest: +SKIP
     """
     judge = Judge(
         train, holdout, contrast_key=contrast_key, batch_key=batch_key, label_key=label_key, truth=truth, seed=seed,

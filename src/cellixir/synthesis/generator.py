@@ -105,6 +105,13 @@ class Generator(Estimator):
         A sentence for each thing to know.
     n_samples_, fingerprint_
         Of the samples that were learned from.
+
+    Examples
+    --------
+    >>> from cellixir.synthesis import make_generator
+    >>> real = np.random.default_rng(0).normal(size=(20, 4))
+    >>> make_generator("gaussian").fit(real).sample(3).shape
+    (3, 4)
     """
 
     #: Name in `cellixir.synthesis.models`, and fewest samples of a fit.

@@ -44,10 +44,27 @@ def generator_class(name: str) -> type[Generator]:
 def make_generator(name: str, **settings: Any) -> Generator:
     """Generator that has not been fitted.
 
+    Parameters
+    ----------
+    name
+        One of `GENERATORS`.
+    settings
+        Parameters of its class.
+
+    Returns
+    -------
+    Generator
+        Of the class that the name stands for.
+
     Raises
     ------
     ConfigurationError
         If there is no such generator or setting, or a value is not possible; says which name is near.
+
+    Examples
+    --------
+    >>> make_generator("gaussian", seed=1)
+    GaussianGenerator(seed=1)
     """
     kind = generator_class(name)
     known = [setting for setting in inspect.signature(kind).parameters]
@@ -62,10 +79,28 @@ def make_generator(name: str, **settings: Any) -> Generator:
 def load_generator(path: Path | str) -> Generator:
     """Fitted generator of a bundle, whichever it is.
 
+    Parameters
+    ----------
+    path
+        Folder that ``save`` of a generator wrote.
+
+    Returns
+    -------
+    Generator
+        Of the class that the bundle names, ready to sample from.
+
     Raises
     ------
     BundleError
         If there is no bundle, it is damaged, or it is not one of a generator.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> real = np.random.default_rng(0).normal(size=(20, 4))
+    >>> load_generator(make_generator("gaussian", seed=1).fit(real).save(tempfile.mkdtemp()))
+    GaussianGenerator(seed=1)
     """
     return Generator.load(path)
 

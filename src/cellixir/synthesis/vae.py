@@ -260,6 +260,19 @@ class VAEGenerator(ConditionalVAEGenerator):
 
     Latents come from one mixture, and the combination from a logistic regression of the training samples' combinations
     on theirs. Conditions that are asked for are met by drawing until there are enough such samples.
+
+    Parameters
+    ----------
+    condition, seed, latent, hidden, dropout, max_epochs, batch_size, learning_rate, device
+        See `ConditionalVAEGenerator`.
+
+    Examples
+    --------
+    >>> import anndata as ad
+    >>> counts = np.random.default_rng(0).poisson(20.0, (40, 6)).astype("float32")
+    >>> cells = ad.AnnData(counts, uns={"scale": "counts"})
+    >>> VAEGenerator(latent=2, hidden=8, max_epochs=2).fit(cells).sample(3).X.shape
+    (3, 6)
     """
 
     name = "vae"

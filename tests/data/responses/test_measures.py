@@ -70,11 +70,11 @@ def test_a_raw_scale_of_many_orders_is_refused(tmp_path):
         read_responses(write(tmp_path, "IC50", [0.8, 20, 1.5e17]))
     table = read_responses(tmp_path / "r.csv", unit="uM")
     assert table.pairs["response"].tolist() == pytest.approx(np.log([0.8, 20, 1.5e17]))
-    assert any("1 responses lie" in note or "1 response lies" in note for note in table.notes)
+    assert any("1 response beyond e^±20 µM" in note for note in table.notes)
 
 
 def test_a_concentration_below_zero_is_refused(tmp_path):
-    with pytest.raises(InvalidValues, match=r"'IC50' holds -2 as IC50 \(1 such values?\); a concentration is above 0"):
+    with pytest.raises(InvalidValues, match=r"'IC50' holds -2 as IC50 \(1 such value\); a concentration is above 0"):
         read_responses(write(tmp_path, "IC50", [1, -2]))
     with pytest.raises(InvalidValues, match="holds 0 as IC50"):
         read_responses(write(tmp_path, "IC50_nM", [1, 0]))

@@ -10,7 +10,7 @@ import pytest
 
 from cellixir.data.response_data import ResponseData
 from cellixir.exceptions import ConfigurationError
-from cellixir.response.benchmark.models import BASELINES, MODELS, chosen_models
+from cellixir.response.cross_validation.models import BASELINES, MODELS, chosen_models
 from cellixir.response.models.baselines import DrugPlusTissue, DrugTissueMean, EffectsBaseline, GroupMean
 from cellixir.response.models.effects import SHRINKAGE
 

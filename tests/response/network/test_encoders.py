@@ -18,8 +18,8 @@ from cellixir.data.gene_layout import correlation_order, gene_grid, pathway_toke
 from cellixir.data.response_data import ResponseData
 from cellixir.data.splits import make_folds
 from cellixir.exceptions import ConfigurationError, GeneMismatch, InvalidValues
-from cellixir.response.benchmark.models import Options, spec_of
-from cellixir.response.benchmark.pieces import fold_pieces
+from cellixir.response.cross_validation.models import Options, spec_of
+from cellixir.response.cross_validation.pieces import fold_pieces
 from cellixir.response.models.drug_features import DrugFeatures
 from cellixir.response.models.features import SampleFeatures
 from cellixir.response.network.architecture import Architecture

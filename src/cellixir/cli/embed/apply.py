@@ -36,11 +36,12 @@ def apply(
     device: Device = "auto",
 ) -> None:
     """Load, embed, write."""
-    from cellixir.embedding.apply import apply_bundle, check_apply
+    from cellixir.embedding.application import apply as run
+    from cellixir.embedding.application import check_apply
 
     check_apply(bundle, data, out, missing)
     cells = cells_of(data, layer, backed=backed)
-    done = apply_bundle(bundle, cells, out, missing=missing, device=device)
+    done = run(bundle, cells, out, missing=missing, device=device)
     for note in done.notes:
         say(note)
     called = f", types called by the head: {done.called}" if done.called else ""

@@ -55,13 +55,13 @@ def compare(
 ) -> None:
     """Read, fit each experiment, write, and print the table."""
     from cellixir.data.gene_sets import read_gene_sets
-    from cellixir.embedding.compare import run_comparison
+    from cellixir.embedding.comparing import compare as run
     from cellixir.embedding.experiments import read_experiments
 
     wanted = read_experiments(experiments)
     sets = read_gene_sets(gene_sets) if gene_sets else None
     cells = shared.cells_of(data, layer, backed=backed)
-    result = run_comparison(
+    result = run(
         wanted, cells, out, batch_key=batch_key, label_key=label_key, group_key=group_key, gene_sets=sets,
         maps=not no_maps, seed=seed, device=device, jobs=jobs, source=data.name,
         command=shared.command_line(), quiet=False,

@@ -61,7 +61,7 @@ def fit(
 ) -> None:
     """Read, fit, judge, write, and print what was found."""
     from cellixir.data.gene_sets import read_gene_sets
-    from cellixir.embedding.job import run_embedding
+    from cellixir.embedding.embedding_job import embed as run
     from cellixir.embedding.settings import vae_of
 
     settings: dict[str, Any] = {
@@ -79,7 +79,7 @@ def fit(
         message = "give --enrich or --gene-sets, not both: free latents beside masked ones are tested for the same sets"
         raise ConfigurationError(message)
     cells = shared.cells_of(data, layer, backed=backed)
-    result = run_embedding(
+    result = run(
         cells, out, maps=not no_maps, folds=folds, enrich=read_gene_sets(enrich) if enrich else None, jobs=jobs,
         source=data.name, command=shared.command_line(), quiet=False, **settings,
     )  # fmt: skip

@@ -11,7 +11,7 @@ from cellixir.cli.response.options import reading_of
 from cellixir.cli.shared import command_line, echo, print_table, say
 
 if TYPE_CHECKING:
-    from cellixir.response.anova import AnovaResult
+    from cellixir.response.association import AnovaResult
 
 ANOVA_HELP = """Find the mutations and copy-number changes that go with response, beyond tissue and MSI.
 
@@ -55,9 +55,9 @@ def anova(
     from cellixir.data.omics import read_view
     from cellixir.files import digest_of
     from cellixir.metrics.fdr import method_named
-    from cellixir.response.anova import anova as run
-    from cellixir.response.anova.design import read_medium
-    from cellixir.response.anova.report import PAGE, write_anova
+    from cellixir.response.association import anova as run
+    from cellixir.response.association.design import read_medium
+    from cellixir.response.association.report import PAGE, write_anova
 
     method_named(fdr)
     reading = reading_of()
@@ -91,7 +91,7 @@ def anova(
 
 
 def _print(result: AnovaResult, top: int, max_fdr: float, max_p: float) -> None:
-    from cellixir.response.anova.report import headline, top_hits
+    from cellixir.response.association.report import headline, top_hits
 
     for note in result.notes:
         say(note)

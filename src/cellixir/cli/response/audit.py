@@ -7,20 +7,10 @@ from typing import Annotated
 
 import typer
 
+from cellixir.cli import shared
 from cellixir.cli.audits import AuditAllow, AuditOut, report_audit
-from cellixir.cli.response.options import (
-    Dataset,
-    Drugs,
-    Ids,
-    Omics,
-    Require,
-    Response,
-    Samples,
-    Split,
-    Views,
-    data_of,
-)
-from cellixir.cli.shared import Folds, Seed
+from cellixir.cli.response import options
+from cellixir.cli.response.options import data_of
 
 AUDIT_HELP = """Say whether test responses can be known without a model, before a score is believed.
 
@@ -37,18 +27,18 @@ Examples:
 
 def audit(
     out: AuditOut = None,
-    dataset: Dataset = None,
-    response: Response = None,
-    omics: Omics = None,
-    drugs: Drugs = None,
-    samples: Samples = None,
-    ids: Ids = None,
-    require: Require = None,
-    views: Views = None,
-    split: Split = "LCO",
-    folds: Folds = 5,
+    dataset: options.Dataset = None,
+    response: options.Response = None,
+    omics: options.Omics = None,
+    drugs: options.Drugs = None,
+    samples: options.Samples = None,
+    ids: options.Ids = None,
+    require: options.Require = None,
+    views: options.Views = None,
+    split: options.Split = "LCO",
+    folds: shared.Folds = 5,
     split_file: Annotated[Path | None, typer.Option(help="Folds from a file (split.csv.gz of a benchmark).")] = None,
-    seed: Seed = 0,
+    seed: shared.Seed = 0,
     allow: AuditAllow = None,
 ) -> None:
     """Audit responses with their folds, print what was found, and write it."""

@@ -7,41 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cellixir.cli.response.options import (
-    Dataset,
-    DrugEncoder,
-    Drugs,
-    Encoder,
-    Ids,
-    Interval,
-    Omics,
-    Preprocess,
-    Require,
-    Response,
-    Samples,
-    Split,
-    Views,
-    data_of,
-    models_of,
-    options_of,
-)
-from cellixir.cli.shared import (
-    Allow,
-    Folds,
-    GeneSets,
-    Jobs,
-    Models,
-    Own,
-    Seed,
-    command_line,
-    echo,
-    end_of_run,
-    print_board,
-    refuse_given,
-)
+from cellixir.cli import shared
+from cellixir.cli.response import options
+from cellixir.cli.response.options import data_of, models_of, options_of
+from cellixir.cli.shared import command_line, echo, end_of_run, print_board, refuse_given
 
 if TYPE_CHECKING:
-    from cellixir.response.benchmark.output import BenchmarkResult
+    from cellixir.response.cross_validation.output import BenchmarkResult
 
 BENCHMARK_HELP = """Say how well response can be predicted here, and by which model.
 
@@ -74,18 +46,18 @@ SHOWN = {
 
 def benchmark(
     out: Annotated[Path, typer.Option(help="Folder for tables and report.")],
-    dataset: Dataset = None,
-    response: Response = None,
-    omics: Omics = None,
-    drugs: Drugs = None,
-    samples: Samples = None,
-    ids: Ids = None,
-    require: Require = None,
-    views: Views = None,
-    split: Split = "LCO",
-    models: Models = None,
-    model: Own = None,
-    folds: Folds = 5,
+    dataset: options.Dataset = None,
+    response: options.Response = None,
+    omics: options.Omics = None,
+    drugs: options.Drugs = None,
+    samples: options.Samples = None,
+    ids: options.Ids = None,
+    require: options.Require = None,
+    views: options.Views = None,
+    split: options.Split = "LCO",
+    models: shared.Models = None,
+    model: shared.Own = None,
+    folds: shared.Folds = 5,
     split_file: Annotated[Path | None, typer.Option(help="Folds from a file (split.csv.gz of an earlier run).")] = None,
     task: Annotated[str, typer.Option(help="regression or classification.")] = "regression",
     label: Annotated[
@@ -94,14 +66,14 @@ def benchmark(
     sensitive: Annotated[
         str, typer.Option(help="Side of the label's threshold that is sensitive: below, above.")
     ] = "below",
-    interval: Interval = None,
-    encoder: Encoder = "dense",
-    drug_encoder: DrugEncoder = "fingerprint",
-    preprocess: Preprocess = "",
-    gene_sets: GeneSets = None,
-    allow: Allow = None,
-    jobs: Jobs = 1,
-    seed: Seed = 0,
+    interval: options.Interval = None,
+    encoder: options.Encoder = "dense",
+    drug_encoder: options.DrugEncoder = "fingerprint",
+    preprocess: options.Preprocess = "",
+    gene_sets: shared.GeneSets = None,
+    allow: shared.Allow = None,
+    jobs: shared.Jobs = 1,
+    seed: shared.Seed = 0,
 ) -> None:
     """Run what is still to be done, write, and print the leaderboard."""
     if task != "classification":
@@ -112,9 +84,9 @@ def benchmark(
     data = data_of(dataset, response, omics, drugs, samples, ids=ids, require=require, views=views)
 
     from cellixir.data.splits import read_folds
-    from cellixir.response.benchmark.run import run_benchmark
+    from cellixir.response.cross_validation.run import benchmark as run
 
-    result = run_benchmark(
+    result = run(
         data,
         split,
         out,

@@ -7,37 +7,10 @@ from typing import Annotated, cast, get_args
 
 import typer
 
-from cellixir.cli.response.options import (
-    Dataset,
-    DrugEncoder,
-    Drugs,
-    Encoder,
-    Ids,
-    Interval,
-    Omics,
-    Preprocess,
-    Require,
-    Response,
-    Samples,
-    Split,
-    Views,
-    data_of,
-    models_of,
-    options_of,
-    reading_of,
-)
-from cellixir.cli.shared import (
-    Allow,
-    GeneSets,
-    Jobs,
-    Models,
-    Own,
-    Seed,
-    command_line,
-    end_of_run,
-    print_board,
-    say,
-)
+from cellixir.cli import shared
+from cellixir.cli.response import options
+from cellixir.cli.response.options import data_of, models_of, options_of, reading_of
+from cellixir.cli.shared import command_line, end_of_run, print_board, say
 from cellixir.exceptions import ConfigurationError
 
 CROSS_STUDY_HELP = """Say whether models that learn from one study predict another one.
@@ -60,11 +33,11 @@ docs/cross_study.md says what is taken for the same drug, line and gene, and wha
 def cross_study(
     out: Annotated[Path, typer.Option(help="Folder for tables and report.")],
     external_response: Annotated[Path, typer.Option(help="Responses of the other study, which models are judged on.")],
-    dataset: Dataset = None,
-    response: Response = None,
-    omics: Omics = None,
-    drugs: Drugs = None,
-    samples: Samples = None,
+    dataset: options.Dataset = None,
+    response: options.Response = None,
+    omics: options.Omics = None,
+    drugs: options.Drugs = None,
+    samples: options.Samples = None,
     external_omics: Annotated[
         list[str] | None, typer.Option(metavar="VIEW=FILE", help="Its features; may be given more than once.")
     ] = None,
@@ -74,28 +47,28 @@ def cross_study(
     overlap: Annotated[
         str, typer.Option(help="What both studies hold leaves training: samples, drugs, pairs or none.")
     ] = "samples",
-    ids: Ids = None,
-    require: Require = None,
-    views: Views = None,
-    split: Split = "LCO",
-    models: Models = None,
-    model: Own = None,
-    interval: Interval = None,
-    encoder: Encoder = "dense",
-    drug_encoder: DrugEncoder = "fingerprint",
-    preprocess: Preprocess = "",
-    gene_sets: GeneSets = None,
-    allow: Allow = None,
-    jobs: Jobs = 1,
-    seed: Seed = 0,
+    ids: options.Ids = None,
+    require: options.Require = None,
+    views: options.Views = None,
+    split: options.Split = "LCO",
+    models: shared.Models = None,
+    model: shared.Own = None,
+    interval: options.Interval = None,
+    encoder: options.Encoder = "dense",
+    drug_encoder: options.DrugEncoder = "fingerprint",
+    preprocess: options.Preprocess = "",
+    gene_sets: shared.GeneSets = None,
+    allow: shared.Allow = None,
+    jobs: shared.Jobs = 1,
+    seed: shared.Seed = 0,
 ) -> None:
     """Run what is still to be done, write, and print the leaderboard."""
     names = models_of(models, model, split)
 
     from cellixir.data.inputs import Reading
-    from cellixir.response.cross_study.report import SHOWN
-    from cellixir.response.cross_study.run import cross_study as run
-    from cellixir.response.cross_study.studies import Remove
+    from cellixir.response.studies.report import SHOWN
+    from cellixir.response.studies.run import cross_study as run
+    from cellixir.response.studies.studies import Remove
 
     if overlap not in get_args(Remove):
         message = f"--overlap '{overlap}' is unknown; choose one of {', '.join(get_args(Remove))}"

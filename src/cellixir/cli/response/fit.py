@@ -8,22 +8,10 @@ from typing import Annotated
 
 import typer
 
-from cellixir.cli.response.options import (
-    Dataset,
-    DrugEncoder,
-    Drugs,
-    Encoder,
-    Ids,
-    Omics,
-    Preprocess,
-    Require,
-    Response,
-    Samples,
-    Split,
-    Views,
-    data_of,
-)
-from cellixir.cli.shared import Allow, Device, GeneSets, Seed, echo, hold, say
+from cellixir.cli import shared
+from cellixir.cli.response import options
+from cellixir.cli.response.options import data_of
+from cellixir.cli.shared import echo, hold, say
 
 FIT_HELP = """Fit the network on all measured pairs and save it as a bundle; an older bundle there is replaced.
 
@@ -36,23 +24,23 @@ Examples:
 
 def fit(
     out: Annotated[Path, typer.Option(help="Folder for the bundle.")],
-    dataset: Dataset = None,
-    response: Response = None,
-    omics: Omics = None,
-    drugs: Drugs = None,
-    samples: Samples = None,
-    ids: Ids = None,
-    require: Require = None,
-    views: Views = None,
-    split: Split = "LCO",
-    encoder: Encoder = "dense",
-    drug_encoder: DrugEncoder = "fingerprint",
-    preprocess: Preprocess = "",
-    gene_sets: GeneSets = None,
+    dataset: options.Dataset = None,
+    response: options.Response = None,
+    omics: options.Omics = None,
+    drugs: options.Drugs = None,
+    samples: options.Samples = None,
+    ids: options.Ids = None,
+    require: options.Require = None,
+    views: options.Views = None,
+    split: options.Split = "LCO",
+    encoder: options.Encoder = "dense",
+    drug_encoder: options.DrugEncoder = "fingerprint",
+    preprocess: options.Preprocess = "",
+    gene_sets: shared.GeneSets = None,
     members: Annotated[int | None, typer.Option(help="Networks in the committee. Default: by split.")] = None,
-    device: Device = "auto",
-    allow: Allow = None,
-    seed: Seed = 0,
+    device: shared.Device = "auto",
+    allow: shared.Allow = None,
+    seed: shared.Seed = 0,
 ) -> None:
     """Fit, with a checkpoint after each epoch beside the bundle, and save."""
     import shutil
@@ -60,7 +48,7 @@ def fit(
     from cellixir.data.audit.findings import check_allowed, require_clean
     from cellixir.data.audit.response import audit_response
     from cellixir.data.gene_sets import read_gene_sets
-    from cellixir.response.benchmark.option_checks import check_architecture, check_gene_sets, check_structures
+    from cellixir.response.cross_validation.option_checks import check_architecture, check_gene_sets, check_structures
     from cellixir.response.network.architecture import preset_of
     from cellixir.response.network.predictor import ResponsePredictor
     from cellixir.runs import Progress

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from cellixir.data.inputs import Reading
     from cellixir.data.response_data import ResponseData
-    from cellixir.response.benchmark.models import Options
+    from cellixir.response.cross_validation.models import Options
 
 Dataset = Annotated[str | None, typer.Option(help="A public data set: gdsc-v17. Instead of --response.")]
 Response = Annotated[
@@ -169,7 +169,7 @@ def options_of(
 ) -> Options:
     """What is asked of all models, or of the network."""
     from cellixir.data.gene_sets import read_gene_sets
-    from cellixir.response.benchmark.models import Options
+    from cellixir.response.cross_validation.models import Options
 
     return Options(preprocess, encoder, drug_encoder, read_gene_sets(gene_sets) if gene_sets else None, interval)
 
@@ -182,7 +182,7 @@ def models_of(models: str | None, own: list[str] | None, split: str) -> list[str
     ConfigurationError
         If one does not exist, or cannot predict under the split.
     """
-    from cellixir.response.benchmark.models import chosen_models
+    from cellixir.response.cross_validation.models import chosen_models
 
     names = [*(names_of(models) or []), *(own or [])] or None
     chosen_models(names, split)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cellixir.cli.response.options import Drugs, Omics, RestoreGenes, Samples
+from cellixir.cli.response import options
 from cellixir.cli.shared import echo, print_table, say
 from cellixir.exceptions import ConfigurationError
 
@@ -31,14 +31,14 @@ Examples:
 def predict(
     bundle: Annotated[Path, typer.Argument(help="Folder that 'fit' wrote.")],
     out: Annotated[Path, typer.Option(help="Table to write: sample, drug, predicted, ..., ranked within a sample.")],
-    omics: Omics = None,
-    drugs: Drugs = None,
-    samples: Samples = None,
+    omics: options.Omics = None,
+    drugs: options.Drugs = None,
+    samples: options.Samples = None,
     missing: Annotated[
         str,
         typer.Option(help="Features of the model that the file lacks: refuse, or fill with mean or zero."),
     ] = "refuse",
-    restore_genes: RestoreGenes = False,
+    restore_genes: options.RestoreGenes = False,
     interval: Annotated[float, typer.Option(help="Probability with which low and high hold the response.")] = 0.9,
     top: Annotated[int, typer.Option(min=0, help="Drugs to print for the first samples.")] = 5,
 ) -> None:

@@ -58,12 +58,12 @@ def benchmark(
 ) -> None:
     """Run what is still to be done, write, and print the table."""
     from cellixir.runs.own import own_class
-    from cellixir.synthesis.benchmark import run_benchmark
+    from cellixir.synthesis.benchmark_job import benchmark as run
     from cellixir.synthesis.models import GENERATORS
 
     names = shared.names_of(models) or list(GENERATORS)
     others = {name: partial(_made, own_class(name, needs=("fit", "sample"))) for name in own or []}
-    found = run_benchmark(
+    found = run(
         _sources(data, layer), out, models=names, others=others, condition=shared.names_of(condition) or (),
         contrast_key=contrast_key, batch_key=batch_key, label_key=label_key, holdout=holdout, seeds=seeds,
         settings=epochs_of(names, epochs), jobs=jobs, command=shared.command_line(), quiet=False,

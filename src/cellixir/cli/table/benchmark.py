@@ -67,10 +67,10 @@ def benchmark(
     if task not in get_args(Task):
         message = f"there is no task '{task}'; choose one of {', '.join(get_args(Task))}"
         raise ConfigurationError(message)
-    from cellixir.tables.benchmark import benchmark_table
+    from cellixir.tables.benchmark_job import benchmark as run
     from cellixir.tables.prepare import read_target_table
 
-    result = benchmark_table(
+    result = run(
         read_target_table(table, target), target, out, task=cast("Task", task), group=group_key,
         models=names_of(models), n_folds=folds, seed=seed, drop=names_of(drop) or [], allow=allow or [],
         preprocess=preprocess, interval=interval, jobs=jobs, command=command_line(), quiet=False,

@@ -60,10 +60,22 @@ def audit_response(data: ResponseData, split: str, folds: Sequence[Fold] | None 
     folds
         The folds to be used.
 
+    Returns
+    -------
+    Audit
+        Findings, leaks first, and what was looked at, with counts.
+
     Raises
     ------
     ConfigurationError
         If there is no such split.
+
+    Examples
+    --------
+    >>> from cellixir.data.simulate import simulate_cohort
+    >>> data = simulate_cohort(n_samples=30, n_drugs=6, n_genes=20, n_mutations=8, n_targets=2).response_data()
+    >>> audit_response(data, "LCO").leaks()
+    []
     """
     if split not in _SPLITS:
         message = f"there is no split '{split}'; choose one of {', '.join(_SPLITS)}"

@@ -42,6 +42,11 @@ def audit_table(table: pd.DataFrame, target: str, *, groups: str | None = None) 
         A column whose values the split keeps together, so that rows of one value never stand on two sides. It is no
         feature.
 
+    Returns
+    -------
+    Audit
+        Findings, leaks first, and what was looked at, with counts.
+
     Raises
     ------
     ConfigurationError
@@ -50,6 +55,12 @@ def audit_table(table: pd.DataFrame, target: str, *, groups: str | None = None) 
         If two columns have one name.
     InvalidValues
         If the target is missing everywhere, or has one value.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 2)), columns=["age", "ic50"])
+    >>> [finding.kind for finding in audit_table(table.assign(twice=2 * table["ic50"]), "ic50").leaks()]
+    ['copy']
     """
     known, goals = _goals(table, target, groups)
     looks, row_codes = _looks(table, [c for c in table.columns if c not in (target, groups)], known)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cellixir.data.known_columns import plain
-from cellixir.exceptions import ConfigurationError, InvalidValues
+from cellixir.exceptions import ConfigurationError, InvalidValues, counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -156,10 +156,9 @@ def _area_under(values: NDArray[np.float64], column: str) -> tuple[NDArray[np.fl
 def _check_positive(values: NDArray[np.float64], measure: Measure, column: str, source: str) -> None:
     wrong = values[values <= 0] if measure.unit else values[values < 0]
     if wrong.size:
+        seen = f"{wrong[0]:.4g} as {measure.what} ({counted(wrong.size, 'such value')})"
         fault = "a concentration is above 0; if these are logarithms, say so by --unit 'ln uM' or 'log10 uM'"
-        message = (
-            f"{source}: column '{column}' holds {wrong[0]:.4g} as {measure.what} ({wrong.size} such values); {fault}"
-        )
+        message = f"{source}: column '{column}' holds {seen}; {fault}"
         raise InvalidValues(message)
 
 

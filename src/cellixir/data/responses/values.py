@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cellixir.data.missing_marks import refuse_marks
 from cellixir.data.tables import numeric_block
+from cellixir.exceptions import counted
 
 _LIMIT = re.compile(r"([<>])\s*=?\s*([-+]?\d*\.?\d+(?:e[-+]?\d+)?)(?:\s*[munpµμ]?M)?", re.IGNORECASE)
 #: ln µM of what no dose reaches: e^20 µM is 485 M.
@@ -58,5 +59,7 @@ def notes_on(values: NDArray[np.float64], signs: NDArray[np.str_], unit: str) ->
         )
     beyond = int((np.abs(values) > _BEYOND).sum()) if unit == "ln µM" else 0
     if beyond:
-        notes.append(f"{beyond:,} responses lie beyond e^±{_BEYOND:.0f} µM, which no dose reaches: extrapolated curves")
+        notes.append(
+            f"{counted(beyond, 'response')} beyond e^±{_BEYOND:.0f} µM, which no dose reaches: extrapolated curves"
+        )
     return notes

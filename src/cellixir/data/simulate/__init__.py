@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from cellixir.doors import doors
 
 if TYPE_CHECKING:
     from cellixir.data.simulate.aging import simulate_aging
@@ -20,22 +21,11 @@ __all__ = [
     "simulate_single_cell",
 ]
 
-# Imported on first use: nobody who simulates samples needs what draws molecules.
 _HOMES = {
-    "simulate_aging": "aging",
-    "simulate_bulk": "bulk",
-    "simulate_cohort": "cohort",
-    "simulate_perturbation": "perturbation",
-    "simulate_single_cell": "single_cell",
+    "simulate_aging": "cellixir.data.simulate.aging",
+    "simulate_bulk": "cellixir.data.simulate.bulk",
+    "simulate_cohort": "cellixir.data.simulate.cohort",
+    "simulate_perturbation": "cellixir.data.simulate.perturbation",
+    "simulate_single_cell": "cellixir.data.simulate.single_cell",
 }
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        message = f"module 'cellixir.data.simulate' has no attribute {name!r}"
-        raise AttributeError(message)
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = doors(__name__, _HOMES)

@@ -74,6 +74,11 @@ def rank(
         If the values are on another scale than those that the model learned from.
     UnknownIds
         If the model can know nothing of a drug or, under LPO and LDO, of a sample.
+
+    Examples
+    --------
+    >>> from cellixir import load, read_expression
+    >>> rank(load("model"), {"expression": read_expression("tumours.csv")})  # doctest: +SKIP
     """
     model.check_is_fitted()
     check_views(model, views)

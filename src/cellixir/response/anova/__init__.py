@@ -1,5 +1,0 @@
-"""Pharmacogenomic ANOVA: which features go with response, for every drug at once."""
-
-from cellixir.response.anova.analysis import AnovaResult, anova
-
-__all__ = ["AnovaResult", "anova"]
