@@ -155,11 +155,11 @@ def _is(value: Any, annotation: str) -> bool:
     if value is None:
         return annotation in {"None", "Any"}
     known = next((types for start, types in _KINDS.items() if annotation.startswith(start)), (object,))
-    if not isinstance(value, known):
-        return False
-    if annotation == "dict[str, float]":
-        return all(isinstance(number, float) for number in value.values())
-    return annotation != "list[str]" or all(isinstance(word, str) for word in value)
+    parts: Any = {"dict[str, float]": float, "list[str]": str}.get(annotation)
+    if not isinstance(value, known) or parts is None:
+        return isinstance(value, known)
+    held: Any = value
+    return all(isinstance(part, parts) for part in (held.values() if isinstance(held, dict) else held))
 
 
 _NOTHING = object()
