@@ -169,3 +169,9 @@ def test_names_that_are_no_text(copy: Callable[[str], Path]) -> None:
             lambda facts: (facts["genes"] if "genes" in facts else facts["learned"]["genes_"]).__setitem__(0, []),
         )
         assert "must be text" in refused(folder)
+
+
+def test_a_number_of_model_json_that_is_none(copy: Callable[[str], Path]) -> None:
+    folder = copy("vae")
+    facts_changed(folder, lambda facts: facts.update(library_size=float("nan")))
+    assert "model.json holds NaN" in refused(folder)

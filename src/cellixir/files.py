@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from cellixir.exceptions import CellixirError, ConfigurationError, WriteError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pandas import DataFrame
 
@@ -174,8 +174,13 @@ def require_ordinary(path: Path) -> None:
         raise OSError(message)
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, *, odd: Callable[[str], object] | None = None) -> Any:
     """Content of a JSON file.
+
+    Parameters
+    ----------
+    odd
+        Called with ``NaN``, ``Infinity`` or ``-Infinity`` for its value; None: they are the numbers.
 
     Raises
     ------
@@ -185,7 +190,7 @@ def read_json(path: Path) -> Any:
         If it cannot be read.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=odd)
     except RecursionError as error:
         message = "it is nested too deep"
         raise ValueError(message) from error

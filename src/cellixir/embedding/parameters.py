@@ -29,6 +29,10 @@ def check_parameters(given: Mapping[str, Any]) -> None:
         if given[name] not in get_args(choices):
             message = f"{name} must be one of {', '.join(get_args(choices))}, not '{given[name]}'"
             raise ConfigurationError(message)
+    for name in ("batch_key", "label_key", "group_key"):
+        if not isinstance(given[name], str | None):
+            message = f"{name} must be the name of a column, not {given[name]!r}"
+            raise ConfigurationError(message)
     bounds = {
         **dict.fromkeys(("latent", "hidden", "n_layers", "min_genes"), (1, math.inf)),
         **dict.fromkeys(("beta", "head_weight", "n_free", "seed"), (0, math.inf)),

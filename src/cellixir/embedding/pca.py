@@ -166,12 +166,12 @@ class PCA(Estimator):
     def restore(self, arrays: Arrays, facts: dict[str, Any]) -> None:
         """Take back what `state` gave."""
         super().restore(arrays, facts)
-        shapes = self.components_.shape, self.mean_.shape
         if not all(isinstance(name, str) for name in (*self.genes_, *self.latent_names_)):
             message = "names of genes and components must be text"
             raise ValueError(message)
-        if shapes != ((len(self.latent_names_), len(self.genes_)), (len(self.genes_),)):
-            message = f"{len(self.genes_):,} genes for arrays of {shapes[0]} and {shapes[1]}"
+        n_genes, shape = len(self.genes_), self.components_.shape
+        if (self.latent, n_genes) != shape or self.mean_.shape != (n_genes,) or self.latent != len(self.latent_names_):
+            message = f"{n_genes:,} genes and {self.latent} components for components of shape {shape}"
             raise ValueError(message)
 
     def describe(self) -> list[str]:

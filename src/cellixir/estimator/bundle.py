@@ -7,6 +7,7 @@ in words what the model is. No pickle is written or read, so a bundle from a str
 from __future__ import annotations
 
 import json
+import re
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -58,6 +59,8 @@ def write_bundle(target: Path, kind: str, arrays: Arrays, facts: dict[str, Any],
         held = {n: np.asarray(a, order="C") for n, a in arrays.items()}
         save_file(held, partial / "weights.safetensors")
         odd = [name for name, array in held.items() if not _finite(array)]
+        if re.search(r"\b(NaN|Infinity)\b", json.dumps(facts)):  # or words of the user's, which does no harm
+            odd.append("model.json")
         about = {"weights": digest_of(partial / "weights.safetensors"), "not_finite": odd}
         text = json.dumps(_header(kind) | about | facts, indent=1, ensure_ascii=False)
         (partial / "model.json").write_text(text, encoding="utf-8")
@@ -83,11 +86,14 @@ def read_facts(folder: Path) -> dict[str, Any]:
         raise BundleError(message)
     try:
         require_ordinary(folder / "model.json")
-        facts = read_json(folder / "model.json")
+        strange: list[str] = []
+        facts = read_json(folder / "model.json", odd=lambda word: strange.append(word) or float(word))
     except (OSError, ValueError) as error:
         raise _not_whole(folder, error) from error
     if not isinstance(facts, dict):
         raise _not_whole(folder, "model.json holds no object")
+    if strange and "model.json" not in _odd(facts):
+        raise _not_whole(folder, f"model.json holds {strange[0]}")
     return facts
 
 
@@ -108,12 +114,16 @@ def read_arrays(folder: Path, facts: Mapping[str, Any]) -> Arrays:
         raise
     except (OSError, SafetensorError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise _not_whole(folder, error) from error
-    stored = facts.get("not_finite")
-    odd = {str(name) for name in stored} if isinstance(stored, list) else set()
-    bad = [name for name, array in found.items() if name not in odd and not _finite(array)]
+    bad = [name for name, array in found.items() if name not in _odd(facts) and not _finite(array)]
     if bad:
         raise _not_whole(folder, f"{bad[0]} holds a number that is not finite")
     return found
+
+
+def _odd(facts: Mapping[str, Any]) -> set[str]:
+    """What held NaN or infinity when it was saved: arrays, or ``model.json``."""
+    stored = facts.get("not_finite")
+    return {str(name) for name in stored} if isinstance(stored, list) else set()
 
 
 def _finite(array: NDArray[Any]) -> bool:

@@ -137,6 +137,7 @@ def _object(path: str, attributes: list[tuple[str, Any]]) -> Any:
     _check_fields(kind, dict(attributes))
     found: Any = object.__new__(kind)
     vars(found).update(dict(attributes))
+    getattr(found, "check_sizes", bool)()
     return found
 
 

@@ -65,6 +65,19 @@ class ViewFeatures:
             mean, scale = _standard(chain.transform(raw))
         return cls(list(names), chain.names_, centre, spread, mean, scale, chain)
 
+    def check_sizes(self) -> None:
+        """Refuse parts that do not belong together; of a bundle that was damaged, say.
+
+        Raises
+        ------
+        ValueError
+            With the sizes.
+        """
+        came, went = {len(self.inputs), *self.centre.shape, *self.spread.shape}, {*self.mean.shape, *self.scale.shape}
+        if len(came) > 1 or went != {len(self.names)}:
+            message = f"a view of {len(self.inputs):,} and {len(self.names):,} features with statistics of other sizes"
+            raise ValueError(message)
+
     def transform(self, raw: NDArray[np.float32], here: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Shape ``(n, len(names))``; rows that are not ``here`` are zero."""
         out = np.zeros((len(raw), len(self.names)), dtype=np.float32)
