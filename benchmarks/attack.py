@@ -96,7 +96,8 @@ def make_sound(folder: Path) -> dict[str, tuple[str, str]]:
     VAE(latent=2, hidden=8, max_epochs=2).fit(dense).save(folder / "vae")
     for kind, settings in (("gaussian", {}), ("copula", {}), ("cvae", {"max_epochs": 2}), ("gan", {"max_epochs": 2})):
         make_generator(kind, condition=("kind",), seed=0, **settings).fit(dense).save(folder / kind)
-    bundles = ("pca", "vae", "gaussian", "copula", "cvae", "gan")
+    _screen().save(folder / "response")
+    bundles = ("pca", "vae", "gaussian", "copula", "cvae", "gan", "response")
     return {
         "csv": ("table", "table.csv"), "tsv.gz": ("table", "table.tsv.gz"), "xlsx": ("table", "table.xlsx"),
         "parquet": ("table", "table.parquet"), "gmt": ("sets", "sets.gmt"), "drugs": ("drugs", "drugs.csv"),
@@ -108,6 +109,18 @@ def make_sound(folder: Path) -> dict[str, tuple[str, str]]:
         **{f"{name} model.json": ("bundle", f"{name}/model.json") for name in bundles},
         **{f"{name} weights": ("bundle", f"{name}/weights.safetensors") for name in bundles},
     }  # fmt: skip
+
+
+def _cohort() -> Any:
+    from cellixir.data.simulate import simulate_cohort
+
+    return simulate_cohort(n_samples=30, n_drugs=6, n_genes=12, n_mutations=9, n_targets=3).response_data()
+
+
+def _screen() -> Any:
+    from cellixir.response.network.predictor import ResponsePredictor
+
+    return ResponsePredictor("LCO", members=1, device="cpu").fit(_cohort())
 
 
 # -- readers: what each gives, as a digest -------------------------------------------------------------------------
@@ -169,6 +182,8 @@ def _bundle(path: Path) -> str:
     if hasattr(model, "sample"):
         made = model.sample(5, seed=1)
         values = made.X.toarray() if hasattr(made.X, "toarray") else np.asarray(made.X)
+    elif path.parent.name == "response":
+        values = model.predict(_cohort())
     else:
         import anndata as ad
 
@@ -399,7 +414,10 @@ def _outcome(reader: str, path: Path, sound: str) -> tuple[str, str]:
     except BaseException as error:  # whatever it is, it is what is looked for
         last = traceback.extract_tb(error.__traceback__)
         ours = [f for f in last if "cellixir" in f.filename]
-        return "traceback", f"{type(error).__name__}: {str(error)[:200]} at {ours[-1].filename}:{ours[-1].lineno}"
+        return (
+            "traceback",
+            f"{type(error).__name__}: {str(error)[:200]} at {(ours or last)[-1].filename}:{(ours or last)[-1].lineno}",
+        )
     return ("same" if found == sound else "changed"), ""
 
 

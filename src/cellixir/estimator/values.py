@@ -15,6 +15,8 @@ from cellixir.exceptions import BundleError
 if TYPE_CHECKING:
     from cellixir.estimator.bundle import Arrays
 
+#: Bytes of a word in an array of words.
+_LONGEST = 2**16
 PACKAGE = __name__.split(".", maxsplit=1)[0]
 
 
@@ -104,7 +106,11 @@ def _column(values: pd.Series | pd.Index) -> Any:
 
 def _put_together(kind: str, parts: Any) -> Any:
     if kind == "words":
-        return np.array(parts[1], dtype=parts[0])
+        words = np.dtype(parts[0])
+        if words.itemsize > _LONGEST:
+            message = f"words of {words.itemsize:,} bytes"
+            raise ValueError(message)
+        return np.array(parts[1], dtype=words)
     if kind == "tuple":
         return tuple(parts)
     if kind == "mapping":
@@ -128,6 +134,38 @@ def _object(path: str, attributes: list[tuple[str, Any]]) -> Any:
     if not isinstance(kind, type) or kind.__module__ != module:
         message = f"'{path}' is no class of this package"
         raise TypeError(message)
+    _check_fields(kind, dict(attributes))
     found: Any = object.__new__(kind)
     vars(found).update(dict(attributes))
     return found
+
+
+def _check_fields(kind: type, values: Mapping[str, Any]) -> None:
+    """Refuse an object that lacks a field, or has one of another kind: it would fail in the middle of a prediction."""
+    for field in fields(kind) if is_dataclass(kind) else ():
+        wanted, value = str(field.type), values.get(field.name, _NOTHING)
+        fits = value is not _NOTHING and any(_is(value, part.strip()) for part in wanted.split(" | "))
+        if not fits:
+            message = f"{kind.__name__}.{field.name} is no {wanted}"
+            raise TypeError(message)
+
+
+def _is(value: Any, annotation: str) -> bool:
+    """Whether a value may be what an annotation says; True for those that are not known here."""
+    if value is None:
+        return annotation in {"None", "Any"}
+    known = next((types for start, types in _KINDS.items() if annotation.startswith(start)), (object,))
+    parts: Any = {"dict[str, float]": float, "list[str]": str}.get(annotation)
+    if not isinstance(value, known) or parts is None:
+        return isinstance(value, known)
+    held: Any = value
+    return all(isinstance(part, parts) for part in (held.values() if isinstance(held, dict) else held))
+
+
+_NOTHING = object()
+#: What the annotations of learned objects begin with, and what their values are.
+_KINDS: dict[str, tuple[type, ...]] = {
+    "int": (int, np.integer), "float": (int, float, np.integer, np.floating), "str": (str,), "bool": (bool, np.bool_),
+    "list": (list,), "tuple": (tuple, list), "dict": (dict,), "NDArray": (np.ndarray,), "pd.Index": (pd.Index,),
+    "pd.Series": (pd.Series,), "pd.DataFrame": (pd.DataFrame,),
+}  # fmt: skip

@@ -340,6 +340,9 @@ class ResponsePredictor(ResponseModel):
         super().restore(arrays, facts)
         if not torch.cuda.is_available():
             self.device = "cpu" if self.device == "cpu" else "auto"
+        effects = self.wide_.effects
+        for table in (effects.sample, effects.drug, effects.deviation, effects.count):
+            table.to_numpy(dtype=np.float64)  # text is refused here, not in the middle of a prediction
         self._networks = []
         for i in range(self.preset_.members):
             network = network_of(lambda: self.inputs_.network(self.preset_.architecture, 0), arrays, f"member{i}")
