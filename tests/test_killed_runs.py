@@ -50,7 +50,8 @@ JOBS = {
         "synthesize fit cells.h5ad --model cvae --condition kind --epochs 4", None, 2, ("weights.safetensors",)
     ),
     "synthesize benchmark": Job(
-        "synthesize benchmark cells.h5ad --models gaussian,copula --contrast-key kind", 1, None, ("results.csv",)
+        "synthesize benchmark cells.h5ad --models gaussian,copula --contrast-key kind --holdout .4",
+        1, None, ("results.csv",),
     ),
 }  # fmt: skip
 #: A process of its own: after a fork, threads that a product of matrices waits for would not be there.

@@ -124,3 +124,12 @@ def counted(n: int, noun: str) -> str:
     ('1 sample', '1,200 samples')
     """
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def repeated(n: int, noun: str) -> str:
+    """Clause on things that are there twice.
+
+    >>> repeated(1, "gene"), repeated(3, "gene")
+    ('1 gene stands more than once', '3 genes stand more than once')
+    """
+    return f"{counted(n, noun)} stand{'s' if n == 1 else ''} more than once"

@@ -64,7 +64,7 @@ def hold_out(
     Examples
     --------
     >>> hold_out(6, 2, np.random.default_rng(0), strata=[0, 0, 0, 1, 1, 1]).tolist()
-    [False, False, True, False, True, False]
+    [True, False, False, False, False, True]
     """
     chosen = np.zeros(n, dtype=np.bool_)
     if groups is None:

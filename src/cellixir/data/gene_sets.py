@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cellixir.data.opening import content
 from cellixir.data.tables import _plain_text
-from cellixir.exceptions import ConfigurationError, DuplicateIds, GeneMismatch, ReadError, examples
+from cellixir.exceptions import ConfigurationError, DuplicateIds, GeneMismatch, ReadError, examples, repeated
 
 #: How names of genes are compared: as they stand, or with case left out.
 Case: TypeAlias = Literal["exact", "fold"]
@@ -237,11 +237,8 @@ def _check(names: list[str], genes: list[str], case: Case) -> None:
         raise ConfigurationError(message)
     index = pd.Index(genes)
     if not index.is_unique:
-        repeated = index[index.duplicated()].unique()
-        message = (
-            f"{len(repeated)} genes stand more than once in the data ({examples(repeated)}); "
-            "sum or rename them, each gene once"
-        )
+        twice = index[index.duplicated()].unique()
+        message = f"{repeated(len(twice), 'gene')} in the data ({examples(twice)}); sum or rename them, each gene once"
         raise DuplicateIds(message)
 
 

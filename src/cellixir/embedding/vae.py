@@ -76,6 +76,7 @@ class VAE(Estimator):
 
     Examples
     --------
+    >>> import anndata as ad
     >>> cells = ad.AnnData(np.random.default_rng(0).poisson(1.0, (60, 20)).astype("float32"))
     >>> VAE(latent=2, hidden=8, max_epochs=2).fit(cells).transform(cells).shape
     (60, 2)

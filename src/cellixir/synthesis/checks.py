@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from cellixir.data.expression.checks import first_no_count
 from cellixir.data.expression.matrix import Profile, is_backed, profile, take
 from cellixir.data.expression.scale import WORDS, guessed_scale, looks_like, recorded_scale
-from cellixir.exceptions import DataError, DuplicateIds, InvalidValues, examples
+from cellixir.exceptions import DataError, DuplicateIds, InvalidValues, examples, repeated
 from cellixir.synthesis.representation import constant_values
 
 if TYPE_CHECKING:
@@ -78,8 +78,8 @@ def examine(samples: ad.AnnData, minimum: int) -> Examined:
 
 def _refuse_repeated_genes(samples: ad.AnnData) -> None:
     if not samples.var_names.is_unique:
-        repeated = pd.unique(samples.var_names[samples.var_names.duplicated()])
-        message = f"{len(repeated):,} genes stand more than once ({examples(repeated)}); keep one column each"
+        twice = pd.unique(samples.var_names[samples.var_names.duplicated()])
+        message = f"{repeated(len(twice), 'gene')} ({examples(twice)}); keep one column each"
         raise DuplicateIds(message)
 
 

@@ -148,7 +148,7 @@ def test_repeated_symbols_are_added_up(tmp_path, monkeypatch) -> None:
 
 
 def test_repeated_barcodes_are_refused(tmp_path) -> None:
-    with pytest.raises(DuplicateIds, match=r"cells stand more than once"):
+    with pytest.raises(DuplicateIds, match=r"1 cell stands more than once"):
         read_expression(write_h5(tmp_path / "x.h5", barcodes=words([BARCODES[0]] * 2 + [BARCODES[2]])))
 
 

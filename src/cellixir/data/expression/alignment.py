@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from cellixir.data.expression.matrix import blocks, take
 from cellixir.data.missing_genes import Missing, check_missing
-from cellixir.exceptions import ConfigurationError, DuplicateIds, GeneMismatch, examples
+from cellixir.exceptions import ConfigurationError, DuplicateIds, GeneMismatch, examples, repeated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -125,9 +125,9 @@ def align(
 def refuse_repeated_genes(cells: ad.AnnData) -> None:
     """Refuse data in which a gene stands twice."""
     if not cells.var_names.is_unique:
-        repeated = pd.unique(cells.var_names[cells.var_names.duplicated()])
+        twice = pd.unique(cells.var_names[cells.var_names.duplicated()])
         message = (
-            f"{len(repeated):,} genes stand more than once ({examples(repeated)}); keep one column each, or read the "
+            f"{repeated(len(twice), 'gene')} ({examples(twice)}); keep one column each, or read the "
             "file with cellixir.read_expression, which merges them"
         )
         raise DuplicateIds(message)
