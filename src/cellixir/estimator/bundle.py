@@ -81,13 +81,18 @@ def read_facts(folder: Path) -> dict[str, Any]:
     BundleError
         If there is no bundle, or the file is missing or cut off.
     """
+    strange: list[str] = []
+
+    def noted(word: str) -> float:
+        strange.append(word)
+        return float(word)
+
     if not folder.is_dir():
         message = f"there is no bundle at {folder}; give the folder that 'fit' or save() wrote"
         raise BundleError(message)
     try:
         require_ordinary(folder / "model.json")
-        strange: list[str] = []
-        facts = read_json(folder / "model.json", odd=lambda word: strange.append(word) or float(word))
+        facts = read_json(folder / "model.json", odd=noted)
     except (OSError, ValueError) as error:
         raise _not_whole(folder, error) from error
     if not isinstance(facts, dict):
