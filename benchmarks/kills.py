@@ -105,7 +105,7 @@ def torment(name: str, kills: int, rng: np.random.Generator) -> tuple[float, np.
         for _ in range(min(int(rng.integers(1, 4)), kills - counts[0])):
             process = subprocess.Popen(command, stdout=-3, stderr=-3, start_new_session=True)
             # most of the first second is imports
-            time.sleep(float(rng.uniform(min(0.5, seconds / 2), seconds)))
+            time.sleep(float(rng.uniform(min(0.5, seconds / 2), 0.85 * seconds)))
             counts[1] += process.poll() is None
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)  # with the processes that it has started

@@ -323,7 +323,7 @@ def stopping_rows(validation: NDArray[Any] | None, n: int) -> NDArray[np.int64] 
 
 def class_named(name: Any) -> type[Estimator] | None:
     """Class of a bundle: one of this package, or one of the user's own that is imported already; None if unknown."""
-    if name in HOMES:
+    if isinstance(name, str) and name in HOMES:
         found: type[Estimator] = getattr(import_module(HOMES[name]), name)
         return found
     waiting = [Estimator]

@@ -343,6 +343,10 @@ class ResponsePredictor(ResponseModel):
         effects = self.wide_.effects
         for table in (effects.sample, effects.drug, effects.deviation, effects.count):
             table.to_numpy(dtype=np.float64)  # text is refused here, not in the middle of a prediction
+        names = (self.inputs_.samples if self.wide_.new_samples else self.inputs_.drugs).names
+        if len(self.wide_.models) and self.wide_.weights.shape != (len(names), len(self.wide_.models)):
+            message = f"{len(names):,} features for a linear part of {self.wide_.weights.shape}"
+            raise ValueError(message)
         self._networks = []
         for i in range(self.preset_.members):
             network = network_of(lambda: self.inputs_.network(self.preset_.architecture, 0), arrays, f"member{i}")
