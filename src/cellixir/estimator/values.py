@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import fields, is_dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, get_args
@@ -156,6 +156,8 @@ def _is(value: Any, annotation: str) -> bool:
     if value is None:
         return annotation in {"None", "Any"}
     known = next((types for start, types in _KINDS.items() if annotation.startswith(start)), (object,))
+    if annotation == "pd.Index" and isinstance(value, pd.Index):
+        return all(isinstance(part, Hashable) for part in value)
     parts: Any = {"dict[str, float]": float, "list[str]": str}.get(annotation)
     if not isinstance(value, known) or parts is None:
         return isinstance(value, known)

@@ -340,17 +340,26 @@ class ResponsePredictor(ResponseModel):
         super().restore(arrays, facts)
         if not torch.cuda.is_available():
             self.device = "cpu" if self.device == "cpu" else "auto"
-        effects = self.wide_.effects
-        for table in (effects.sample, effects.drug, effects.deviation, effects.count):
-            table.to_numpy(dtype=np.float64)  # text is refused here, not in the middle of a prediction
-        names = (self.inputs_.samples if self.wide_.new_samples else self.inputs_.drugs).names
-        if len(self.wide_.models) and self.wide_.weights.shape != (len(names), len(self.wide_.models)):
-            message = f"{len(names):,} features for a linear part of {self.wide_.weights.shape}"
-            raise ValueError(message)
+        self._check_parts()
         self._networks = []
         for i in range(self.preset_.members):
             network = network_of(lambda: self.inputs_.network(self.preset_.architecture, 0), arrays, f"member{i}")
             self._networks.append(network.to(pick_device(self.device)))
+
+    def _check_parts(self) -> None:
+        """Refuse parts of a bundle that would fail in the middle of a prediction."""
+        inputs, wide = self.inputs_, self.wide_
+        inputs.drugs.transform(pd.DataFrame(index=["of no structure"]))
+        samples, effects = inputs.samples, wide.effects
+        for table in (effects.sample, effects.drug, effects.deviation, effects.count):
+            table.to_numpy(dtype=np.float64)
+        names = (samples if wide.new_samples else inputs.drugs).names
+        linear = not len(wide.models) or wide.weights.shape == (len(names), len(wide.models))
+        if not linear or not {*samples.views, *samples.onehot.levels} <= samples.blocks.gain.keys():
+            message = (
+                f"{len(names):,} features and {len(samples.views)} views for a linear part of {wide.weights.shape}"
+            )
+            raise ValueError(message)
 
     def describe(self) -> list[str]:
         """Sentences for the card."""
