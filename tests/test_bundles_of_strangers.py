@@ -175,3 +175,11 @@ def test_a_number_of_model_json_that_is_none(copy: Callable[[str], Path]) -> Non
     folder = copy("vae")
     facts_changed(folder, lambda facts: facts.update(library_size=float("nan")))
     assert "model.json holds NaN" in refused(folder)
+
+
+def test_weights_that_are_finite_and_their_products_not(copy: Callable[[str], Path]) -> None:
+    folder = copy("vae")
+    weights_changed(folder, lambda arrays: [a.fill(3e38) for a in arrays.values() if a.dtype == "f4" and a.ndim == 2])
+    cells = pd.DataFrame(np.full((4, N_GENES), 3.0), columns=[f"G{i}" for i in range(N_GENES)])
+    with pytest.raises(BundleError, match="gives numbers that are not finite"):
+        cellixir.load(folder).transform(cells)  # type: ignore[attr-defined]

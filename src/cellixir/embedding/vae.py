@@ -197,7 +197,7 @@ class VAE(Estimator):
             If the values are not what the model was fitted on.
         """
         found = [self.axes_.of(o, o.encode(batch)[0].mean) for o, batch in self._pass(X, missing)]
-        return np.concatenate(found)
+        return self.finite(np.concatenate(found))
 
     def embed(self, X: Samples, *, missing: Missing = "refuse") -> pd.DataFrame:
         """Latent means as a table: one row a cell, one column a latent."""

@@ -174,6 +174,22 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
             message = f"this {type(self).__name__} has not been fitted; call fit() first, or load a bundle"
             raise NotFitted(message)
 
+    def finite(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Values as they are; for models whose weights may come from a stranger.
+
+        Raises
+        ------
+        BundleError
+            If one is not finite.
+        """
+        if not np.isfinite(values).all():
+            message = (
+                f"this {type(self).__name__} gives numbers that are not finite: its weights are damaged, or the data "
+                "are far from those of the fit"
+            )
+            raise BundleError(message)
+        return values
+
     # -- bundle --------------------------------------------------------------------------------------------------------
 
     def state(self) -> tuple[Arrays, dict[str, Any]]:

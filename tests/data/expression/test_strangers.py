@@ -129,3 +129,11 @@ def test_pipes_and_devices_are_not_waited_for(tmp_path: Path) -> None:
     (tmp_path / "zero.csv").symlink_to("/dev/zero")
     assert "is no ordinary file" in refused(tmp_path / "pipe.h5ad")
     assert "is no ordinary file" in refused(tmp_path / "zero.csv")
+
+
+def test_a_10x_file_whose_features_have_no_name(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        group = file.create_group("matrix")
+        group["data"], group["indices"], group["indptr"] = [1], [0], [0, 1]
+        group["shape"], group["barcodes"], group["features/id"] = [1, 1], [b"A-1"], [b"ENSG1"]
+    assert "is not a 10x .h5 file" in refused(tmp_path / "a.h5")

@@ -83,7 +83,8 @@ def _features(group: Any) -> pd.DataFrame:
         return pd.DataFrame({"gene_id": _words(group["genes"]), "name": _words(group["gene_names"])})
     features = group["features"]
     columns = {"gene_id": "id", "name": "name", "kind": "feature_type", "genome": "genome"}
-    return pd.DataFrame({name: _words(features[key]) for name, key in columns.items() if key in features})
+    named = {name: _words(features[key]) for name, key in columns.items() if key in features or name == "name"}
+    return pd.DataFrame(named)
 
 
 def _words(dataset: Any) -> list[str]:

@@ -279,7 +279,8 @@ class ResponsePredictor(ResponseModel):
         matrices = self.inputs_.matrices(data, missing)
         pairs = self.inputs_.pairs(data, matrices, pick_device(self.device))
         start = self.wide_.effects.predict(data) + (1 - self.share_) * self.wide_.linear(data, *matrices)
-        return np.stack([start + self.share_ * self.scale_ * forward(network, pairs) for network in self._networks])
+        deep = [self.share_ * self.scale_ * forward(network, pairs) for network in self._networks]
+        return self.finite(np.stack([start + part for part in deep]))
 
     def features(self, data: ResponseData) -> tuple[NDArray[np.float32], list[str]]:
         """Features of each row's sample and drug, shape ``(n_pairs, n_features)``, and their names.
