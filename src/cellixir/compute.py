@@ -5,6 +5,7 @@ The only place that may later know a cluster (Dask): who has a list of independe
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -62,6 +63,9 @@ def _outcome(index: int, call: Callable[[], T]) -> Outcome[T]:
 def _in_processes(calls: Sequence[Callable[[], T]], jobs: int) -> Iterator[Outcome[T]]:
     from joblib import Parallel, delayed
 
+    # joblib says so from a thread of its own and starts another process; as an error (-W error) it would end that
+    # thread, and the results would be waited for without end
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
     # one thread a process: two processes with two threads each would wait for one another on two cores
     pool = Parallel(n_jobs=jobs, return_as="generator_unordered", inner_max_num_threads=1)
     yield from pool(delayed(_outcome)(index, call) for index, call in enumerate(calls))
