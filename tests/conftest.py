@@ -64,16 +64,24 @@ def through_a_bundle() -> Callable[[T], T]:
     return reloaded
 
 
-@pytest.fixture(scope="module")
-def small_numbers() -> Iterator[None]:
-    """Few halves and trees in evaluations of synthetic data, for tests that are not about how wide intervals are."""
+def few_draws(put: Callable[[object, str, Any], None]) -> None:
+    """Few halves and trees in evaluations of synthetic data, few replicates of cells."""
+    from cellixir.embedding import evaluation
     from cellixir.synthesis import scores
 
+    put(scores, "HALVES", 3)
+    put(scores, "c2st_interval", partial(scores.c2st_interval, n_trees=5, n=10))
+    put(scores, "membership_interval", partial(scores.membership_interval, n=10))
+    put(scores, "reference_attack", partial(scores.reference_attack, n=10))
+    put(scores, "augmentation_gain", partial(scores.augmentation_gain, n_repeats=3))
+    put(evaluation, "N_BOOTSTRAP", 50)
+
+
+@pytest.fixture(scope="module")
+def small_numbers() -> Iterator[None]:
+    """`few_draws` for tests that are not about how wide intervals are."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scores, "HALVES", 3)
-        patch.setattr(scores, "c2st_interval", partial(scores.c2st_interval, n_trees=5, n=10))
-        patch.setattr(scores, "membership_interval", partial(scores.membership_interval, n=10))
-        patch.setattr(scores, "reference_attack", partial(scores.reference_attack, n=10))
+        few_draws(patch.setattr)
         yield
 
 

@@ -3,10 +3,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -247,25 +244,6 @@ def test_damaged_pieces_are_done_again(files: Path) -> None:
         piece.write_bytes(piece.read_bytes()[:20])
     assert cellixir(*arguments, cwd=files).returncode == 0
     pd.testing.assert_frame_equal(pd.read_parquet(files / "run" / "predictions.parquet"), before)
-
-
-def test_a_killed_fit_goes_on_and_ends_the_same(files: Path) -> None:
-    arguments = ("response", "fit", *INPUTS, "--split", "LPO", "--seed", "5")
-    assert cellixir(*arguments, "--out", "whole", cwd=files).returncode == 0
-    command = [sys.executable, "-m", "cellixir.cli.app", *arguments, "--out", "killed"]
-    process = subprocess.Popen(command, cwd=files, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    checkpoint = files / ".killed.checkpoint" / "member-0.safetensors"
-    deadline = time.monotonic() + 60
-    while not checkpoint.exists() and time.monotonic() < deadline:
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    assert not (files / "killed").exists()
-    assert cellixir(*arguments, "--out", "killed", cwd=files).returncode == 0
-    assert (files / "killed" / "weights.safetensors").read_bytes() == (
-        files / "whole" / "weights.safetensors"
-    ).read_bytes()
-    assert not list(files.glob(".*"))
 
 
 def test_help_shows_examples(tmp_path: Path) -> None:
