@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -82,6 +83,26 @@ def small_numbers() -> Iterator[None]:
     """`few_draws` for tests that are not about how wide intervals are."""
     with pytest.MonkeyPatch.context() as patch:
         few_draws(patch.setattr)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def a_picture_of_each_kind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Pages of a module draw each kind of figure once; ``PICTURES = True`` in a module that looks at them draws all."""
+    from cellixir.report import page
+
+    drawn: dict[object, object] = {}
+    draw = page._svg
+
+    def once(figure: Any, prefix: str, alt: str) -> Any:
+        kind = (re.sub(r"[0-9.,−-]+", "", alt), len(figure.axes))
+        if kind not in drawn:
+            drawn[kind] = draw(figure, prefix, alt)
+        return drawn[kind]
+
+    with pytest.MonkeyPatch.context() as patch:
+        if not getattr(request.module, "PICTURES", False):
+            patch.setattr(page, "_svg", once)
         yield
 
 

@@ -18,6 +18,8 @@ from cellixir.figures.style import new_axes
 from cellixir.metrics.intervals import Interval
 from cellixir.report.page import Report
 
+PICTURES = True  # every figure is drawn
+
 
 class Page(HTMLParser):
     """Cells of the tables, ids and text of a page."""

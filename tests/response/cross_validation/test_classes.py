@@ -31,6 +31,8 @@ from cellixir.response.cross_validation.summary import BenchmarkSummary
 from cellixir.response.models.baselines import GroupMean
 from cellixir.runs import Leaderboard
 
+PICTURES = True  # every figure is drawn
+
 SPLIT = "LCO"
 
 

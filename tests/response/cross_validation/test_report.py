@@ -16,6 +16,8 @@ from cellixir.response.cross_validation.report import benchmark_page
 from cellixir.response.cross_validation.summary import BenchmarkSummary, drug_scores
 from cellixir.runs import Leaderboard
 
+PICTURES = True  # every figure is drawn
+
 KINDS = {"net": "network", "forest": "tree", "drug mean": "baseline", "mean": "baseline"}
 
 
