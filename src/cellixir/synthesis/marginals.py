@@ -139,9 +139,8 @@ class Marginals:
         sizes = {int(code): int(size) for code, size in facts["sizes"].items()}
         quantiles = {code: arrays[f"quantiles/{code}"] for code in sizes}
         bounds = facts["bounds"][0], facts["bounds"][1]
-        moved = (arrays[name] for name in ("ratio", "shift"))
-        ranges = (arrays[name] for name in ("lowest", "highest"))
-        return cls(quantiles, sizes, *moved, facts["scale"], bounds, *ranges)
+        ratio, shift, lowest, highest = (arrays[name] for name in ("ratio", "shift", "lowest", "highest"))
+        return cls(quantiles, sizes, ratio, shift, facts["scale"], bounds, lowest, highest)
 
 
 def normal_scores(

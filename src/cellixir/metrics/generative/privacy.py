@@ -22,7 +22,7 @@ from cellixir.metrics.intervals import Interval
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from cellixir.metrics.generative.tiles import Rows
+    from cellixir.metrics.generative.tiles import Points, Rows
 
     Floats = NDArray[np.float64]
 
@@ -173,7 +173,7 @@ def near_copies(train: ArrayLike, holdout: ArrayLike, synthetic: ArrayLike, *, l
     return NearCopies(share, rows, nearest[rows], ratios)
 
 
-def _ratios(members: Floats, made: Floats) -> tuple[Floats, Rows]:
+def _ratios(members: Points, made: Points) -> tuple[Floats, Rows]:
     """d1 / d2 of each sample, 1 where both are 0, and its nearest member."""
     if len(members) < 2:
         message = f"train has {len(members)} sample; a ratio of two neighbours needs at least 2"
