@@ -289,3 +289,10 @@ def test_linear_values_with_a_long_tail_are_for_the_copula_alone() -> None:
     assert (made == made.min()).mean() < 0.01
     logs = make_generator("gaussian").fit(np.log2(1 + x)).sample(200).X
     assert np.median(logs) == pytest.approx(np.median(np.log2(1 + x)), rel=0.2)
+
+
+def test_linear_values_of_unlike_genes_without_a_tail_are_learned() -> None:
+    level = np.geomspace(1, 1e4, 40)
+    x = (level * (1 + 0.1 * np.random.default_rng(0).normal(size=(60, 40)))).astype(np.float32)
+    made = make_generator("gaussian").fit(x).sample(200).X
+    np.testing.assert_allclose(np.median(made, axis=0), level, rtol=0.1)

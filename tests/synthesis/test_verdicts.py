@@ -27,7 +27,14 @@ def test_a_narrow_interval_or_one_above_chance_needs_no_such_words() -> None:
 
 def test_the_ratio_of_two_noises_is_not_judged() -> None:
     noise = {"correlation": row(0.01, -0.05, 0.07, ceiling=0.04)}
-    assert verdict("Faithful", noise).answer == "not judged"
+    found = verdict("Faithful", noise)
+    assert found.answer == "not judged"
+    assert found.sentence.endswith(
+        "Correlation of genes 0.01 is not judged: that of real data, 0.04, is not clear of chance."
+    )
+    both = verdict("Faithful", noise | {"precision": row(0.9, 0.8, 1.0, ceiling=0.9)})
+    assert both.answer == "yes"
+    assert "Correlation of genes 0.01 is not judged" in both.sentence
     assert verdict("Faithful", {"correlation": row(0.01, -0.01, 0.03, ceiling=0.1)}).answer == "no"
 
 

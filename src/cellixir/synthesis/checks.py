@@ -82,15 +82,22 @@ def examine(samples: ad.AnnData, minimum: int, *, min_genes: int = 1, any_shape:
     if found.n_vars - n_constant < min_genes:
         message = f"{found.n_vars - n_constant} gene varies over the samples; this model needs {min_genes} or more"
         raise InvalidValues(message)
-    if scale == "unknown" and not any_shape and skewed(found.X):
+    if scale == "unknown" and not any_shape and skewed(found.X) and (spread := _spread(seen)) > 1:
         message = (
-            "the values look linear, with a long tail, and this model would put a third of its samples at the lowest "
-            "value; give log2(1 + x), or use the copula, which takes values as they are"
+            "the values look linear, with a long tail (of the median gene the standard deviation is "
+            f"{spread:.1f} times the mean), and this model would put a third of its samples at the lowest value; give "
+            "log2(1 + x), or use the copula, which takes values as they are"
         )
         raise InvalidValues(message)
     if n_constant:
         notes.append(f"{n_constant:,} of {found.n_vars:,} genes are constant; new samples have the same value")
     return Examined(found, tuple(notes), seen.fingerprint, rows)
+
+
+def _spread(seen: Profile) -> float:
+    """Standard deviation over mean of the median gene; above 1 a sixth of a normal distribution lies below 0."""
+    varies = seen.variance > 0
+    return float(np.median(np.sqrt(seen.variance[varies]) / seen.mean[varies]))
 
 
 def _refuse_repeated_genes(samples: ad.AnnData) -> None:

@@ -37,6 +37,8 @@ MAP_SAMPLES = 1_000
 #: samples, at least and at most these.
 HALVED, HALVINGS = 2_000, (2, 10)
 PERPLEXITY = 30.0
+#: Near copies that a note names.
+NAMED = 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -330,11 +332,15 @@ class Judge:
 
 
 def _said(near: NearCopies, made: Side, train: Side) -> list[str]:
-    pairs = [f"{made.names[i]} to {train.names[j]}" for i, j in zip(near.rows, near.records, strict=True)]
+    nearest = np.argsort(near.ratios[near.rows], kind="stable")
+    pairs = [f"{made.names[near.rows[i]]} to {train.names[near.records[i]]}" for i in nearest]
+    times = np.bincount(near.records)
+    most = f", {times.max():,} of them to {train.names[times.argmax()]}" if times.max() > 2 else ""
     beyond = round(near.share.low * len(made))
     return [
         f"near copies: {len(pairs):,} of {len(made):,} synthetic samples point to one training sample more than any "
-        f"held-out sample does, {beyond:,} beyond chance: {examples(pairs)}; leave these out, or do not share"
+        f"held-out sample does, {beyond:,} beyond chance{most}: {examples(pairs, NAMED)}; "
+        "leave these out, or do not share"
     ]
 
 

@@ -155,16 +155,28 @@ _PRIVATE_WORDS = {"yes": "no sign of a leak", "partly": "some sign of a leak", "
 
 def verdict(question: str, rows: Mapping[str, Row]) -> Verdict:
     """Answer to a question of ``CRITERIA`` from rows by metric."""
-    judged = {c.metric: c.answer(rows[c.metric]) for c in CRITERIA[question] if c.metric in rows}
-    judged = {metric: answer for metric, answer in judged.items() if answer != "not judged"}
+    answers = {c.metric: c.answer(rows[c.metric]) for c in CRITERIA[question] if c.metric in rows}
+    judged = {metric: answer for metric, answer in answers.items() if answer != "not judged"}
+    left = "".join(_unclear(metric, rows[metric]) for metric in answers if metric not in judged)
     if not judged:
-        return Verdict(question, "not judged", f"{question}: not judged; {NOT_JUDGED}{WAY_OUT.get(question, '')}.")
+        why = WAY_OUT.get(question, "") if not answers else ""
+        return Verdict(question, "not judged", f"{question}: not judged; {NOT_JUDGED}{why}.{left}")
     answer = _together(list(judged.values()))
     short = tuple(GENERATIVE[metric].words for metric, found in judged.items() if found == answer != "yes")
     numbers = "; ".join(_number(metric, rows[metric]) for metric in judged)
     why = f" Held back by {_listed(short)}." if short else ""
     caveat = _possible(rows) + NO_PROOF if question == "Private" else ""
-    return Verdict(question, answer, f"{question}: {answer}. {numbers}.{why}{caveat}", short)
+    return Verdict(question, answer, f"{question}: {answer}. {numbers}.{why}{left}{caveat}", short)
+
+
+def _unclear(metric: str, row: Row) -> str:
+    """Why a number that is known was not judged."""
+    if np.isnan(row["value"]):
+        return ""
+    return (
+        f" {GENERATIVE[metric].words} {_short(row['value'])} is not judged: that of real data, "
+        f"{_short(row['ceiling'])}, is not clear of chance."
+    )
 
 
 def _possible(rows: Mapping[str, Row]) -> str:

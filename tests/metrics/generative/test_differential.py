@@ -177,6 +177,8 @@ def test_small_planted_changes_are_no_false_findings_of_good_data():
     as_fdr = found.drop(columns=["standard_error", "df"])
     assert de_recovery(as_fdr, truth).precision < 0.2
     assert de_recovery(found, found).least == 0  # changes of an estimate are no bound
+    overlapping = truth.assign(is_de=np.arange(400) % 2 == 0)  # the size is not what decides: nobody needs 2
+    assert de_recovery(found, overlapping).least < 0.01
 
 
 def test_a_test_beyond_a_change_by_hand():

@@ -163,10 +163,15 @@ def de_recovery(
 
 
 def _least(truth: pd.DataFrame, different: NDArray[np.bool_]) -> float:
-    """Largest planted change of a gene that does not count as different; 0 where the truth was itself estimated."""
+    """Largest planted change of a gene that does not count as different; 0 where the truth was itself estimated.
+
+    Only changes below those of all different genes: where the two overlap, the size is not what decides.
+    """
     if "is_de" not in truth or "fdr" in truth or different.all():
         return 0.0
-    return float(truth["log2_fold_change"].abs().to_numpy()[~different].max())
+    size = truth["log2_fold_change"].abs().to_numpy()
+    smallest = size[different].min() if different.any() else np.inf
+    return float(size[~different & (size < smallest)].max(initial=0.0))
 
 
 def _fdr_beyond(found: pd.DataFrame, least: float) -> Floats:
