@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import anndata as ad
@@ -25,15 +26,23 @@ KEYS = ("--contrast-key", "group", "--batch-key", "batch")
 BUNDLE = {"weights.safetensors", "model.json", "card.md"}
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Real samples to learn from, others that are held out, and the working folder."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module")
+def given_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real samples to learn from, and others that are held out."""
+    place = tmp_path_factory.mktemp("given")
     samples = simulate_bulk(n_samples=90, n_genes=50)
     held = np.arange(90) % 3 == 0
-    samples[~held].copy().write_h5ad("train.h5ad")
-    samples[held].copy().write_h5ad("held.h5ad")
-    Path("mine.csv").write_text("sample,age\n")
+    samples[~held].copy().write_h5ad(place / "train.h5ad")
+    samples[held].copy().write_h5ad(place / "held.h5ad")
+    (place / "mine.csv").write_text("sample,age\n")
+    return place
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, given_files: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder, with the files."""
+    shutil.copytree(given_files, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 

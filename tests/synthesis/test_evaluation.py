@@ -61,6 +61,7 @@ def small_numbers():
         patch.setattr(scores, "HALVES", 4)
         patch.setattr(scores, "c2st_interval", partial(c2st_interval, n_trees=15, n=20))
         patch.setattr(scores, "membership_interval", partial(scores.membership_interval, n=20))
+        patch.setattr(scores, "reference_attack", partial(scores.reference_attack, n=20))
         patch.setattr(scores, "augmentation_gain", partial(scores.augmentation_gain, n_repeats=4))
         yield
 

@@ -243,7 +243,7 @@ class Judge:
 
         return (
             run(scores.geometry, real, other)
-            | scores.told_apart(real, other, self.seed)
+            | scores.told_apart(real, other, self.seed, ends=run is not _plain)
             | run(partial(scores.genes, counts=yard.counts), real, other)
             | (run(effects, other) if self.contrasts else {})
         )
@@ -259,7 +259,7 @@ class Judge:
     def _privacy(self, other: Side, outside: Side, run: Run) -> tuple[Scores, list[str]]:
         """Numbers that any training sample may move, so that none is left out, and the names of near copies."""
         train, outside, some = (self._some(side, self.max_samples, 10) for side in (self.yard.train, outside, other))
-        found, near = scores.privacy(train, outside, some, self.seed)
+        found, near = scores.privacy(train, outside, some, self.seed, ends=run is not _plain)
         same = {"copies": known(scores.copies(self.yard.train, other))}
         said = _said(near, some, train) if near.share.low > 0 else []
         return same | found | run(scores.authentic, train, some), said

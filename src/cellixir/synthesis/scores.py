@@ -38,6 +38,8 @@ Scores = dict[str, Interval]
 HALVES = 20
 K = 5
 MIN_CLASS = 2
+#: Draws that an interval can be made of.
+FEWEST = 2
 
 
 def known(value: float) -> Interval:
@@ -60,9 +62,12 @@ def geometry(real: Side, other: Side) -> Scores:
     return {name: known(value) for name, value in numbers.items()}
 
 
-def told_apart(real: Side, other: Side, seed: int) -> Scores:
-    """The classifier two-sample test, and the divergence of the composition where there are columns."""
-    found = {"c2st": c2st_interval(real.places, other.places, seed=seed)}
+def told_apart(real: Side, other: Side, seed: int, *, ends: bool = True) -> Scores:
+    """The classifier two-sample test, and the divergence of the composition where there are columns.
+
+    Without ``ends`` the interval is not to be used: it rests on as few draws as there can be.
+    """
+    found = {"c2st": c2st_interval(real.places, other.places, seed=seed, **_draws(ends))}
     if real.columns:
         found["composition"] = known(composition(real, other))
     return found
@@ -112,8 +117,10 @@ def _classes(y: NDArray[np.object_], y_test: NDArray[np.object_]) -> list[str]:
     return [str(name) for name, n in counted[0].items() if min(n, counted[1].get(name, 0)) >= MIN_CLASS]
 
 
-def privacy(train: Side, holdout: Side, other: Side, seed: int) -> tuple[Scores, NearCopies]:
+def privacy(train: Side, holdout: Side, other: Side, seed: int, *, ends: bool = True) -> tuple[Scores, NearCopies]:
     """Closest record, attacks on membership, near copies and distance ratio, of distances over all genes.
+
+    Without ``ends`` intervals are not to be used: they rest on as few draws as there can be.
 
     In few directions, leading or random, what means of thousands of genes give away of who was in them (Homer et al.,
     PLoS Genet 4:e1000167, 2008) drowns in noise.
@@ -122,12 +129,16 @@ def privacy(train: Side, holdout: Side, other: Side, seed: int) -> tuple[Scores,
     near = near_copies(members, outside, made)
     numbers = {
         "near_copies": near.share,
-        "dcr_share": closest_record(members, outside, made, seed=seed).interval,
-        "membership": membership_interval(members, outside, made, seed=seed),
-        "reference_attack": reference_attack(members, outside, made, seed=seed),
+        "dcr_share": closest_record(members, outside, made, seed=seed, **_draws(ends)).interval,
+        "membership": membership_interval(members, outside, made, seed=seed, **_draws(ends)),
+        "reference_attack": reference_attack(members, outside, made, seed=seed, **_draws(ends)),
         "nndr": nndr_of(near.ratios).median,
     }
     return numbers, near
+
+
+def _draws(ends: bool) -> dict[str, int]:
+    return {} if ends else {"n": FEWEST}
 
 
 def authentic(train: Side, other: Side) -> Scores:
