@@ -191,3 +191,12 @@ def test_nothing_that_is_multiplied_is_beyond_twice_the_highest():
     found = learned.values(rng.standard_normal((500, 20), dtype=np.float32), np.ones(500, dtype=np.int64), rng)
     assert 40 < found.max() <= 80
     assert np.array_equal(found, np.rint(found))
+
+
+def test_a_state_without_limits_of_genes_is_read_as_it_was_written():
+    counts = RNG(0).poisson(1, (40, 5)).astype(np.float32)
+    learned = Marginals.learn(counts, np.zeros(40, dtype=np.int64), "counts", own=20, n_quantiles=100)
+    arrays = {name: array for name, array in learned.arrays().items() if name not in ("lowest", "highest")}
+    scores, codes = RNG(1).standard_normal((30, 5), dtype=np.float32), np.zeros(30, dtype=np.int64)
+    again = Marginals.from_state(arrays, learned.facts())
+    assert np.array_equal(again.values(scores, codes, RNG(2)), learned.values(scores, codes, RNG(2)))

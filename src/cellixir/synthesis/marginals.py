@@ -139,8 +139,11 @@ class Marginals:
         sizes = {int(code): int(size) for code, size in facts["sizes"].items()}
         quantiles = {code: arrays[f"quantiles/{code}"] for code in sizes}
         bounds = facts["bounds"][0], facts["bounds"][1]
-        ratio, shift, lowest, highest = (arrays[name] for name in ("ratio", "shift", "lowest", "highest"))
-        return cls(quantiles, sizes, ratio, shift, facts["scale"], bounds, lowest, highest)
+        ratio, shift = arrays["ratio"], arrays["shift"]
+        # bundles of earlier versions have no limits of single genes
+        low = arrays.get("lowest", np.full(ratio.shape[1], bounds[0] if bounds[0] >= 0 else -np.inf, np.float32))
+        high = arrays.get("highest", np.full(ratio.shape[1], 1 if facts["scale"] in BOUNDED else np.inf, np.float32))
+        return cls(quantiles, sizes, ratio, shift, facts["scale"], bounds, low, high)
 
 
 def normal_scores(
