@@ -10,7 +10,7 @@ import typer
 from cellixir.cli.shared import Jobs, Seed, command_line, echo, names_of
 
 #: Fewer than the benchmark has, so that the demo is short.
-FOLDS, MEMBERS = 3, 2
+FOLDS, MEMBERS = 3, 1
 
 if TYPE_CHECKING:
     from cellixir.data.response_data import ResponseData
@@ -19,7 +19,7 @@ HELP = """Judge the network beside the naive baselines on real GDSC v17 and writ
 
 The files are taken from CELLIXIR_DATA_DIR or downloaded. Where neither is possible the same job runs on a
 small simulated cohort, and says so. So that it ends within three minutes on two slow cores, it has three folds and
-two networks a committee; the command of the full benchmark is printed.
+one network instead of a committee; the command of the full benchmark is printed.
 
 \b
 Examples:
@@ -44,7 +44,7 @@ def demo(
 
     real = _real()
     data = real or _simulated()
-    echo(f"short: {FOLDS} folds and {MEMBERS} networks a committee, so errors are higher than those of the full run")
+    echo(f"short: {FOLDS} folds, {MEMBERS} network a committee; errors are a little higher than in full")
     if real:
         full = f"--dataset gdsc-v17 --split {split} --models {models} --out {out}-full"
         echo(f"full (5 folds, whole committees): cellixir response benchmark {full}")
