@@ -263,7 +263,7 @@ def test_a_history_is_written_over_by_the_next_fit() -> None:
         (("--given", "group"), "--given 'group' names no value; write COLUMN=VALUE"),
         (("--given", "group=group1", "--given", "group=group2"), "once for each of its values"),
         (("-n", 0), "n=0 samples cannot be drawn"),
-        (("--out", "made.csv"), "--out made.csv must end in .h5ad"),
+        (("--out", "made.xlsx"), "--out made.xlsx must end in .h5ad"),
         (("--out", "b/made.h5ad"), "would stand in the bundle"),
         (("--out", "train.h5ad"), "train.h5ad exists and 'cellixir synthesize' did not write it"),
     ],
@@ -361,3 +361,31 @@ def test_help_has_examples(command: str) -> None:
     output = said(command, "--help")
     assert f"cellixir synthesize {command}" in output
     assert "Examples" in output
+
+
+def test_a_table_comes_out_as_a_table() -> None:
+    fit()
+    for name in ("made.csv", "made.h5ad"):
+        said("sample", "b", "-n", 5, "--out", name)
+    table, obs = (pd.read_csv(name, index_col="sample") for name in ("made.csv", "made.obs.csv"))
+    np.testing.assert_allclose(table.to_numpy(), counts_of("made.h5ad"))
+    stored = ad.read_h5ad("made.h5ad")
+    assert list(table.columns) == list(stored.var_names)
+    assert obs.to_dict("list") == stored.obs.astype(str).to_dict("list")
+    assert "did not write it" in refused("sample", "b", "-n", 5, "--out", "made.csv")
+
+
+def test_split_makes_the_two_files_of_an_evaluation() -> None:
+    cells = ad.read_h5ad("train.h5ad")
+    cells.obs["patient"] = [f"p{i // 5}" for i in range(cells.n_obs)]
+    cells.write_h5ad("all.h5ad")
+    for given, apart in ((("--condition", "group"), "group"), (("--group-key", "patient"), "patient")):
+        said("split", "all.h5ad", *given, "--holdout", 0.3, "--out", apart)
+        parts = [ad.read_h5ad(f"{apart}/{name}.h5ad") for name in ("train", "held_out")]
+        assert sorted(parts[0].obs_names.append(parts[1].obs_names)) == sorted(cells.obs_names)
+        assert parts[1].n_obs == pytest.approx(18, abs=5)
+        shared = set(parts[0].obs[apart]) & set(parts[1].obs[apart])
+        assert shared == (set() if apart == "patient" else set(cells.obs["group"]))
+    assert "already holds train.h5ad and held_out.h5ad" in refused("split", "all.h5ad", "--out", "group")
+    assert "is no share of the samples" in refused("split", "all.h5ad", "--holdout", 1, "--out", "other")
+    assert "there is no column 'x'" in refused("split", "all.h5ad", "--group-key", "x", "--out", "other")

@@ -160,3 +160,34 @@ def test_correlations_of_what_lies_behind_ties_are_found():
     assert found.matrix(0)[upper] @ truth / (truth @ truth) == pytest.approx(1, abs=0.15)
     plain = Correlation.learn(scores, np.zeros(2000, dtype=np.int64), rank=3, pooling=50, seed=0)
     assert plain.matrix(0)[upper] @ truth / (truth @ truth) < 0.75
+
+
+def test_logarithms_of_small_groups_are_shifted_and_stay_near_their_range():
+    rng = RNG(1)
+    codes = np.repeat([0, 1], [300, 8])
+    logs = np.maximum(rng.normal(2, 1.5, (308, 50)), 0).astype(np.float32)
+    logs[codes == 1] += (logs[codes == 1] > 0) * 1.0
+    rare = np.arange(50) < 10
+    logs[np.ix_(codes == 0, rare)] *= rng.random((300, 10)) < 0.02  # multiplied, a mean 50 times as high would explode
+    logs[np.ix_(codes == 1, rare)] = 4
+    learned = Marginals.learn(logs, codes, "log2_tpm", own=20, n_quantiles=1000)
+    found = learned.values(rng.standard_normal((2000, 50), dtype=np.float32), np.ones(2000, dtype=np.int64), rng)
+    low, high = logs.min(axis=0), logs.max(axis=0)
+    assert (found <= high + 0.1 * (high - low) + 1e-5).all()
+    assert found.min() == 0
+    usual = ~rare
+    found_mean, own, pooled = (v.mean(axis=0)[usual] for v in (found, logs[codes == 1], logs))
+    np.testing.assert_allclose(found_mean, own, atol=0.8)  # eight samples: the mean is moved towards that of all
+    assert 0.5 < np.mean((found_mean - pooled) / (own - pooled)) < 1
+    assert (found[:, usual] == 0).mean() == pytest.approx((logs[:, usual] == 0).mean(), abs=0.02)
+
+
+def test_nothing_that_is_multiplied_is_beyond_twice_the_highest():
+    rng = RNG(2)
+    codes = np.repeat([0, 1], [300, 8])
+    counts = rng.poisson(1, (308, 20)).astype(np.float32)
+    counts[codes == 1] = 40
+    learned = Marginals.learn(counts, codes, "counts", own=20, n_quantiles=1000)
+    found = learned.values(rng.standard_normal((500, 20), dtype=np.float32), np.ones(500, dtype=np.int64), rng)
+    assert 40 < found.max() <= 80
+    assert np.array_equal(found, np.rint(found))

@@ -60,6 +60,7 @@ def small_numbers():
         patch.setattr(scores, "HALVES", 4)
         patch.setattr(scores, "c2st_interval", partial(c2st_interval, n_trees=15, n=20))
         patch.setattr(scores, "membership_interval", partial(scores.membership_interval, n=20))
+        patch.setattr(scores, "augmentation_gain", partial(scores.augmentation_gain, n_repeats=4))
         yield
 
 
@@ -126,6 +127,33 @@ def test_copies_with_noise_are_not_private_either(judge: Judge, train: ad.AnnDat
     found = judge.judge(noisy, maps=False)
     assert found.value("copies") == 0
     assert answers(found)["Private"] == "no"
+
+
+def test_one_near_copy_in_twenty_is_not_private_and_is_named(judge: Judge, train: ad.AnnData) -> None:
+    some = counts(150, 2)
+    values = some.X.toarray()
+    values[:8] = train.X[:8].toarray()
+    values[:8, 5] += 1
+    some.X = sp.csr_matrix(values)
+    found = judge.judge(some, maps=False)
+    assert answers(found)["Private"] == "no"
+    assert "Held back by Near copies" in found.verdicts[2].sentence
+    note = next(note for note in found.notes if note.startswith("near copies: "))
+    assert f"{some.obs_names[0]} to {train.obs_names[0]}" in note
+
+
+def test_shallow_cells_that_are_alike_by_chance_are_private() -> None:
+    def shallow(n: int, seed: int) -> ad.AnnData:
+        values = np.random.default_rng(seed).poisson(0.02, (n, 80)).astype(np.float32)
+        found = ad.AnnData(values, uns={"scale": "counts"})
+        found.obs_names = [f"c{seed}_{i}" for i in range(n)]
+        return found
+
+    judge = Judge(shallow(120, 1), shallow(100, 2))
+    found = judge.judge(shallow(120, 3), maps=False)
+    assert found.value("copies") > 0.2
+    assert answers(found)["Private"] == "yes"
+    assert answers(judge.judge(shallow(120, 1), maps=False))["Private"] == "no"
 
 
 def test_shuffled_genes_are_not_faithful(judge: Judge, train: ad.AnnData) -> None:

@@ -272,3 +272,20 @@ def test_a_cut_bundle_is_refused(name, fitted, tmp_path: Path):
     (path / "model.json").write_text(json.dumps(facts))
     with pytest.raises(BundleError, match="do not belong together"):
         load_generator(path)
+
+
+@pytest.mark.parametrize("name", ["vae", "cvae"])
+def test_one_gene_is_too_few_for_a_vae(name: str, count_data: ad.AnnData) -> None:
+    with pytest.raises(InvalidValues, match="1 gene varies over the samples; this model needs 2 or more"):
+        quick(name).fit(small(count_data)[:, :1].copy())
+
+
+def test_linear_values_with_a_long_tail_are_for_the_copula_alone() -> None:
+    x = np.exp(np.random.default_rng(0).normal(2, 2.5, (80, 30))).astype(np.float32)
+    with pytest.raises(InvalidValues, match=r"give log2\(1 \+ x\), or use the copula"):
+        make_generator("gaussian").fit(x)
+    made = make_generator("copula").fit(x).sample(200).X
+    assert np.median(made) == pytest.approx(np.median(x), rel=0.2)
+    assert (made == made.min()).mean() < 0.01
+    logs = make_generator("gaussian").fit(np.log2(1 + x)).sample(200).X
+    assert np.median(logs) == pytest.approx(np.median(np.log2(1 + x)), rel=0.2)

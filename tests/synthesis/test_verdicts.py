@@ -23,3 +23,25 @@ def test_a_narrow_interval_or_one_above_chance_needs_no_such_words() -> None:
     copied = verdict("Private", {"dcr_share": row(0.9, 0.8, 1.0)})
     assert copied.answer == "no"
     assert "rule out" not in copied.sentence
+
+
+def test_the_ratio_of_two_noises_is_not_judged() -> None:
+    noise = {"correlation": row(0.01, -0.05, 0.07, ceiling=0.04)}
+    assert verdict("Faithful", noise).answer == "not judged"
+    assert verdict("Faithful", {"correlation": row(0.01, -0.01, 0.03, ceiling=0.1)}).answer == "no"
+
+
+def test_copies_by_chance_are_judged_by_the_interval_and_others_by_their_share() -> None:
+    for low, answer in ((0.40, "yes"), (0.415, "partly"), (0.45, "no")):
+        assert verdict("Private", {"copies": row(0.46, low, 0.5, ceiling=0.41)}).answer == answer
+    nan = float("nan")
+    for share, answer in ((0.0, "yes"), (0.005, "partly"), (0.02, "no")):
+        assert verdict("Private", {"copies": row(share, nan, nan, ceiling=0.0)}).answer == answer
+    for low, answer in ((0.0, "yes"), (0.005, "partly"), (0.02, "no")):
+        assert verdict("Private", {"near_copies": row(0.03, low, 0.03, ceiling=0.0)}).answer == answer
+
+
+def test_who_is_not_answered_yes_is_told_what_to_do() -> None:
+    leak = verdict("Private", {"dcr_share": row(0.9, 0.8, 1.0)})
+    assert "fit on more samples, on fewer genes, merge rare groups" in leak.advice
+    assert verdict("Private", {"dcr_share": row(0.5, 0.4, 0.6)}).advice == ""

@@ -200,6 +200,10 @@ GENERATIVE: Catalogue = {
         (-1.0, 1.0),
     ),
     "copies": Metric("Copies", PRIVACY, "low", "Share of synthetic samples that are a training sample, all values."),
+    "near_copies": Metric(
+        "Near copies", PRIVACY, "low", "Share of synthetic samples that point to one training sample (d1 / d2) more "
+        "than any held-out sample does; the interval is less what chance gives.",
+    ),
     "dcr_share": Metric(
         "Closer to training", PRIVACY, 0.5, "Share of synthetic samples closer to training than to held-out samples.",
         one_sided=True,

@@ -14,7 +14,7 @@ from cellixir.data.expression.checks import first_no_count
 from cellixir.data.expression.matrix import Profile, is_backed, profile, take
 from cellixir.data.expression.scale import WORDS, guessed_scale, looks_like, recorded_scale
 from cellixir.exceptions import DataError, DuplicateIds, InvalidValues, examples, repeated
-from cellixir.synthesis.representation import constant_values
+from cellixir.synthesis.representation import constant_values, skewed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,15 +42,23 @@ class Examined:
     rows: NDArray[np.int64]
 
 
-def examine(samples: ad.AnnData, minimum: int) -> Examined:
+def examine(samples: ad.AnnData, minimum: int, *, min_genes: int = 1, any_shape: bool = True) -> Examined:
     """Samples with data, in memory, and what is to be known about them.
+
+    Parameters
+    ----------
+    minimum, min_genes
+        Fewest samples with data, and fewest genes that vary.
+    any_shape
+        Whether linear values with a long tail can be learned from as they are.
 
     Raises
     ------
     DuplicateIds
         If a gene stands twice.
     InvalidValues
-        If a value is not finite or denies the recorded scale, or no gene varies.
+        If a value is not finite or denies the recorded scale, too few genes vary, or the values have a tail that the
+        model cannot have.
     DataError
         If fewer than ``minimum`` samples have data.
     """
@@ -70,6 +78,15 @@ def examine(samples: ad.AnnData, minimum: int) -> Examined:
     n_constant = int(np.isfinite(constant_values(found.X)).sum())
     if n_constant == found.n_vars:
         message = f"no gene varies over the {found.n_obs:,} samples; there is nothing to learn"
+        raise InvalidValues(message)
+    if found.n_vars - n_constant < min_genes:
+        message = f"{found.n_vars - n_constant} gene varies over the samples; this model needs {min_genes} or more"
+        raise InvalidValues(message)
+    if scale == "unknown" and not any_shape and skewed(found.X):
+        message = (
+            "the values look linear, with a long tail, and this model would put a third of its samples at the lowest "
+            "value; give log2(1 + x), or use the copula, which takes values as they are"
+        )
         raise InvalidValues(message)
     if n_constant:
         notes.append(f"{n_constant:,} of {found.n_vars:,} genes are constant; new samples have the same value")

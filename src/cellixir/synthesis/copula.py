@@ -39,7 +39,8 @@ class CopulaGenerator(Generator):
         See `cellixir.synthesis.gaussian.GaussianGenerator`.
     own
         Samples from which on a combination has distributions of its own; with fewer it has those of all samples,
-        moved to its mean.
+        moved to its mean: logarithms are shifted, at most a tenth of the gene's range beyond it, linear values
+        multiplied, up to twice the highest.
     n_quantiles
         Most values that are kept of a gene and combination.
 
@@ -54,6 +55,7 @@ class CopulaGenerator(Generator):
 
     name = "copula"
     title = "Gaussian copula with empirical marginals"
+    any_shape = True
 
     def __init__(
         self,

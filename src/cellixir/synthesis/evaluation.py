@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from cellixir.exceptions import DataError
+from cellixir.exceptions import DataError, examples
 from cellixir.metrics.catalogue import GENERATIVE
 from cellixir.metrics.generative.divergence import gene_statistics
+from cellixir.metrics.generative.privacy import NearCopies
 from cellixir.metrics.intervals import Interval
 from cellixir.synthesis import scores
 from cellixir.synthesis.scores import Scores, known, with_intervals
@@ -211,7 +212,9 @@ class Judge:
         draw = self._drawn(n)
         some = self._some(made, n, 4)
         run: Run = partial(with_intervals, seed=self.seed)
-        values = self._likeness(draw.train, some, run) | self._worth(made) | self._privacy(made, self.holdout, run)
+        private, near = self._privacy(made, self.holdout, run)
+        private["copies"] = scores.copies_beyond(self.yard.train, self.holdout, made)
+        values = self._likeness(draw.train, some, run) | self._worth(made) | private
         trtr, chance = (values.pop(name, known(float("nan"))).value for name in ("trtr", "chance"))
         ceiling = draw.ceiling | {"tstr": known(trtr), "tstr_ratio": known(1.0)}
         floor = draw.floor | {"tstr": known(chance), "tstr_ratio": known(chance / trtr)}
@@ -224,7 +227,7 @@ class Judge:
             fold_changes=fold_changes(self.contrasts, some, self.yard.genes, self.yard.to_log2),
             points=self._points(made, maps=maps),
             facts=self._facts(made, n),
-            notes=tuple(self._notes(made, n)),
+            notes=(*self._notes(made, n), *near),
         )
 
     # -- parts ---------------------------------------------------------------------------------------------------------
@@ -251,11 +254,13 @@ class Judge:
         train, some = self._some(self.yard.train, n, 5), self._some(other, n, 6)
         return scores.utility(train, some, self._some(self.holdout, self.max_samples, 7), self.seed, role="label")
 
-    def _privacy(self, other: Side, outside: Side, run: Run) -> Scores:
-        """Numbers that any training sample may move: none is left out as long as there are not too many."""
+    def _privacy(self, other: Side, outside: Side, run: Run) -> tuple[Scores, list[str]]:
+        """Numbers that any training sample may move, so that none is left out, and the names of near copies."""
         train, outside, some = (self._some(side, self.max_samples, 10) for side in (self.yard.train, outside, other))
+        found, near = scores.privacy(train, outside, some, self.seed)
         same = {"copies": known(scores.copies(self.yard.train, other))}
-        return same | scores.privacy(train, outside, some, self.seed) | run(scores.authentic, train, some)
+        said = _said(near, some, train) if near.share.low > 0 else []
+        return same | found | run(scores.authentic, train, some), said
 
     def _drawn(self, n: int) -> _Draw:
         """Real samples for ``n`` synthetic ones, with their ceiling and floor."""
@@ -275,12 +280,12 @@ class Judge:
         for i in range(int(np.clip(HALVED // n, *HALVINGS))):
             order = np.random.default_rng([self.seed, 20, i]).permutation(n)
             halves = [self.holdout.take(np.sort(part)) for part in (order[: n // 2], order[n // 2 :])]
-            found.append(self._privacy(halves[0], halves[1], _plain))
+            found.append(self._privacy(halves[0], halves[1], _plain)[0])
         return {name: Interval(*np.mean([tuple(scores[name]) for scores in found], axis=0)) for name in found[0]}
 
     @cached_property
     def _floor(self) -> Scores:
-        return self._privacy(self.yard.shuffled, self.holdout, _plain)
+        return self._privacy(self.yard.shuffled, self.holdout, _plain)[0]
 
     def _some(self, side: Side, n: int, stream: int) -> Side:
         """``n`` samples at random, in their order; the same for each call."""
@@ -322,6 +327,15 @@ class Judge:
         if "group" in self.yard.keys and not self.contrasts:
             notes.append("differential expression is not judged: no gene differs between groups of enough samples")
         return notes
+
+
+def _said(near: NearCopies, made: Side, train: Side) -> list[str]:
+    pairs = [f"{made.names[i]} to {train.names[j]}" for i, j in zip(near.rows, near.records, strict=True)]
+    beyond = round(near.share.low * len(made))
+    return [
+        f"near copies: {len(pairs):,} of {len(made):,} synthetic samples point to one training sample more than any "
+        f"held-out sample does, {beyond:,} beyond chance: {examples(pairs)}; leave these out, or do not share"
+    ]
 
 
 def _plain(score: Callable[..., Scores], *sides: Side) -> Scores:

@@ -114,9 +114,12 @@ class Generator(Estimator):
     (3, 4)
     """
 
-    #: Name in `cellixir.synthesis.models`, and fewest samples of a fit.
+    #: Name in `cellixir.synthesis.models`, and fewest samples and varying genes of a fit.
     name: ClassVar[str]
     min_samples: ClassVar[int] = 10
+    min_genes: ClassVar[int] = 1
+    #: Whether genes keep whatever distribution they have.
+    any_shape: ClassVar[bool] = False
     limits = (
         "This bundle is learned from the training samples and may give away what they were: it holds at least their "
         "conditions and what each gene's values were like. Nothing here is differentially private: evaluate privacy "
@@ -174,7 +177,7 @@ class Generator(Estimator):
         """
         samples = as_anndata(X)
         stop = stopping_rows(validation, samples.n_obs)
-        found = examine(samples, self.min_samples)
+        found = examine(samples, self.min_samples, min_genes=self.min_genes, any_shape=self.any_shape)
         self.genes_ = pd.Index(found.samples.var_names)
         self.scale_, self.sparse_ = str(found.samples.uns["scale"]), sp.issparse(found.samples.X)
         self.notes_, self.fingerprint_ = list(found.notes), found.fingerprint

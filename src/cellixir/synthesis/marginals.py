@@ -11,7 +11,7 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import rankdata
 
 from cellixir.synthesis.moments import Moments
-from cellixir.synthesis.representation import round_at_random
+from cellixir.synthesis.representation import BOUNDED, round_at_random, skewed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,6 +23,10 @@ GENES = 256
 POOLED = -1
 #: Scales of whole numbers: a value is drawn as it is, not between two neighbours.
 WHOLE = ("counts", "binary")
+LOGARITHMIC = ("log2_tpm", "log1p_cpm")
+#: How far a value that was shifted, or multiplied, may leave the range of its gene in training, as a share of that
+#: range: twice the highest count is one more on a log2 scale that spans ten.
+SHIFTED, MULTIPLIED = 0.1, 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +34,8 @@ class Marginals:
     """Empirical distribution of each gene in each combination.
 
     A combination with enough samples has its own. Of the others each gene has the pooled one, moved to the
-    combination's mean: multiplied where no value is below zero, so that zeros stay zeros, else shifted.
+    combination's mean: linear values are multiplied, logarithms shifted; what is at the lowest value, such as zero,
+    stays there. Nothing leaves the range of its gene in training by more than ``SHIFTED`` or ``MULTIPLIED`` of it.
 
     Attributes
     ----------
@@ -43,6 +48,8 @@ class Marginals:
         How the pooled one is moved, shape ``(n_combinations, n_genes)``.
     scale, bounds
         What the values are, and the lowest and highest.
+    lowest, highest
+        What a value of each gene may be, shape ``(n_genes,)``.
     """
 
     quantiles: dict[int, NDArray[np.float32]]
@@ -51,6 +58,8 @@ class Marginals:
     shift: NDArray[np.float32]
     scale: str
     bounds: tuple[float, float]
+    lowest: NDArray[np.float32]
+    highest: NDArray[np.float32]
 
     @classmethod
     def learn(
@@ -69,16 +78,21 @@ class Marginals:
         moments = Moments.of(values, codes, len(counts))
         bounds = float(values.min()), float(values.max())
         ratio, shift, residual = np.ones_like(moments.mean), np.zeros_like(moments.mean), values
-        if bounds[0] >= 0:
-            pooled = values.mean(axis=0, dtype=np.float64)
+        pooled, margin = values.mean(axis=0, dtype=np.float64), SHIFTED
+        if bounds[0] >= 0 and (scale in LOGARITHMIC or (scale == "unknown" and not skewed(values))):
+            above = (values > bounds[0]).mean(axis=0)
+            np.divide(moments.mean - pooled, above, out=shift, where=above > 0)
+        elif bounds[0] >= 0:
             np.divide(moments.mean, pooled, out=ratio, where=pooled > 0)
+            margin = MULTIPLIED
         else:
             shift, residual = moments.mean, values - moments.raw.astype(np.float32)[codes]
         quantiles = {int(c): _quantiles(values[codes == c], n_quantiles) for c in np.flatnonzero(counts >= own)}
         sizes = {code: int(counts[code]) for code in quantiles}
         if len(quantiles) < len(counts):
             quantiles[POOLED], sizes[POOLED] = _quantiles(residual, n_quantiles), len(values)
-        return cls(quantiles, sizes, ratio.astype(np.float32), shift.astype(np.float32), scale, bounds)
+        ranges = _ranges(values, scale, bounds[0], margin)
+        return cls(quantiles, sizes, ratio.astype(np.float32), shift.astype(np.float32), scale, bounds, *ranges)
 
     def values(
         self, scores: NDArray[np.float32], codes: NDArray[np.int64], rng: np.random.Generator
@@ -90,10 +104,10 @@ class Marginals:
             key = int(code) if int(code) in self.quantiles else POOLED
             drawn = self._at(ndtr(scores[rows].astype(np.float64)), key)
             if key == POOLED:
-                drawn = drawn * self.ratio[code] + self.shift[code]
+                stays = self.bounds[0] if self.bounds[0] >= 0 else -np.inf
+                drawn = drawn * self.ratio[code] + self.shift[code] * (drawn > stays)
             found[rows] = round_at_random(drawn, rng) if self.scale in WHOLE else drawn
-        low = self.bounds[0] if self.bounds[0] >= 0 else -np.inf
-        return np.clip(found, low, self.bounds[1] if self.scale in {"binary", "fraction"} else np.inf)
+        return np.clip(found, self.lowest, self.highest)
 
     def _at(self, probability: Floats, key: int) -> Floats:
         """Quantiles: of whole numbers those of a sample drawn, of others between two neighbours."""
@@ -113,7 +127,7 @@ class Marginals:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All arrays."""
         found: dict[str, NDArray[Any]] = {f"quantiles/{code}": table for code, table in self.quantiles.items()}
-        return found | {"ratio": self.ratio, "shift": self.shift}
+        return found | {"ratio": self.ratio, "shift": self.shift, "lowest": self.lowest, "highest": self.highest}
 
     def facts(self) -> dict[str, Any]:
         """What JSON holds."""
@@ -125,7 +139,8 @@ class Marginals:
         sizes = {int(code): int(size) for code, size in facts["sizes"].items()}
         quantiles = {code: arrays[f"quantiles/{code}"] for code in sizes}
         bounds = facts["bounds"][0], facts["bounds"][1]
-        return cls(quantiles, sizes, arrays["ratio"], arrays["shift"], facts["scale"], bounds)
+        ratio, shift, lowest, highest = (arrays[name] for name in ("ratio", "shift", "lowest", "highest"))
+        return cls(quantiles, sizes, ratio, shift, facts["scale"], bounds, lowest, highest)
 
 
 def normal_scores(
@@ -149,6 +164,20 @@ def normal_scores(
             before = n - rankdata(-values[rows, genes], method="max", axis=0).astype(np.int64)
             found[rows, genes] = (cumulated[last] - cumulated[before]) / (last - before)
     return found, (found.astype(np.float64) ** 2).mean(axis=0)
+
+
+def _ranges(
+    values: NDArray[np.float32], scale: str, least: float, margin: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Lowest and highest value of each gene that may be drawn."""
+    low, high = values.min(axis=0), values.max(axis=0)
+    reach = margin * (high - low)
+    low, high = low - reach, high + reach
+    if scale in WHOLE:
+        low, high = np.ceil(low), np.floor(high)
+    if least >= 0:
+        low = np.maximum(low, least)
+    return low, np.minimum(high, 1) if scale in BOUNDED else high
 
 
 def _quantiles(values: NDArray[np.float32], most: int) -> NDArray[np.float32]:

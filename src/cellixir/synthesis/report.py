@@ -75,6 +75,9 @@ def _verdicts(report: Report, evaluation: Evaluation) -> None:
     report.section("Verdict", QUESTIONS + BRACKETS)
     report.facts({f"{v.question}?": v.answer for v in evaluation.verdicts}, large=True)
     report.table(_sentences(evaluation.verdicts), colours={"Answer": ANSWER_COLOURS})
+    advice = {f"{v.question}: what to do": v.advice for v in evaluation.verdicts if v.advice}
+    if advice:
+        report.facts(advice)
     report.notes([f"{note[:1].upper()}{note[1:]}." for note in evaluation.notes])
 
 

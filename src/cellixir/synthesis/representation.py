@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 BLOCK_VALUES = 4_000_000
 #: Scales whose values have a highest one.
 BOUNDED = ("binary", "fraction")
+#: Values above the median of those above zero by so many times are none of logarithms.
+SKEW = 50.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,6 +179,17 @@ class Representation:
         library = np.maximum(library - np.nansum(self.constant), 0)
         expected = level * np.divide(library, total, out=np.zeros_like(total), where=total > 0)
         return round_at_random(expected, rng)
+
+
+def skewed(values: Any) -> bool:
+    """Whether values that are not negative have a tail as linear expression has it: one in a thousand is far up."""
+    stored = values.data if sp.issparse(values) else np.asarray(values)
+    some = stored.ravel()[:: max(1, stored.size // BLOCK_VALUES)]
+    some = some[some != 0]
+    if not len(some) or some.min() < 0:
+        return False
+    middle, high = np.quantile(some, [0.5, 0.999])
+    return bool(high > SKEW * middle)
 
 
 def constant_values(x: Any) -> NDArray[np.float32]:

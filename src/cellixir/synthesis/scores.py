@@ -20,7 +20,7 @@ from cellixir.metrics.generative.divergence import (
 from cellixir.metrics.generative.membership import membership_interval, reference_attack
 from cellixir.metrics.generative.mmd import mmd2
 from cellixir.metrics.generative.prdc import prdc
-from cellixir.metrics.generative.privacy import closest_record, nndr
+from cellixir.metrics.generative.privacy import NearCopies, closest_record, near_copies, nndr_of
 from cellixir.metrics.generative.two_sample import c2st_interval
 from cellixir.metrics.generative.utility import augmentation_gain, tstr
 from cellixir.metrics.intervals import Interval
@@ -112,19 +112,22 @@ def _classes(y: NDArray[np.object_], y_test: NDArray[np.object_]) -> list[str]:
     return [str(name) for name, n in counted[0].items() if min(n, counted[1].get(name, 0)) >= MIN_CLASS]
 
 
-def privacy(train: Side, holdout: Side, other: Side, seed: int) -> Scores:
-    """Closest record, attacks on membership and distance ratio, of distances over all genes.
+def privacy(train: Side, holdout: Side, other: Side, seed: int) -> tuple[Scores, NearCopies]:
+    """Closest record, attacks on membership, near copies and distance ratio, of distances over all genes.
 
     In few directions, leading or random, what means of thousands of genes give away of who was in them (Homer et al.,
     PLoS Genet 4:e1000167, 2008) drowns in noise.
     """
     members, outside, made = train.dense, holdout.dense, other.dense
-    return {
+    near = near_copies(members, outside, made)
+    numbers = {
+        "near_copies": near.share,
         "dcr_share": closest_record(members, outside, made, seed=seed).interval,
         "membership": membership_interval(members, outside, made, seed=seed),
         "reference_attack": reference_attack(members, outside, made, seed=seed),
-        "nndr": nndr(members, made).median,
+        "nndr": nndr_of(near.ratios).median,
     }
+    return numbers, near
 
 
 def authentic(train: Side, other: Side) -> Scores:
@@ -138,6 +141,18 @@ def authentic(train: Side, other: Side) -> Scores:
 def copies(train: Side, other: Side) -> float:
     """Share of the samples that are a training sample value for value."""
     return float(np.isin(other.digests, train.digests).mean())
+
+
+def copies_beyond(train: Side, holdout: Side, other: Side) -> Interval:
+    """`copies`, and where real held-out samples are copies too, by chance, the interval of the share against theirs.
+
+    Shallow cells and samples of few genes are alike without having been copied.
+    """
+    share, usual = copies(train, other), copies(train, holdout)
+    if not usual:
+        return known(share)
+    error = np.sqrt(share * (1 - share) / len(other) + usual * (1 - usual) / len(holdout))
+    return _interval("copies", share, float(error))
 
 
 def effects(side: Side, group: str, reference: str, names: pd.Index, to_log2: float) -> pd.DataFrame | None:

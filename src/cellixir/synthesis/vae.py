@@ -82,7 +82,7 @@ class ConditionalVAEGenerator(Generator):
 
     name = "cvae"
     title = "Conditional variational autoencoder"
-    min_samples = 20
+    min_samples, min_genes = 20, 2
     #: Whether the network is told the conditions; otherwise it draws them.
     told = True
 

@@ -55,10 +55,41 @@ class Verdict:
     sentence: str
     held_back_by: tuple[str, ...] = ()
 
+    @property
+    def advice(self) -> str:
+        """What to do, where the answer is partly or no."""
+        return ADVICE[self.question] if self.answer in ("partly", "no") else ""
+
+
+#: What helps against an answer that is not yes.
+ADVICE = {
+    "Faithful": "Compare the other generators on these data (cellixir synthesize benchmark); fit on more samples.",
+    "Useful": "Give the generator the column of groups or labels (--condition); fit on more samples of the rare ones.",
+    "Private": (
+        "Do not share these samples or the bundle as they are. What lowers the risk: fit on more samples, on fewer "
+        "genes, merge rare groups, leave out copies; then evaluate anew. If it stays, do not share."
+    ),
+}
+
 
 def of_ceiling(row: Row) -> float:
-    """Value over ceiling."""
-    return row["value"] / row["ceiling"] if row["ceiling"] > SLIGHT else float("nan")
+    """Value over ceiling; unknown unless the ceiling is clearly above 0: the ratio of two noises says nothing.
+
+    How far a number of as many samples moves by chance is told by the interval of the value.
+    """
+    noise = (row["high"] - row["low"]) / 2
+    clear = row["ceiling"] > max(SLIGHT, 0.0 if np.isnan(noise) else noise)
+    return row["value"] / row["ceiling"] if clear else float("nan")
+
+
+def beyond_ceiling(row: Row) -> float:
+    """Lower end of the interval, or the value where there is none, less ceiling."""
+    return (row["value"] if np.isnan(row["low"]) else row["low"]) - row["ceiling"]
+
+
+def beyond_chance(row: Row) -> float:
+    """Lower end of the interval."""
+    return row["low"]
 
 
 def over_ceiling(row: Row) -> float:
@@ -107,7 +138,8 @@ CRITERIA: dict[str, tuple[Criterion, ...]] = {
         Criterion("lfc_slope", stretch, 1.25, 2.0),
     ),
     "Private": (
-        Criterion("copies", over_ceiling, 0.001, 0.01),
+        Criterion("copies", beyond_ceiling, 0.001, 0.01),
+        Criterion("near_copies", beyond_chance, 0.001, 0.01),
         Criterion("dcr_share", least, 0.55, 0.65),
         Criterion("membership", least, 0.6, 0.7),
         Criterion("reference_attack", least, 0.6, 0.7),

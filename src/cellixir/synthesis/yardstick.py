@@ -50,6 +50,8 @@ class Side:
         stand out of noise.
     columns
         Group, batch or label of each sample, by role.
+    names
+        Of the samples.
     """
 
     raw: Any
@@ -57,6 +59,7 @@ class Side:
     components: Floats
     n_places: int
     columns: Mapping[str, NDArray[np.object_]]
+    names: NDArray[np.object_]
 
     def __len__(self) -> int:
         return len(self.components)
@@ -83,7 +86,7 @@ class Side:
     def take(self, rows: NDArray[np.integer[Any]] | NDArray[np.bool_]) -> Side:
         """Some of the samples."""
         columns = {role: names[rows] for role, names in self.columns.items()}
-        return Side(self.raw[rows], self.log[rows], self.components[rows], self.n_places, columns)
+        return Side(self.raw[rows], self.log[rows], self.components[rows], self.n_places, columns, self.names[rows])
 
 
 class Yardstick:
@@ -156,7 +159,7 @@ class Yardstick:
         components = np.asarray(self.pca.transform(log), dtype=np.float64)
         columns = {role: _column(cells, key, what) for role, key in self.keys.items()}
         raw = cells.X.tocsr() if sp.issparse(cells.X) else np.asarray(cells.X)
-        return Side(raw, log, components, self.n_places, columns)
+        return Side(raw, log, components, self.n_places, columns, cells.obs_names.to_numpy(object))
 
     def _log(self, cells: ad.AnnData) -> Any:
         """Log-normalised counts, or the values; to the library size of the training data."""

@@ -319,3 +319,9 @@ def test_other_genes_differ_by_less_than_a_quarter_also_as_estimated(large: ad.A
     assert np.abs(found[is_de]).mean() == pytest.approx(2, abs=0.1)
     np.testing.assert_array_equal(found > 0.75, is_up)
     np.testing.assert_array_equal(found < -0.75, is_de & ~is_up)
+
+
+def test_no_share_of_shifted_genes_is_no_shift_at_all():
+    samples = simulate_bulk(n_samples=24, n_genes=50, batch_shift_share=0.0)
+    assert not np.asarray(samples.varm["log2_batch_shift"]).any()
+    assert not samples.var["is_shifted"].any()

@@ -84,7 +84,7 @@ def test_genes_without_variance_are_no_finding():
     values = np.stack([np.full(8, 0.1), by_batch, by_group], axis=1)
     found = differential_expression(values, group, batch=batch, genes=["constant", "batch", "group"])
     for gene in ("constant", "batch"):
-        assert found.loc[gene].tolist() == [0, 0, 1, 1]
+        assert found.loc[gene, ["log2_fold_change", "standard_error", "t", "p", "fdr"]].tolist() == [0, 0, 0, 1, 1]
     assert found.loc["group", "log2_fold_change"] == pytest.approx(0.7)
     assert found.loc["group", "t"] == np.inf
     assert found.loc["group", "p"] == 0
@@ -157,6 +157,36 @@ def test_recovery_by_hand():
     assert de_recovery(found, truth, k=2).jaccard == 1
     assert de_recovery(found, truth, k=2, rank_by="log2_fold_change").jaccard == pytest.approx(1 / 3)  # g2, g3
     assert de_recovery(found, truth, fdr=0.005).recall == pytest.approx(1 / 3)
+
+
+def test_small_planted_changes_are_no_false_findings_of_good_data():
+    rng = np.random.default_rng(3)
+    is_de = np.arange(400) < 40
+    truth = planted(
+        np.where(is_de, rng.choice([-1, 1], 400) * rng.uniform(1, 2, 400), rng.uniform(-0.3, 0.3, 400)), is_de
+    )
+    for n in (20, 2000):
+        group = np.repeat(["a", "b"], n)
+        values = rng.normal(0, 0.5, (2 * n, 400)) + truth["log2_fold_change"].to_numpy() * (group == "b")[:, None]
+        found = differential_expression(values, group, genes=list(truth.index))
+        recovery = de_recovery(found, truth)
+        assert recovery.least == pytest.approx(0.3, abs=0.01)
+        assert recovery.precision == 1.0
+        assert recovery.recall > 0.9
+    assert (found["fdr"] < 0.05).sum() > 200  # against 0 most are found
+    as_fdr = found.drop(columns=["standard_error", "df"])
+    assert de_recovery(as_fdr, truth).precision < 0.2
+    assert de_recovery(found, found).least == 0  # changes of an estimate are no bound
+
+
+def test_a_test_beyond_a_change_by_hand():
+    truth = planted([3.0, 1.0, 0.0], [True, False, False])
+    found = found_table([2.0, 0.5, 0.0], [0.01, 0.01, 1.0]).assign(standard_error=[0.25, 0.1, 0.0], df=10)
+    from scipy.stats import t
+
+    p = t.sf(4, 10) + t.sf(12, 10)  # (2 - 1) / .25 and (2 + 1) / .25
+    for fdr, n in ((3 * p * 1.01, 1), (3 * p * 0.99, 0)):
+        assert de_recovery(found, truth, fdr=fdr).n_found == n
 
 
 def test_rows_may_stand_in_any_order():

@@ -7,7 +7,7 @@ import pytest
 
 from cellixir.exceptions import InvalidValues
 from cellixir.metrics.generative.membership import membership_inference, reference_attack
-from cellixir.metrics.generative.privacy import closest_record, nndr
+from cellixir.metrics.generative.privacy import closest_record, near_copies, nndr
 
 
 def cloud(n: int, seed: int, d: int = 4) -> np.ndarray:
@@ -146,3 +146,31 @@ def test_too_few_or_equal_samples_have_no_ratio():
         nndr(cloud(1, 0), cloud(5, 1))
     with pytest.raises(InvalidValues, match="train has 4 columns and synthetic 3"):
         nndr(cloud(5, 0), cloud(5, 1, d=3))
+
+
+# -- near copies -------------------------------------------------------------------------------------------------------
+
+
+def test_near_copies_by_hand():
+    train, holdout = column(0, 10), column(4, 7)  # ratios 4 / 6 and 3 / 7
+    found = near_copies(train, holdout, column(1, 5, 9.5, 6))
+    assert found.rows.tolist() == [0, 2]  # 1 / 9 and .5 / 9.5
+    assert found.records.tolist() == [0, 1]
+    assert found.share.value == 0.5
+    assert found.ratios.tolist() == pytest.approx([1 / 9, 1, 0.5 / 9.5, 4 / 6])
+
+
+def test_fresh_samples_are_no_near_copies_beyond_chance():
+    low = [near_copies(cloud(60, 3 * i), cloud(40, 3 * i + 1), cloud(80, 3 * i + 2)).share.low for i in range(100)]
+    assert sum(value > 0 for value in low) <= 7  # 2.5 % expected
+
+
+def test_few_near_copies_among_many_fresh_samples_are_found_and_named():
+    train, holdout, fresh = cloud(200, 0, 30), cloud(200, 1, 30), cloud(200, 2, 30)
+    some = fresh.copy()
+    some[:10] = train[50:60] + 0.05
+    found = near_copies(train, holdout, some)
+    assert 0.02 < found.share.low < found.share.value
+    assert found.rows[:10].tolist() == list(range(10))
+    assert found.records[:10].tolist() == list(range(50, 60))
+    assert near_copies(train, holdout, fresh).share.low == 0

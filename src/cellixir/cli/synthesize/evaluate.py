@@ -54,7 +54,8 @@ def evaluate(
     for note in found.notes:
         shared.say(note)
     _print(found)
-    shared.end_of_run("\n".join(verdict.sentence for verdict in found.verdicts), out)
+    said = [f"{verdict.sentence} {verdict.advice}".rstrip() for verdict in found.verdicts]
+    shared.end_of_run("\n".join(said), out)
 
 
 def _refuse_twice(*given: Path) -> None:

@@ -14,12 +14,15 @@ from cellixir.cli.synthesize.options import values_of
 from cellixir.exceptions import ConfigurationError, UnknownIds
 
 if TYPE_CHECKING:
+    import anndata as ad
+
     from cellixir.synthesis import Generator
 
 SAMPLE_HELP = """Draw synthetic samples from a bundle.
 
 They have the genes and the scale of the data that the generator was fitted on, and the condition columns. Conditions
-that are not asked for come as often as they did there. Another --seed gives other samples.
+that are not asked for come as often as they did there. Another --seed gives other samples. A csv or tsv file holds
+the values; the condition columns stand in NAME.obs.csv beside it.
 
 \b
 Examples:
@@ -30,11 +33,12 @@ Examples:
 OURS = "cellixir synthesize"
 #: Values from which memory is asked for, and samples that are drawn to tell how much.
 MANY, PROBED = 100_000_000, 100
+TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 
 
 def sample(
     bundle: Annotated[Path, typer.Argument(help="Folder that 'fit' wrote.")],
-    out: Annotated[Path, typer.Option(help="File to write, .h5ad.")],
+    out: Annotated[Path, typer.Option(help="File to write: .h5ad, .csv, .tsv (also .gz).")],
     n: Annotated[int, typer.Option("--n-samples", "-n", help="Samples to draw.")],
     given: Annotated[
         list[str] | None, typer.Option(metavar="COLUMN=VALUE", help="Only such samples; may be given more than once.")
@@ -57,7 +61,10 @@ def sample(
         if any("," in value and "=" in value for value in fixed.values()):
             error.add_note("--given takes one COLUMN=VALUE; give it once for each column")
         raise
-    write_cells(made, out, compression="gzip", attributes={MARK: OURS})
+    if out.suffix == ".h5ad":
+        write_cells(made, out, compression="gzip", attributes={MARK: OURS})
+    else:
+        _write_tables(made, out)
     counts = "; ".join(
         f"{column}: {', '.join(f'{name} {n:,}' for name, n in made.obs[column].value_counts().items() if n)}"
         for column in made.obs
@@ -69,19 +76,34 @@ def _check(bundle: Path, out: Path, *, force: bool) -> None:
     """Refuse a place that cannot be written or is somebody else's, before the bundle is read."""
     from cellixir.files import require_writable
 
-    if out.suffix != ".h5ad":
-        message = f"--out {out} must end in .h5ad, such as {out}.h5ad"
+    if not out.name.endswith((".h5ad", *TABLES)):
+        message = f"--out {out} must end in .h5ad or {', '.join(TABLES)}, such as {out}.h5ad"
         raise ConfigurationError(message)
     if out.resolve().is_relative_to(bundle.resolve()):
         message = f"--out {out} would stand in the bundle {bundle}; choose another --out"
         raise ConfigurationError(message)
-    if not force and out.is_file() and not _is_ours(out):
+    places = [out] if out.suffix == ".h5ad" else [out, _obs_of(out)]
+    for place in [] if force else [place for place in places if place.is_file() and not _is_ours(place)]:
         message = (
-            f"{out} exists and 'cellixir synthesize' did not write it; choose another --out, or give --force to write "
-            "over it"
+            f"{place} exists and 'cellixir synthesize' did not write it; choose another --out, or give --force to "
+            "write over it"
         )
         raise ConfigurationError(message)
     require_writable(out)
+
+
+def _write_tables(made: ad.AnnData, out: Path) -> None:
+    """Values, and the condition columns in a file beside them: a table of numbers is read as it was written."""
+    from cellixir.files import write_csv
+
+    table = made.to_df().rename_axis("sample")
+    write_csv(table, out, index=True, sep="\t" if ".tsv" in out.suffixes else ",")
+    if len(made.obs.columns):
+        write_csv(made.obs.rename_axis("sample"), _obs_of(out), index=True)
+
+
+def _obs_of(out: Path) -> Path:
+    return out.with_name(f"{out.name.split('.')[0]}.obs.csv")
 
 
 def _require_memory(generator: Generator, n: int) -> None:

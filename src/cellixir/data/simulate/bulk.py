@@ -88,7 +88,8 @@ def simulate_bulk(
     baseline_log2_fold_change
         Bound of that of the others, which is normal with an SD of a fifth of the bound.
     batch_shift, batch_shift_share
-        In each batch but the first this share of the genes has an absolute log2 shift of ``batch_shift`` or more.
+        In each batch but the first this share of the genes has an absolute log2 shift of ``batch_shift`` or more; 0: no
+        gene has any.
     batch_sd
         SD of the log2 shift of the others, which is normal within ``batch_shift``.
     n_modules, module_size, module_sd
@@ -259,6 +260,8 @@ def _batch_shifts(settings: BulkSettings, rng: Generator) -> Floats:
     """Log2 shifts against batch 1, shape ``(n_genes, n_batches)``; large ones have a random sign."""
     threshold, n_large = settings.batch_shift, round(settings.batch_shift_share * settings.n_genes)
     shifts = np.zeros((settings.n_genes, settings.n_batches))
+    if not settings.batch_shift_share:  # who asks for no shifted gene wants no shift, not small ones in every gene
+        return shifts
     for column in range(1, settings.n_batches):
         shifts[:, column] = _within(threshold, settings.batch_sd, settings.n_genes, rng)
         genes = rng.choice(settings.n_genes, n_large, replace=False)

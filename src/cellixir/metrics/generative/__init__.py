@@ -28,7 +28,7 @@ from cellixir.metrics.generative.membership import (
 from cellixir.metrics.generative.mmd import MMD, median_bandwidth, mmd2, mmd2_with_error
 from cellixir.metrics.generative.neighbours import knn_distances, nearest
 from cellixir.metrics.generative.prdc import PRDC, prdc
-from cellixir.metrics.generative.privacy import DCR, NNDR, closest_record, nndr
+from cellixir.metrics.generative.privacy import DCR, NNDR, NearCopies, closest_record, near_copies, nndr
 from cellixir.metrics.generative.two_sample import c2st, c2st_interval
 from cellixir.metrics.generative.utility import Augmentation, Utility, augmentation_gain, tstr
 
@@ -41,6 +41,7 @@ __all__ = [
     "CorrelationDistance",
     "DERecovery",
     "GeneDistances",
+    "NearCopies",
     "Utility",
     "alpha_precision",
     "augmentation_gain",
@@ -62,6 +63,7 @@ __all__ = [
     "membership_interval",
     "mmd2",
     "mmd2_with_error",
+    "near_copies",
     "nearest",
     "nndr",
     "prdc",

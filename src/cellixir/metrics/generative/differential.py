@@ -31,7 +31,9 @@ def differential_expression(
     reference: str | None = None,
     genes: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """Difference of each gene between two groups, a row a gene: ``log2_fold_change``, ``t``, ``p``, ``fdr``.
+    """Difference of each gene between two groups, a row a gene.
+
+    Columns ``log2_fold_change, standard_error, df, t, p, fdr``.
 
     Ordinary least squares of the value on the group and, additively, the batch; t with the residual degrees of
     freedom, two-sided p, Benjamini-Hochberg over all genes. A gene that does not vary, or varies between batches
@@ -60,9 +62,12 @@ def differential_expression(
         message = f"{len(genes):,} names for {table.shape[1]:,} genes; give one a gene"
         raise InvalidValues(message)
     design = _design(group, batch, reference, table.shape[0])
-    change, t = (np.concatenate(v) for v in zip(*(_fit(block, design) for (block,) in gene_blocks(table)), strict=True))
-    p = 2 * student.sf(np.abs(t), len(design) - design.shape[1])
-    columns = {"log2_fold_change": change, "t": t, "p": p, "fdr": benjamini_hochberg(p)}
+    fits = zip(*(_fit(block, design) for (block,) in gene_blocks(table)), strict=True)
+    change, error, t = (np.concatenate(part) for part in fits)
+    df = len(design) - design.shape[1]
+    p = 2 * student.sf(np.abs(t), df)
+    columns = {"log2_fold_change": change, "standard_error": error, "df": df, "t": t, "p": p}
+    columns["fdr"] = benjamini_hochberg(p)
     return pd.DataFrame(columns, index=None if genes is None else pd.Index(genes, name="gene"))
 
 
@@ -81,6 +86,8 @@ class DERecovery(NamedTuple):
         Share of the truly different genes whose fold change has the right sign.
     n_found, n_true, k
         Genes below the FDR, truly different genes, and the length of the lists.
+    least
+        Log2 fold change that genes had to exceed.
     """
 
     precision: float
@@ -92,6 +99,7 @@ class DERecovery(NamedTuple):
     n_found: int
     n_true: int
     k: int
+    least: float = 0.0
 
 
 def de_recovery(
@@ -104,10 +112,15 @@ def de_recovery(
 ) -> DERecovery:
     """Agreement of differential expression in synthetic data with the truth.
 
+    Where genes that do not count as different have small planted changes, any test against 0 finds them once the data
+    are good enough. Genes are then tested against the largest such change, ``least``: whether theirs is beyond it
+    (McCarthy and Smyth, Bioinformatics 25:765, 2009).
+
     Parameters
     ----------
     found
-        Of ``differential_expression``.
+        Of ``differential_expression``; a table of another origin without ``standard_error`` and ``df`` is taken by its
+        ``fdr``.
     truth
         A row for each gene of ``found``, in any order: ``log2_fold_change`` and ``is_de`` as planted, or what
         ``differential_expression`` says of real data, whose genes below ``fdr`` then are the truly different ones.
@@ -134,7 +147,8 @@ def de_recovery(
         message = f"rank_by={rank_by!r}, fdr={fdr}: use 'p' or 'log2_fold_change', and a share between 0 and 1"
         raise ConfigurationError(message)
     different = true["is_de"].to_numpy(bool) if "is_de" in true else true["fdr"].to_numpy() < fdr
-    called = seen["fdr"].to_numpy() < fdr
+    least = _least(true, different) if {"standard_error", "df"} <= set(seen) else 0.0
+    called = (_fdr_beyond(seen, least) if least else seen["fdr"].to_numpy()) < fdr
     length = int(different.sum()) if k is None else k
     if not 0 <= length <= len(seen):
         message = f"k={length} genes of {len(seen)}; use a number between them"
@@ -144,8 +158,23 @@ def de_recovery(
     jaccard = _jaccard(_first(seen, rank_by)[:length], largest)
     slope, direction = _agreement(change[different], true_change[different])
     return DERecovery(
-        *_rates(called, different), jaccard, slope, direction, int(called.sum()), int(different.sum()), length
+        *_rates(called, different), jaccard, slope, direction, int(called.sum()), int(different.sum()), length, least
     )
+
+
+def _least(truth: pd.DataFrame, different: NDArray[np.bool_]) -> float:
+    """Largest planted change of a gene that does not count as different; 0 where the truth was itself estimated."""
+    if "is_de" not in truth or "fdr" in truth or different.all():
+        return 0.0
+    return float(truth["log2_fold_change"].abs().to_numpy()[~different].max())
+
+
+def _fdr_beyond(found: pd.DataFrame, least: float) -> Floats:
+    """FDR of each gene's change being larger than ``least`` up or down."""
+    size, error, df = (found[name].abs().to_numpy() for name in ("log2_fold_change", "standard_error", "df"))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = student.sf((size - least) / error, df) + student.sf((size + least) / error, df)
+    return benjamini_hochberg(np.where(error > 0, p, np.where(size > least, 0.0, 1.0)))
 
 
 def _design(group: ArrayLike, batch: ArrayLike | None, reference: str | None, n: int) -> Floats:
@@ -186,8 +215,8 @@ def _levels(names: ArrayLike, what: str, n: int) -> tuple[NDArray[np.intp], list
     return code, list(levels)
 
 
-def _fit(values: Floats, design: Floats) -> tuple[Floats, Floats]:
-    """Coefficient of the last column of the design, and its t, of each gene."""
+def _fit(values: Floats, design: Floats) -> tuple[Floats, Floats, Floats]:
+    """Coefficient of the last column of the design, its standard error and its t, of each gene."""
     q, r = np.linalg.qr(design)
     effects = q.T @ values  # (k, genes)
     # r is triangular: its last row alone gives the last coefficient, whose variance is that of the residual / r_kk^2
@@ -199,7 +228,7 @@ def _fit(values: Floats, design: Floats) -> tuple[Floats, Floats]:
     exact = np.sqrt(residual) <= noise
     t = np.divide(change, error, out=np.sign(change), where=~exact)
     t[exact & (change != 0)] *= np.inf
-    return change, t
+    return change, np.where(exact, 0.0, error), t
 
 
 def _matched(found: pd.DataFrame, truth: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

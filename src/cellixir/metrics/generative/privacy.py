@@ -16,13 +16,13 @@ from scipy.special import ndtri
 from scipy.stats import binom, hypergeom
 
 from cellixir.exceptions import InvalidValues
-from cellixir.metrics.generative.neighbours import as_pair, as_three, knn_distances, nearest_squared, within
+from cellixir.metrics.generative.neighbours import as_pair, as_three, nearest_squared, within
 from cellixir.metrics.intervals import Interval
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from cellixir.metrics.generative.tiles import Rows
+    from cellixir.metrics.generative.tiles import Points, Rows
 
     Floats = NDArray[np.float64]
 
@@ -67,6 +67,26 @@ class NNDR(NamedTuple):
 
     median: Interval
     fifth_percentile: float
+
+
+class NearCopies(NamedTuple):
+    """Synthetic samples that lie nearer to one training sample than any held-out sample does.
+
+    Attributes
+    ----------
+    share
+        Of the synthetic samples. Its interval is less those that fresh samples reach by chance, of which the lowest of
+        as many ratios is not that of a held-out sample (negative hypergeometric; 0 to their 97.5 % quantile).
+    rows, records
+        The samples, and the training sample that each is near to.
+    ratios
+        d1 / d2 of every synthetic sample, as of ``nndr``.
+    """
+
+    share: Interval
+    rows: Rows
+    records: Rows
+    ratios: Floats
 
 
 def closest_record(
@@ -115,15 +135,59 @@ def nndr(train: ArrayLike, synthetic: ArrayLike, *, level: float = 0.95) -> NNDR
     InvalidValues
         If the widths differ, there are fewer than two training samples, no synthetic one, or a value is not finite.
     """
-    members, made = as_pair(train, synthetic, ("train", "synthetic"))
-    if len(members) < 2:
-        message = f"train has {len(members)} sample; a ratio of two neighbours needs at least 2"
-        raise InvalidValues(message)
-    first, second = knn_distances(made, members, k=2).T
-    ratios = np.sort(np.divide(first, second, out=np.ones_like(first), where=second > 0))
+    return nndr_of(_ratios(*as_pair(train, synthetic, ("train", "synthetic")))[0], level=level)
+
+
+def nndr_of(ratios: Floats, *, level: float = 0.95) -> NNDR:
+    """Median and fifth percentile of ratios that are known."""
+    ratios = np.sort(ratios)
     before = max(int(binom.ppf((1 - level) / 2, len(ratios), 0.5)) - 1, 0)  # ranks of the sign test
     median = Interval(float(np.median(ratios)), float(ratios[before]), float(ratios[-1 - before]))
     return NNDR(median, float(np.quantile(ratios, 0.05)))
+
+
+def near_copies(train: ArrayLike, holdout: ArrayLike, synthetic: ArrayLike, *, level: float = 0.95) -> NearCopies:
+    """Share of synthetic samples that point to one training sample more than any held-out sample ever does.
+
+    A sample points to the nearest training sample by d1 / d2, the ratio of the distances to the two nearest: a copy
+    with a value changed has a ratio near 0, wherever it lies and however many others are honest. Averages over all
+    samples, such as the share closer to training, do not see one in twenty.
+
+    Raises
+    ------
+    InvalidValues
+        If the widths differ, a table is empty, there are fewer than two training samples, or a value is not finite.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> train, holdout, fresh = rng.normal(size=(3, 100, 50))
+    >>> near_copies(train, holdout, np.concatenate([fresh[:90], train[:10] + 0.01])).share.low > 0.04
+    True
+    """
+    members, others, made = as_three(train, holdout, synthetic)
+    ratios, nearest = _ratios(members, made)
+    rows = np.flatnonzero(ratios < _ratios(members, others)[0].min())
+    n, usual = len(made), _usual(len(made), len(others), (1 - level) / 2)
+    share = Interval(len(rows) / n, max(len(rows) - usual, 0) / n, len(rows) / n)
+    return NearCopies(share, rows, nearest[rows], ratios)
+
+
+def _ratios(members: Points, made: Points) -> tuple[Floats, Rows]:
+    """d1 / d2 of each sample, 1 where both are 0, and its nearest member."""
+    if len(members) < 2:
+        message = f"train has {len(members)} sample; a ratio of two neighbours needs at least 2"
+        raise InvalidValues(message)
+    squared, rows = nearest_squared(made, members, k=2)
+    first, second = np.sqrt(squared).T
+    return np.divide(first, second, out=np.ones_like(first), where=second > 0), rows[:, 0]
+
+
+def _usual(n: int, n_holdout: int, risk: float) -> int:
+    """Most of ``n`` fresh samples that have a lower ratio than all held-out ones, but for a small risk."""
+    at = np.arange(n)
+    above = np.exp(np.cumsum(np.log(n - at) - np.log(n + n_holdout - at)))  # P(at least 1, 2, ... of them)
+    return int((above > risk).sum())
 
 
 def _shares_of_halves(near: list[tuple[Floats, Rows]], sizes: tuple[int, int], n: int, seed: int) -> Floats:
