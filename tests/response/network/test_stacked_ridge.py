@@ -29,7 +29,7 @@ def test_of_noise_hardly_anything_is_said_and_never_more_than_the_parts_say():
     assert missed < 1.2 * np.nanmean(np.square(table))
 
 
-def test_the_share_does_not_see_what_is_predicted_without_its_sample():
+def test_one_sample_confirms_nothing():
     x, table = screen(30, 5, 0.5)
     assert stacked_ridge(x, table, [40]).left_out.shape == table.shape
     assert joint_share(x[:1], table[:1], [40]) == 0.0

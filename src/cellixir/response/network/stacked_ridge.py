@@ -8,7 +8,7 @@ stacked generalisation (Wolpert, Neural Netw 5:241, 1992; Breiman, Mach Learn 24
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -48,8 +48,12 @@ def stacked_ridge(x: NDArray[np.float32], table: NDArray[np.float64], blocks: Se
     """
     joint, single = _joint(x, table, blocks), _single(x, table)
     share = joint_share(x, table, blocks)
-    weights, intercept, left_out = ((1 - share) * s + share * j for s, j in zip(single[:3], joint[:3], strict=True))
-    return LinearMap(weights.astype(np.float32), intercept, left_out, joint.block_weights)
+
+    def mixed(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray((1 - share) * one + share * other, dtype=other.dtype)
+
+    weights, intercept = mixed(single.weights, joint.weights), mixed(single.intercept, joint.intercept)
+    return LinearMap(weights, intercept, mixed(single.left_out, joint.left_out), joint.block_weights)
 
 
 def joint_share(x: NDArray[np.float32], table: NDArray[np.float64], blocks: Sequence[int]) -> float:
