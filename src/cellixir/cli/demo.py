@@ -10,7 +10,7 @@ import typer
 from cellixir.cli.shared import Jobs, Seed, command_line, echo, names_of
 
 #: Fewer than the benchmark has, so that the demo is short.
-FOLDS, MEMBERS = 3, 1
+FOLDS, MEMBERS = 2, 1
 
 if TYPE_CHECKING:
     from cellixir.data.response_data import ResponseData
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 HELP = """Judge the network beside the naive baselines on real GDSC v17 and write the report.
 
 The files are taken from CELLIXIR_DATA_DIR or downloaded. Where neither is possible the same job runs on a
-small simulated cohort, and says so. So that it ends within three minutes on two slow cores, it has three folds and
+small simulated cohort, and says so. So that it ends within three minutes on two slow cores, it has two folds and
 one network instead of a committee; the command of the full benchmark is printed.
 
 \b
