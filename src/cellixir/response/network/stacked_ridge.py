@@ -1,7 +1,7 @@
 """The linear part where samples are new: a ridge of all drugs together, as far as it is better than one a drug.
 
 The joint ridge chooses a penalty for each component and a weight for each block. Many samples repay that; of 60 samples
-it fits the noise that it chooses by, and its own leave-one-out errors cannot tell. So both are fitted without a fifth
+it may fit the noise it chooses by, and its own leave-one-out errors cannot tell. So both are fitted without a fifth
 of the samples, all choices included, and what is missed there says how much of their difference is kept: `confirmed`,
 stacked generalisation (Wolpert, Neural Netw 5:241, 1992; Breiman, Mach Learn 24:49, 1996) with a standard error off.
 """
