@@ -10,8 +10,10 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 
 from cellixir.embedding import embedding_job as job
+from cellixir.embedding.annotated import assigned, placed
 from cellixir.embedding.application import apply, load_vae
 from cellixir.embedding.cell_types import parts_of
 from cellixir.embedding.embedding_job import embed
@@ -343,7 +345,7 @@ def test_nine_types_of_head_and_neck_cancer(data_dir: Path, tmp_path: Path) -> N
 
 
 def test_nothing_of_the_users_is_lost_or_replaced(tmp_path: Path) -> None:
-    """Keys that have our names stay, a label called leiden is judged as itself, and a stale graph does not come along."""
+    """Keys that have our names stay, a label called leiden is judged as itself, a stale graph is left out."""
     cells = cells_of_types(60)
     cells.obs["leiden"] = cells.obs.pop("type")
     cells.obs["predicted"], cells.obs["dose"], cells.obs["alive"] = "mine", np.arange(60) % 3, np.arange(60) % 2 == 0
