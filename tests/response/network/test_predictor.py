@@ -562,3 +562,27 @@ def test_a_subset_of_pairs_shares_the_tables(task):
     for name in ("sample", "drug", "target"):
         assert getattr(other, name).tolist() == getattr(task.train, name)[rows].tolist()
     assert other.samples is task.train.samples
+
+
+def test_a_sample_without_values_is_flagged_and_what_helps_to_choose_is_told(fitted, screen, tmp_path):
+    model = ResponsePredictor.load(fitted["LCO"].save(tmp_path / "bundle"))
+    name = next(iter(screen.views))
+    view = screen.views[name][:3].copy()
+    values = np.asarray(view.X, dtype=np.float32).copy()
+    values[0] = np.nan
+    values[1, : int(0.6 * values.shape[1])] = np.nan
+    view.X = values
+    notes: list[str] = []
+    table = rank(model, {name: view}, on_note=notes.append)
+    share = table.groupby("sample")["missing_share"].first()[view.obs_names]
+    assert share.tolist() == pytest.approx([1, 0.6, 0], abs=0.02)
+    inside = table.groupby("sample")["in_domain"].any()[view.obs_names]
+    assert inside.tolist()[:2] == [False, False]
+    assert any("1 sample without any value of what the model reads" in note for note in notes)
+    assert any("1 sample with values for less than half" in note for note in notes)
+    means = screen.responses.groupby("drug")["response"].mean()
+    np.testing.assert_allclose(table["drug_mean"], means[table["drug"]], rtol=1e-6)
+    np.testing.assert_allclose(table["difference"], table["predicted"] - table["drug_mean"])
+    assert table["percentile"].between(0, 100).all()
+    for drug, numbers in fitted["LCO"].experience_.items():
+        np.testing.assert_array_equal(model.experience_[drug], numbers)

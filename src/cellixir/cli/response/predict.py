@@ -84,19 +84,27 @@ def _say_unbounded(ranked: pd.DataFrame, interval: float) -> None:
         )
 
 
+def _known(value: float, form: str) -> str:
+    return "–" if value != value else format(value, form).replace("-", "−")
+
+
 def _print_top(ranked: pd.DataFrame, top: int, measure: str) -> None:
     if top <= 0:
         return
     label = "drug_name" if "drug_name" in ranked else "drug"
     samples = list(dict.fromkeys(ranked["sample"]))
     n_drugs = ranked["drug"].nunique()
+    order = "rank_difference" if ranked["difference"].notna().any() else "rank"
     rows = [
         [sample, str(row[label]), *(f"{row[name]:.2f}" for name in ("predicted", "low", "high")),
+         _known(row["difference"], "+.2f"), _known(row["percentile"], ".0f"), _known(row["predictability"], ".2f"),
          "yes" if row["in_domain"] else "NO"]
         for sample in samples[:3]
-        for row in ranked[ranked["sample"] == sample].head(top).to_dict(orient="records")
+        for row in ranked[ranked["sample"] == sample].nsmallest(top, order).to_dict(orient="records")
     ]  # fmt: skip
-    title = f"{min(top, n_drugs)} most sensitive of {n_drugs} drugs, {measure}"
-    print_table(["sample", "drug", "predicted", "low", "high", "in domain"], rows, title, words=2)
+    how = "below their mean over training samples" if order == "rank_difference" else "predicted"
+    title = f"{min(top, n_drugs)} of {n_drugs} drugs, farthest {how}, {measure}"
+    heads = ["sample", "drug", "predicted", "low", "high", "less mean", "percentile", "held-out r", "in domain"]
+    print_table(heads, rows, title, words=2)
     if len(samples) > 3:
         echo(f"and {len(samples) - 3:,} more samples")

@@ -23,6 +23,7 @@ from cellixir.response.models.model import Known, ResponseModel
 from cellixir.response.network.architecture import PRESETS, Architecture, Preset
 from cellixir.response.network.committee import confirmed, connect, forward, typical_errors
 from cellixir.response.network.domain import Domain
+from cellixir.response.network.experience import experience
 from cellixir.response.network.inputs import Inputs
 from cellixir.response.network.pair_task import PairTask
 from cellixir.response.network.wide import Wide
@@ -188,6 +189,7 @@ class ResponsePredictor(ResponseModel):
         told = (1 - self.share_) * fitted.linear[rows] + self.share_ * deep * self.scale_
         errors, ids = left[rows] - told, X.responses[self.known_side].iloc[rows]
         self.typical_error_ = typical_errors(ids, errors)
+        self.experience_ = experience(X.responses["drug"], X.response, rows, X.response[rows] - errors)
         self.conformal_ = Conformal.fit(errors, ids.to_numpy(str), units=units)
         self.domain_ = Domain.fit(samples, drugs, X, Known.under(self.split))
         return self

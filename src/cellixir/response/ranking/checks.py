@@ -5,20 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
-from cellixir.exceptions import GeneMismatch, InvalidValues, UnknownIds, examples
+from cellixir.exceptions import GeneMismatch, InvalidValues, UnknownIds, counted, examples
 from cellixir.response.models.model import Known
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import pandas as pd
     from anndata import AnnData
+    from numpy.typing import NDArray
 
     from cellixir.data.response_data import ResponseData
     from cellixir.response.network.predictor import ResponsePredictor
 
 FEWEST_FEATURES = 0.5
+#: Share of features that a sample may lack before it counts as unlike those of training.
+HALF = 0.5
 
 
 def check_views(model: ResponsePredictor, views: Mapping[str, AnnData]) -> None:
@@ -57,6 +60,38 @@ def check_values(model: ResponsePredictor, question: ResponseData) -> None:
         raw = question.feature_matrix(name, view.inputs, missing="zero")
         raw[:, ~np.isin(view.inputs, question.views[name].var_names)] = np.nan
         view.check_scale(raw, name)
+
+
+def missing_share(model: ResponsePredictor, question: ResponseData) -> NDArray[np.float64]:
+    """Share of the model's features that the sample of each pair has no value for, shape ``(n_pairs,)``."""
+    lacking, n = np.zeros(len(question.samples)), 0
+    for name, view in model.inputs_.samples.views.items():
+        n += len(view.inputs)
+        if name not in question.views:
+            lacking += len(view.inputs)
+            continue
+        raw = question.feature_matrix(name, view.inputs, missing="zero")
+        raw[:, ~np.isin(view.inputs, question.views[name].var_names)] = np.nan
+        raw[~question.in_view(name)] = np.nan
+        lacking += np.isnan(raw).sum(axis=1)
+    return np.asarray(lacking / max(n, 1))[question.sample_index]
+
+
+def emptiness_notes(question: ResponseData, lacking: NDArray[np.float64]) -> list[str]:
+    """What to say of samples that are predicted from little or nothing."""
+    share = pd.Series(lacking).groupby(question.responses["sample"].to_numpy(str), sort=False).first()
+    notes, empty, half = [], share.index[share >= 1], share.index[(share > HALF) & (share < 1)]
+    if len(empty):
+        notes.append(
+            f"{counted(len(empty), 'sample')} without any value of what the model reads ({examples(empty)}): predicted "
+            "as an average sample, which says nothing about it; in_domain is False"
+        )
+    if len(half):
+        notes.append(
+            f"{counted(len(half), 'sample')} with values for less than half of what the model reads "
+            f"({examples(half)}); in_domain is False, missing_share says how many lack"
+        )
+    return notes
 
 
 def fill_notes(model: ResponsePredictor, views: Mapping[str, AnnData], missing: str) -> list[str]:

@@ -10,15 +10,19 @@ import pandas as pd
 from cellixir.data.response_data import ResponseData
 from cellixir.exceptions import ConfigurationError, examples
 from cellixir.files import harmless, require_writable, whole, write_csv
+from cellixir.response.network.experience import COLUMNS, compared
 from cellixir.response.ranking.checks import (
+    HALF,
     annotation_notes,
     by_model_id,
     check_drugs,
     check_samples,
     check_values,
     check_views,
+    emptiness_notes,
     fill_notes,
     known_views,
+    missing_share,
 )
 
 if TYPE_CHECKING:
@@ -62,9 +66,12 @@ def rank(
     Returns
     -------
     DataFrame
-        ``sample, drug[, drug_name], predicted, low, high, typical_error, in_domain[, views], rank``; ``in_domain`` is
-        False where the sample (under LDO the drug) is unlike those of training, ``views`` are those that the sample
-        has, where the model knows several.
+        ``sample, drug[, drug_name], predicted[, ic50_uM], low, high, typical_error, in_domain, missing_share,
+        drug_mean, difference, percentile, predictability[, views], rank, rank_difference``. ``in_domain`` is False
+        where the sample (under LDO the drug) is unlike those of training, or lacks more than half of the model's
+        features; ``missing_share`` says how many. The drug's mean and the percentile are over training samples,
+        ``predictability`` is the drug's Pearson correlation on held-out rows; ``rank_difference`` ranks by the
+        difference from the drug's mean. ``views`` are those that the sample has, where the model knows several.
 
     Raises
     ------
@@ -96,16 +103,23 @@ def rank(
         notes.append(
             f"{len(outside):,} {model.new_side}s are unlike those of training (in_domain is False): {examples(outside)}"
         )
+    lacking = missing_share(model, question)
+    half_empty = lacking > HALF
+    notes += emptiness_notes(question, lacking)
     for note in notes:
         (on_note or (lambda _: None))(note)
     predicted = model.predict_members(question, missing=missing).mean(axis=0)
     half = model.half_width(question, interval)
+    told = compared(model.experience_, question.responses["drug"], predicted)
     table = question.responses[["sample", "drug"]].assign(
         predicted=predicted,
+        **({"ic50_uM": np.exp(predicted)} if model.unit_ == "ln µM" else {}),
         low=predicted - half,
         high=predicted + half,
         typical_error=model.typical_error(question),
-        in_domain=inside,
+        in_domain=inside & ~half_empty,
+        missing_share=lacking,
+        **{name: told[name].to_numpy() for name in COLUMNS},
     )
     if len(model.inputs_.samples.views) > 1:
         table["views"] = np.array(model.inputs_.samples.views_used(question))[question.sample_index]
@@ -122,7 +136,9 @@ def _named(table: pd.DataFrame, model: ResponsePredictor, drugs: pd.DataFrame) -
 
 
 def _ranked(table: pd.DataFrame, samples: pd.Index) -> pd.DataFrame:
-    table["rank"] = table.groupby("sample", sort=False)["predicted"].rank(method="first").astype(int)
+    by_sample = table.groupby("sample", sort=False)
+    table["rank"] = by_sample["predicted"].rank(method="first").astype(int)
+    table["rank_difference"] = by_sample["difference"].rank(method="first").astype("Int64")
     order = np.lexsort((table["rank"].to_numpy(), samples.get_indexer(pd.Index(table["sample"]))))
     return table.iloc[order].reset_index(drop=True)
 
