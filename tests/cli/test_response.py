@@ -259,6 +259,7 @@ def test_demo_says_plainly_that_data_are_simulated(tmp_path: Path, monkeypatch: 
     done = cellixir("demo", "--models", "ridge", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "NOT REAL DATA" in done.stderr
+    assert "short: 2 folds, 1 network" in done.stdout
     report = Path(done.stdout.strip().splitlines()[-1].removeprefix("report: "))
     assert report.is_file()
     assert "simulated" in report.read_text()

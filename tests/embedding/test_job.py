@@ -10,8 +10,10 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 
 from cellixir.embedding import embedding_job as job
+from cellixir.embedding.annotated import assigned, placed
 from cellixir.embedding.application import apply, load_vae
 from cellixir.embedding.cell_types import parts_of
 from cellixir.embedding.embedding_job import embed
@@ -355,3 +357,59 @@ def test_nine_types_of_head_and_neck_cancer(data_dir: Path, tmp_path: Path) -> N
     found = embed(read_expression(file), tmp_path / "out", maps=False, folds=2, label_key="celltypes", max_epochs=4)
     assert found.scores.set_index("metric").loc["accuracy", "pca"] > 0.8
     assert found.metrics["genes"] == 7943
+
+
+def test_nothing_of_the_users_is_lost_or_replaced(tmp_path: Path) -> None:
+    """Keys that have our names stay, a label called leiden is judged as itself, a stale graph is left out."""
+    cells = cells_of_types(60)
+    cells.obs["leiden"] = cells.obs.pop("type")
+    cells.obs["predicted"], cells.obs["dose"], cells.obs["alive"] = "mine", np.arange(60) % 3, np.arange(60) % 2 == 0
+    cells.obs["day"] = pd.Timestamp("2024-03-01")
+    cells.obsm["X_umap"] = cells.obsm["X_pca"] = np.ones((60, 2))
+    cells.layers["counts"], cells.varm["w"] = cells.X.copy(), np.ones((24, 2))
+    cells.obsp["connectivities"] = sp.identity(60, format="csr")
+    graph = {"connectivities_key": "connectivities", "params": {"method": "umap"}}
+    cells.uns["neighbors"], cells.uns["old"] = graph, graph | {"connectivities_key": "gone"}
+    cells.raw = cells[:, :10].copy()
+    found = embed(cells, tmp_path / "out", maps=False, folds=2, label_key="leiden", **SMALL)
+    written = ad.read_h5ad(tmp_path / "out" / "cells.h5ad")
+    for name in ("X_umap", "X_pca"):
+        np.testing.assert_array_equal(written.obsm[name], 1)
+    assert written.obsm["X_pca_cellixir"].shape == (60, 3)
+    assert written.obs["leiden"].tolist() == cells.obs["leiden"].tolist()
+    assert set(written.obs["predicted"]) == {"mine"}
+    assert set(written.obs["predicted_cellixir"]) <= {"B", "T", "NK"}
+    assert (written.obs["dose"].dtype.kind, written.obs["alive"].dtype.kind) == ("i", "b")
+    assert set(written.obs["day"]) == {"2024-03-01"}
+    assert (written.raw.shape, written.layers["counts"].shape, written.varm["w"].shape) == ((60, 10), (60, 24), (24, 2))
+    assert "neighbors" in written.uns
+    assert "old" not in written.uns
+    notes = " ".join(found.notes)
+    for words in ("obsm['X_pca'] of the data stays", "uns['old'] was left out", "the dates of 'day'"):
+        assert words in notes
+    assert found.scores.set_index("metric").loc["accuracy", "pca"] > 0.9  # the planted types, under that name
+
+
+def test_texts_that_say_nothing_are_no_label(tmp_path: Path) -> None:
+    cells = cells_of_types()
+    cells.obs["type"] = cells.obs["type"].astype(object)
+    cells.obs.iloc[:9, cells.obs.columns.get_loc("type")] = ["nan", "NA", ""] * 3
+    found = embed(cells, tmp_path / "out", maps=False, folds=2, label_key="type", **SMALL)
+    assert "9 cells have 'nan', 'NA', '' in 'type', which was taken for no value" in found.notes
+    assert set(found.model.classes_) == {"B", "T", "NK"}
+
+
+def test_cells_that_are_not_mapped_stand_among_their_nearest() -> None:
+    latent = np.array([[0.0], [10.0], [0.1], [9.9], [0.2]])
+    rows = np.array([0, 1, 2])
+    xy = np.array([[0, 0], [5, 5], [0, 1]], dtype=np.float32)
+    clusters = pd.Categorical(["a", "b", "a"])
+    place = placed(latent, rows, xy)
+    np.testing.assert_array_equal(place[rows], xy)
+    np.testing.assert_array_equal(place[[3, 4]], [[0, 1], [0, 1]])  # of three mapped cells all are the nearest
+    assert assigned(latent, rows, clusters).tolist() == ["a", "b", "a", "a", "a"]
+    many = np.random.default_rng(0).normal(size=(400, 3)) + 8 * (np.arange(400) % 2)[:, None]
+    shown = np.arange(0, 400, 4)[:-1], np.arange(1, 400, 4)
+    some = np.sort(np.concatenate(shown))
+    two = pd.Categorical(np.where(some % 2, "odd", "even"))
+    assert (np.asarray(assigned(many, some, two)) == np.where(np.arange(400) % 2, "odd", "even")).all()

@@ -359,6 +359,12 @@ def test_derived_seeds_differ_and_repeat():
 # --- steps -------------------------------------------------------------------------------------------------------
 
 
+def test_a_loss_that_grows_without_end_stops_the_fit():
+    with pytest.raises(ConfigurationError, match=r"the loss has grown from 2 to 4e\+11 by epoch 3; lower the learning"):
+        train(Scripted([2.0, 3.0, 4e11, 1.0]), CONFIG, seed=0)
+    assert len(train(Scripted([-2.0, 900.0, -3.0]), replace(CONFIG, max_epochs=3), seed=0)) == 3  # it may come back
+
+
 class Broken(Regression):
     """Its loss is no number from the second epoch on."""
 

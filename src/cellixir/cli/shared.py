@@ -41,6 +41,14 @@ Allow = Annotated[
     typer.Option(metavar="KIND[:ID]", help="A finding of the leakage audit that does not stop; may be given again."),
 ]
 Layer = Annotated[str | None, typer.Option(metavar="NAME", help="Layer of the file instead of X; raw is its raw.")]
+Scale = Annotated[
+    str | None,
+    typer.Option(help="What the values are, where the file does not say: counts, log1p_cpm, log2_tpm, zscore, ..."),
+]
+CellsAre = Annotated[str, typer.Option(help="Side of a csv or tsv table that the cells are on: rows, columns or auto.")]
+Labels = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Table about the cells, by id: types, patients, batches.")
+]
 Backed = Annotated[bool, typer.Option("--backed", help="Leave the matrix on disk (h5ad, zarr) and stream it.")]
 BatchKey = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of batches, which are corrected for.")]
 LabelKey = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of labels, such as cell types.")]
@@ -75,11 +83,30 @@ def say(note: str) -> None:
     echo(f"note: {note}", err=True)
 
 
-def cells_of(path: Path, layer: str | None = None, *, backed: bool = False) -> ad.AnnData:
-    """Samples or cells of a file; what was left out or assumed is said on standard error."""
+def cells_of(
+    path: Path,
+    layer: str | None = None,
+    *,
+    backed: bool = False,
+    scale: str | None = None,
+    cells_are: str = "auto",
+    labels: Path | None = None,
+) -> ad.AnnData:
+    """Samples or cells of a file; what was left out or assumed is said on standard error.
+
+    Parameters
+    ----------
+    layer, backed, scale, cells_are
+        See `cellixir.read_expression`.
+    labels
+        Table whose columns are joined to those about the cells, by id.
+    """
+    from cellixir.data.expression.labels import join_labels
     from cellixir.sources.expression import read_expression
 
-    cells = read_expression(path, layer=layer, backed=backed)
+    cells = read_expression(path, layer=layer, backed=backed, scale=scale, cells_are=cells_are)  # type: ignore[arg-type]
+    if labels is not None:
+        join_labels(cells, labels)
     for note in cells.uns.get("notes", []):
         say(str(note))
     return cells

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import anndata as ad
+import pandas as pd
 
-from cellixir.data.expression.matrix import is_backed
 from cellixir.data.expression.write import write_cells
 from cellixir.data.missing_genes import Missing, check_missing
+from cellixir.embedding.annotated import add, annotated
 from cellixir.embedding.pieces import MODEL
 from cellixir.embedding.vae import VAE
 from cellixir.exceptions import ConfigurationError
 from cellixir.files import require_writable
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,8 @@ def apply(
     """Write the cells with their latents, and with the called types where the model has a head.
 
     ``obsm["X_vae"]`` holds the latents; ``obs["predicted"]`` and ``obs["probability"]`` the called type and the
-    probability that the head gives it. The matrix of cells on disk is not copied.
+    probability that the head gives it. What the cells bring stays, and where they have such a name already, ours ends
+    in ``_cellixir``. The matrix of cells on disk is not copied.
 
     Parameters
     ----------
@@ -101,29 +99,23 @@ def apply(
     """
     model = load_vae(bundle, device)
     how = check_missing(missing)
-    found = embedded(cells, {"X_vae": model.transform(cells, missing=how)})
-    notes = list(model.query_notes_)
+    latents, notes = model.transform(cells, missing=how), list(model.query_notes_)
+    found = annotated(cells, notes)
+    add(found, "obsm", "X_vae", latents, notes)
     called = ""
     if model.classes_:
-        called = add_calls(found, model, cells, missing=how)
+        called = add_calls(found, model, cells, notes, missing=how)
     write_cells(found, out, compression="gzip")
     return Applied(cells.n_obs, len(model.latent_names_), called, notes)
 
 
-def embedded(cells: ad.AnnData, latents: dict[str, NDArray[Any]]) -> ad.AnnData:
-    """The cells with latents; what stood in ``obsm`` stays, a matrix on disk does not come along."""
-    x = None if is_backed(cells.X) else cells.X
-    found = ad.AnnData(x, obs=cells.obs.copy(), var=cells.var.copy(), uns=dict(cells.uns), obsm=dict(cells.obsm))
-    for name, latent in latents.items():
-        found.obsm[name] = latent
-    return found
-
-
-def add_calls(found: ad.AnnData, model: VAE, cells: ad.AnnData, *, missing: Missing = "refuse") -> str:
+def add_calls(
+    found: ad.AnnData, model: VAE, cells: ad.AnnData, notes: list[str], *, missing: Missing = "refuse"
+) -> str:
     """Put the head's calls into ``obs`` and return the most frequent, in words."""
     probabilities = model.predict(cells, missing=missing)
-    found.obs["predicted"] = probabilities.idxmax(axis=1).astype("category").to_numpy()
-    found.obs["probability"] = probabilities.max(axis=1).to_numpy()
+    add(found, "obs", "predicted", pd.Categorical(probabilities.idxmax(axis=1)), notes)
+    add(found, "obs", "probability", probabilities.max(axis=1).to_numpy(), notes)
     counts = probabilities.idxmax(axis=1).value_counts()
     words = [f"{name} {n:,}" for name, n in counts.head(4).items()]
     return ", ".join(words) + (", ..." if len(counts) > 4 else "")

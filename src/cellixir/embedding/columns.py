@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+#: Texts that say that nothing is known.
+NO_VALUE = {"", "nan", "na", "n/a", "<na>"}
 #: Settings that name a column.
 KEYS = ("batch_key", "label_key", "group_key")
 
 
 def column_of(cells: ad.AnnData, key: str) -> pd.Series:
-    """Column of ``obs`` as text, missing values kept.
+    """Column of ``obs`` as text, missing values kept; texts of `NO_VALUE` are missing, too.
 
     Raises
     ------
@@ -31,8 +33,21 @@ def column_of(cells: ad.AnnData, key: str) -> pd.Series:
         message = f"there is no column '{key}' about the cells; there are {examples(cells.obs.columns, 12)}"
         raise UnknownIds(message)
     column: pd.Series = cells.obs[key]
-    texts = [None if lacks else str(v) for v, lacks in zip(column, column.isna(), strict=True)]
+    texts = [None if lacks or _is_no_value(v) else str(v) for v, lacks in zip(column, column.isna(), strict=True)]
     return pd.Series(texts, index=column.index, dtype=object)
+
+
+def _is_no_value(value: object) -> bool:
+    return isinstance(value, str) and value.strip().lower() in NO_VALUE
+
+
+def unlabelled_note(cells: ad.AnnData, key: str) -> list[str]:
+    """What to say of texts that were taken for missing, if there are any."""
+    words = [str(value) for value in cells.obs[key] if _is_no_value(value)]
+    if not words:
+        return []
+    named = examples(dict.fromkeys(words))
+    return [f"{len(words):,} cells have {named} in '{key}', which was taken for no value"]
 
 
 def names_of(column: pd.Series | None, rows: NDArray[np.int64]) -> list[str]:

@@ -6,6 +6,7 @@ from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 
@@ -13,10 +14,11 @@ from cellixir.data.expression.alignment import refuse_repeated_genes
 from cellixir.data.expression.matrix import profile
 from cellixir.data.expression.write import write_cells
 from cellixir.data.gene_sets import coverage_notes, coverage_report
-from cellixir.embedding.application import add_calls, embedded
+from cellixir.embedding.annotated import add, annotated, assigned, placed
+from cellixir.embedding.application import add_calls
 from cellixir.embedding.cell_types import called_types
 from cellixir.embedding.classification import fold_rows, part
-from cellixir.embedding.columns import KEYS, column_of, columns_fingerprint
+from cellixir.embedding.columns import KEYS, column_of, columns_fingerprint, unlabelled_note
 from cellixir.embedding.enrichment import enrich_latents
 from cellixir.embedding.judging import calls_beside, judged_rows, latents_beside, some_cells, validation_elbo
 from cellixir.embedding.maps import leiden, tsne, umap
@@ -41,8 +43,6 @@ from cellixir.runs import RunFolder
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
-
-    import anndata as ad
 
     from cellixir.embedding.vae import VAE
     from cellixir.runs import Found, Piece
@@ -122,7 +122,7 @@ class _Embedding:
     def __init__(self, cells: ad.AnnData, settings: Mapping[str, Any], folds: int) -> None:
         self.cells, self.settings, self.model = cells, settings, vae_of(settings)
         self.rows = judged_rows(cells, self.model.label_key, self.model.seed)
-        self.shown = embedded(some_cells(cells, self.rows), {})  # maps are added to it, and not to the cells given
+        self.shown = _bare(some_cells(cells, self.rows))  # maps are added to it, and meet no key of the user's
         self.folds, self.fold_rows = folds, []
         label, group = self.model.label_key, self.model.group_key
         if label is not None and folds:
@@ -136,7 +136,8 @@ class _Embedding:
         fitted = [model_of(piece, run.path) for piece in pieces]
         self.model = fitted[0]
         self.model.save(run.path / MODEL)
-        found = EmbeddingResult(run.path, self.model, self.shown, self.cells, notes=list(self.model.notes_))
+        notes = [*self.model.notes_, *(n for key in self._keys() for n in unlabelled_note(self.cells, key))]
+        found = EmbeddingResult(run.path, self.model, self.shown, self.cells, notes=notes)
         self._embed(found)
         if self.model.label_key is None:
             found.metrics["held_out_elbo"] = validation_elbo(self.model, self.cells)
@@ -145,9 +146,12 @@ class _Embedding:
         if maps:
             self._map(found, run, jobs, quiet)
         found.metrics |= _numbers(found)
-        clusters = self.shown.obs["leiden"].nunique() if "leiden" in self.shown.obs else 0
+        clusters = 0 if found.clusters is None else len(found.clusters.categories)
         found.headline = headline(found.scores, found.metrics, clusters)
         return found
+
+    def _keys(self) -> list[str]:
+        return [key for key in dict.fromkeys(getattr(self.model, name) for name in KEYS) if key is not None]
 
     def _pieces(self) -> list[Piece]:
         """Fits: to all cells, without labels, and in each fold without and with a head."""
@@ -171,11 +175,13 @@ class _Embedding:
         model, cells = self.model, self.cells
         pca = PCA(min(len(model.latent_names_), min(cells.shape) - 1), seed=model.seed).fit(cells)
         found.notes += pca.notes_
-        found.all_cells = embedded(cells, {"X_vae": model.transform(cells), "X_pca": pca.transform(cells)})
+        found.all_cells = annotated(cells, found.notes)
+        for name, latents in (("X_vae", model.transform(cells)), ("X_pca", pca.transform(cells))):
+            add(found.all_cells, "obsm", name, latents, found.notes)
+            self.shown.obsm[name] = np.asarray(latents)[self.rows]
+            found.latents[name] = latents
         if model.classes_:
-            add_calls(found.all_cells, model, cells)
-        for name in ("X_vae", "X_pca"):
-            self.shown.obsm[name] = np.asarray(found.all_cells.obsm[name])[self.rows]
+            add_calls(found.all_cells, model, cells, found.notes)
         if len(self.rows) < cells.n_obs:
             found.notes.append(
                 f"maps, metrics and cross-validation are of {len(self.rows):,} of the {cells.n_obs:,} cells, "
@@ -205,7 +211,7 @@ class _Embedding:
         found.metrics |= scores_as_json(beside)
 
     def _map(self, found: EmbeddingResult, run: RunFolder, jobs: int, quiet: bool) -> None:
-        shown, every, seed = self.shown, found.all_cells, self.model.seed
+        shown, every, seed, latents = self.shown, found.all_cells, self.model.seed, found.latents["X_vae"]
         pieces = {
             place: map_piece(name, draw, np.asarray(shown.obsm[key]), seed)
             for place, name, draw, key in (
@@ -222,12 +228,21 @@ class _Embedding:
         clusters = drawn.pop("leiden")
         for place, xy in drawn.items():
             shown.obsm[place] = xy
+        found.clusters = pd.Categorical(clusters)
         for place in ("X_tsne", "X_umap"):
-            every.obsm[place] = np.full((every.n_obs, 2), np.nan, dtype=np.float32)
-            every.obsm[place][self.rows] = drawn[place]
-        named = np.full(every.n_obs, None, dtype=object)
-        named[self.rows] = clusters
-        shown.obs["leiden"], every.obs["leiden"] = pd.Categorical(clusters), pd.Categorical(named)
+            add(every, "obsm", place, placed(latents, self.rows, drawn[place]), found.notes)
+        add(every, "obs", "leiden", assigned(latents, self.rows, found.clusters), found.notes)
+        if len(self.rows) < every.n_obs:
+            found.notes.append(
+                f"the {every.n_obs - len(self.rows):,} other cells stand on maps at the median of their nearest mapped "
+                "cells, and in the cluster that most of these are in"
+            )
+
+
+def _bare(cells: ad.AnnData) -> ad.AnnData:
+    """Values, columns and scale of the cells alone."""
+    scale = {name: cells.uns[name] for name in ("scale", "scale_guessed") if name in cells.uns}
+    return ad.AnnData(cells.X, obs=cells.obs.copy(), var=cells.var.copy(), uns=scale)
 
 
 def _done(run: RunFolder, pieces: list[Piece], jobs: int, quiet: bool) -> list[Found]:

@@ -67,8 +67,9 @@ class HeldOut:
             if n not in self._pca:
                 self._pca[n] = self.metrics(PCA(n, seed=self.seed).fit(self.seen))
             found |= {f"pca_{name}": value for name, value in self._pca[n].items()}
-        spread, converged = stability(history["validation_loss"].to_numpy())
+        spread, steady = stability(history["validation_loss"].to_numpy())
         best = int(history["validation_loss"].argmin()) + 1
+        converged = steady and best > 1  # with the first epoch the best, training has added nothing to the start
         seconds = float(history["seconds"].sum())
         return found | {
             "best_epoch": best, "epochs": len(history), "seconds": seconds, "loss_spread": spread,

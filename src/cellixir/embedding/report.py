@@ -65,8 +65,8 @@ def colourings(found: EmbeddingResult) -> dict[str, pd.Series]:
     cells, model = found.cells, found.model
     keys = dict.fromkeys(k for k in (model.label_key, model.group_key, model.batch_key) if k)
     columns = {key: column_of(cells, key) for key in keys}
-    if "leiden" in cells.obs:
-        columns["Leiden cluster"] = cells.obs["leiden"].astype(str)
+    if found.clusters is not None:
+        columns["Leiden cluster"] = pd.Series(np.asarray(found.clusters).astype(str), index=cells.obs_names)
     if model.likelihood_ in COUNTS:
         columns["log10 library size"] = pd.Series(
             np.log10(np.maximum(profile(cells).library_size, 1)), index=cells.obs_names

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import anndata as ad
+    from numpy.typing import NDArray
 
     from cellixir.embedding.cell_types import Calls
     from cellixir.embedding.vae import VAE
@@ -30,6 +31,10 @@ class EmbeddingResult:
         The cells that are judged and mapped: all, or a sample. ``obsm`` holds X_vae, X_pca and the maps.
     all_cells
         Every cell, as ``cells.h5ad`` holds them.
+    clusters
+        Leiden clusters of the judged cells, where there are maps.
+    latents
+        Of every cell: X_vae and X_pca, shape ``(n_cells, d)``.
     scores
         One row a metric: ``metric``, and ``vae``, ``pca``, ``difference`` each with ``_low`` and ``_high``.
     calls
@@ -42,6 +47,8 @@ class EmbeddingResult:
     model: VAE
     cells: ad.AnnData
     all_cells: ad.AnnData
+    clusters: pd.Categorical | None = None
+    latents: dict[str, NDArray[Any]] = field(default_factory=dict)
     scores: pd.DataFrame = field(default_factory=pd.DataFrame)
     calls: Calls | None = None
     enrichment: pd.DataFrame = field(default_factory=pd.DataFrame)

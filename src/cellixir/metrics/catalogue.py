@@ -90,7 +90,8 @@ REGRESSION: Catalogue = {
     "spearman": Metric("Spearman", "regression", "high", "Correlation of the ranks.", SIGNED),
     "normalised_pearson": Metric(
         "Normalised Pearson", "regression", "high",
-        "Pearson after the naive mean-effects prediction is subtracted from both sides.", SIGNED,
+        "Pearson after the naive mean-effects prediction is subtracted from both sides; none where a prediction does "
+        "not hold these effects.", SIGNED,
         source="DrEval, Nat Commun 2026 17:4238",
     ),
     "per_drug_pearson": Metric("Per-drug Pearson", "regression", "high", "Mean over drugs of Pearson within.", SIGNED),

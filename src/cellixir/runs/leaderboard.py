@@ -157,6 +157,10 @@ class Leaderboard:
             inside = "includes zero" if gain.high >= 0 else "lies below zero"
             tail = f"is {spelled(gain.value)} and its interval{between(gain.low, gain.high)} {inside}"
             return f"{lead}, but is not shown to be better: the gain over the {floor}, {tail}."
+        r2 = self.numbers(self.best).get("r2", 0.0)
+        if r2 < 0:
+            tail = f"is {spelled(gain.value)}{between(gain.low, gain.high)} {better} than the {floor}"
+            return f"No model is of use: {lead}, at an R² of {spelled(r2)} (a constant would be nearer), and {tail}."
         share = gain.value / abs(self.score(naive).value)
         size = f"{spelled(gain.value)}{between(gain.low, gain.high)}, or {share:.1%},"
         return f"{lead}, which is {size} {better} than the {floor}."

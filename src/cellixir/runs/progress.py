@@ -55,6 +55,7 @@ class Progress:
         self._title, self._total, self._done, self._piece, self._network = title, n_pieces, 0, "", ""
         # what was read from an earlier run took no time: the rest is estimated from the pieces done here
         self._worked, self._start, self._said = 0, time.monotonic(), time.monotonic()
+        self._ended, self._gap = self._start, 0.0  # of the last piece, and how long after the one before
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -76,6 +77,8 @@ class Progress:
         """Count one piece as done; ``worked`` is False where an earlier run had done it."""
         self._done += 1
         self._worked += worked
+        now = time.monotonic()
+        self._ended, self._gap = now, now - self._ended
         self._bars.advance(self._pieces)
         self._bars.update(self._epochs, visible=False)
         self._say()
@@ -93,7 +96,9 @@ class Progress:
             return
         self._said = now
         spent = now - self._start
-        left = f", about {_spoken(spent / self._worked * (self._total - self._done))} left" if self._worked else ""
+        # cheap pieces come first: the next lasts at least as long as the last one, or the one under way
+        each = max(spent / max(self._worked, 1), self._gap, now - self._ended)
+        left = f", about {_spoken(each * (self._total - self._done))} left" if self._worked else ""
         under_way = ", ".join(text for text in (self._piece, self._network) if text)
         line = f"{self._title}: {self._done} of {self._total} done in {_spoken(spent)}{left}; {under_way}"
         print(line, file=sys.stderr, flush=True)

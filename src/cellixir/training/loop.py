@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 #: Bytes above which a checkpoint is not written after each epoch, but as often as costs a tenth of the time.
 LARGE = 64 << 20
+#: A validation loss by so many times beyond the first one does not come back.
+DIVERGED = 1e3
 
 
 @dataclass(frozen=True)
@@ -212,7 +214,7 @@ def train(
     Raises
     ------
     ConfigurationError
-        If the checkpoint belongs to another run, or the loss stops being a number.
+        If the checkpoint belongs to another run, or the loss stops being a number or grows without end.
     """
     run = _Run(task, task.optimisers(config), [], {}, signature)
     if checkpoint is not None:
@@ -253,6 +255,13 @@ def _one_epoch(run: _Run, config: TrainingConfig, number: int, seed: int) -> Epo
     run.task.network.eval()
     with torch.no_grad():
         validation = run.task.validation_loss()
+    first = run.history[0].validation_loss if run.history else validation
+    if validation > first + DIVERGED * max(abs(first), 1.0):
+        message = (
+            f"the loss has grown from {first:.3g} to {validation:.3g} by epoch {number + 1}; lower the learning rate "
+            f"({config.learning_rate}), or look for values far beyond the others"
+        )
+        raise ConfigurationError(message)
     if not math.isfinite(validation):
         message = f"the loss is {validation} after epoch {number + 1}; lower the learning rate ({config.learning_rate})"
         raise ConfigurationError(message)

@@ -17,6 +17,7 @@ import scipy.sparse as sp
 import zarr
 
 from cellixir.data.expression import is_backed, profile, take
+from cellixir.data.expression.labels import join_labels
 from cellixir.exceptions import (
     ConfigurationError,
     DataError,
@@ -348,3 +349,53 @@ def test_published_files(data_dir, name, shape, scale, backed) -> None:
     empty = 0 if backed else sum("no count" in note for note in cells.uns["notes"])
     assert (cells.n_obs + empty, cells.n_vars) == shape
     assert cells.uns["scale"] == scale
+
+
+@pytest.mark.parametrize("backed", [False, True])
+def test_the_layout_of_anndata_0_6(tmp_path, backed) -> None:
+    """Annotation as compound tables of codes, whose categories stand in ``uns``."""
+    x = counts()
+    with h5py.File(tmp_path / "x.h5ad", "w") as file:
+        file["X"] = x
+        obs = np.array([(f"c{i}".encode(), i % 2) for i in range(30)], dtype=[("index", "S4"), ("ct", "i1")])
+        var = np.array([(f"g{i}".encode(), float(i)) for i in range(8)], dtype=[("index", "S4"), ("n", "f8")])
+        file["obs"], file["var"] = obs, var
+        file["uns/ct_categories"] = np.array(["B", "T"], dtype=h5py.string_dtype())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cells = read_expression(tmp_path / "x.h5ad", backed=backed)
+    assert cells.obs["ct"].tolist() == ["B", "T"] * 15
+    assert cells.obs_names[:2].tolist() == ["c0", "c1"]
+    np.testing.assert_array_equal(dense(cells.X), x)
+
+
+@pytest.mark.parametrize("backed", [False, True])
+def test_an_element_of_another_writer_is_left_out_with_a_note(tmp_path, backed) -> None:
+    path = write(make(uns={"mine": 3}, obsm={"X_pca": np.ones((30, 2))}), tmp_path)
+    with h5py.File(path, "r+") as file:
+        for place in ("uns/strange", "obsm/strange"):
+            group = file.create_group(place)
+            group.attrs["encoding-type"], group.attrs["encoding-version"] = "from-the-future", "9.9"
+    cells = read_expression(path, backed=backed)
+    assert (cells.uns["mine"], cells.obsm["X_pca"].shape) == (3, (30, 2))
+    for name in ("uns", "obsm"):
+        assert f"{name}['strange'] is of a kind that this anndata cannot read, and was left out" in cells.uns["notes"]
+    np.testing.assert_array_equal(dense(cells.X), counts())
+
+
+def test_columns_about_cells_from_a_table(tmp_path) -> None:
+    cells = make()
+    (tmp_path / "labels.csv").write_text("cell,type,dose\n" + "".join(f"c{i},t{i % 3},{i}\n" for i in range(29)))
+    join_labels(cells, tmp_path / "labels.csv")
+    assert cells.obs["type"].tolist()[:29] == [f"t{i % 3}" for i in range(29)]
+    assert cells.obs["type"].isna().tolist() == [False] * 29 + [True]
+    assert cells.obs["dose"].iloc[7] == 7
+    assert "1 of 30 cells have no row in labels.csv, and no label" in cells.uns["notes"]
+    for text, error, words in (
+        ("cell,type\nx,1\n", UnknownIds, r"none of its ids \('x'\) is that of a cell"),
+        ("cell,type\nc1,1\nc1,2\n", DuplicateIds, "1 cell .*'c1'.*keep one row each"),
+        ("cell\nc1\n", UnknownIds, "has one column"),
+    ):
+        (tmp_path / "wrong.csv").write_text(text)
+        with pytest.raises(error, match=words):
+            join_labels(make(), tmp_path / "wrong.csv")

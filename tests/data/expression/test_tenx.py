@@ -218,3 +218,16 @@ def test_a_large_matrix_agrees_with_scanpy(tmp_path) -> None:
     there = np.asarray(theirs.X.sum(axis=1)).ravel() > 0
     assert (ours.X != theirs.X[there]).nnz == 0
     assert ours.obs_names.equals(theirs.obs_names[there])
+
+
+def test_quotes_around_names_are_no_part_of_them(tmp_path) -> None:
+    folder = write_mtx(tmp_path / "mtx", packed=False)
+    folder = folder if folder.is_dir() else folder.parent
+    plain = read_expression(folder)
+    for file in folder.glob("*.tsv"):
+        lines = file.read_text().splitlines()
+        file.write_text("".join("\t".join(f'"{word}"' for word in line.split("\t")) + "\n" for line in lines))
+    found = read_expression(folder)
+    assert found.obs_names.tolist() == plain.obs_names.tolist()
+    assert found.var_names.tolist() == plain.var_names.tolist()
+    assert found.var["gene_id"].tolist() == plain.var["gene_id"].tolist()

@@ -13,6 +13,7 @@ from cellixir import metrics
 from cellixir.data.response_data import ResponseData
 from cellixir.data.splits import make_folds, read_folds
 from cellixir.exceptions import ConfigurationError, DataError
+from cellixir.response.cross_validation.evaluation import holding
 from cellixir.response.cross_validation.models import BASELINES, MODELS, ModelSpec
 from cellixir.response.cross_validation.run import benchmark
 from cellixir.response.models.effects import Effects
@@ -235,3 +236,14 @@ def test_two_processes_give_the_same(data: ResponseData, folder: Path, tmp_path:
     benchmark(data, "LCO", tmp_path / "out", models=["ridge"], n_folds=3, jobs=2)
     again, once = (pd.read_parquet(f / "predictions.parquet") for f in (tmp_path / "out", folder))
     pd.testing.assert_frame_equal(again, once, check_exact=True)
+
+
+def test_a_prediction_without_the_naive_effects_has_no_normalised_correlation() -> None:
+    """The mean of few, noisy drugs stands with a minus on both sides, and a constant would seem to know something."""
+    rng = np.random.default_rng(0)
+    effects, y = np.repeat(rng.normal(size=200), 4), rng.normal(size=800)
+    constant = np.zeros(800)
+    assert metrics.pearson(y - effects, constant - effects) > 0.5
+    assert np.isnan(metrics.pearson(y - effects, holding(constant, effects) - effects))
+    told = effects + 0.1 * y
+    assert holding(told, effects) is told

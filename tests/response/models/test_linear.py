@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cellixir.data.response_data import ResponseData
 from cellixir.response.models.drug_features import DrugFeatures
 from cellixir.response.models.features import SampleFeatures
-from cellixir.response.models.linear import MIN_ROWS, SharedRidge
+from cellixir.response.models.linear import MIN_ROWS, SharedRidge, _Solver
 from cellixir.response.models.model import Known
 from cellixir.response.models.ridge import RidgePerDrug
 from cellixir.response.network.wide import Wide
@@ -179,3 +179,12 @@ def test_ridge_reads_no_test_response(screen):
     model = RidgePerDrug().fit(train)
     np.testing.assert_array_equal(model.predict(new.as_question()), model.predict(new))
     np.testing.assert_array_equal(RidgePerDrug().fit(train, validation=np.arange(9)).predict(new), model.predict(new))
+
+
+def test_a_dense_screen_is_solved_with_one_inverse_a_penalty(monkeypatch):
+    x, inputs, models, y = problem(sizes=(25, 28, 30, 30, 29))
+    made: list[int] = []
+    inverse = _Solver._inverse
+    monkeypatch.setattr(_Solver, "_inverse", lambda self, rows: made.append(len(rows)) or inverse(self, rows))
+    SharedRidge((1.0, 10.0)).fit(x, inputs, models, y)
+    assert made == [30, 30, 30]  # two penalties to choose from, and the one that was chosen

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cellixir.cli.shared import Backed, Device, Layer, Samples, cells_of, echo, say
+from cellixir.cli.shared import Backed, CellsAre, Device, Layer, Samples, Scale, cells_of, echo, say
 
 APPLY_HELP = """Embed other cells with a bundle: latents, and the types that its head calls.
 
@@ -33,6 +33,8 @@ def apply(
     ] = "refuse",
     layer: Layer = None,
     backed: Backed = False,
+    scale: Scale = None,
+    cells_are: CellsAre = "auto",
     device: Device = "auto",
 ) -> None:
     """Load, embed, write."""
@@ -40,7 +42,7 @@ def apply(
     from cellixir.embedding.application import check_apply
 
     check_apply(bundle, data, out, missing)
-    cells = cells_of(data, layer, backed=backed)
+    cells = cells_of(data, layer, backed=backed, scale=scale, cells_are=cells_are)
     done = run(bundle, cells, out, missing=missing, device=device)
     for note in done.notes:
         say(note)

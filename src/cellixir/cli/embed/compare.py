@@ -48,6 +48,9 @@ def compare(
     gene_sets: shared.GeneSets = None,
     layer: shared.Layer = None,
     backed: shared.Backed = False,
+    scale: shared.Scale = None,
+    cells_are: shared.CellsAre = "auto",
+    labels: shared.Labels = None,
     no_maps: shared.NoMaps = False,
     seed: shared.Seed = 0,
     device: shared.Device = "auto",
@@ -60,7 +63,7 @@ def compare(
 
     wanted = read_experiments(experiments)
     sets = read_gene_sets(gene_sets) if gene_sets else None
-    cells = shared.cells_of(data, layer, backed=backed)
+    cells = shared.cells_of(data, layer, backed=backed, scale=scale, cells_are=cells_are, labels=labels)
     result = run(
         wanted, cells, out, batch_key=batch_key, label_key=label_key, group_key=group_key, gene_sets=sets,
         maps=not no_maps, seed=seed, device=device, jobs=jobs, source=data.name,

@@ -53,6 +53,9 @@ def fit(
     ] = None,
     layer: shared.Layer = None,
     backed: shared.Backed = False,
+    scale: shared.Scale = None,
+    cells_are: shared.CellsAre = "auto",
+    labels: shared.Labels = None,
     no_maps: shared.NoMaps = False,
     folds: Annotated[int, typer.Option(help="Folds of the cross-validation of cell types; 0 for none.")] = 5,
     seed: shared.Seed = 0,
@@ -78,7 +81,7 @@ def fit(
     if enrich is not None and gene_sets is not None:
         message = "give --enrich or --gene-sets, not both: free latents beside masked ones are tested for the same sets"
         raise ConfigurationError(message)
-    cells = shared.cells_of(data, layer, backed=backed)
+    cells = shared.cells_of(data, layer, backed=backed, scale=scale, cells_are=cells_are, labels=labels)
     result = run(
         cells, out, maps=not no_maps, folds=folds, enrich=read_gene_sets(enrich) if enrich else None, jobs=jobs,
         source=data.name, command=shared.command_line(), quiet=False, **settings,

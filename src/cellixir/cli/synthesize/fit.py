@@ -8,7 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cellixir.cli.shared import Condition, Epochs, Layer, Samples, Seed, cells_of, echo, hold, names_of, say
+from cellixir.cli.shared import (
+    CellsAre,
+    Condition,
+    Epochs,
+    Labels,
+    Layer,
+    Samples,
+    Scale,
+    Seed,
+    cells_of,
+    echo,
+    hold,
+    names_of,
+    say,
+)
 from cellixir.cli.synthesize.options import epochs_of, takes_epochs
 from cellixir.exceptions import BundleError, ConfigurationError
 
@@ -36,6 +50,9 @@ def fit(
     condition: Condition = None,
     epochs: Epochs = None,
     layer: Layer = None,
+    scale: Scale = None,
+    cells_are: CellsAre = "auto",
+    labels: Labels = None,
     history: Annotated[
         Path | None, typer.Option(metavar="CSV", help="File for the training curves of a network.")
     ] = None,
@@ -51,7 +68,7 @@ def fit(
     _check_out(out)
     hold(out)
     _check_history(history, out, generator)
-    samples = cells_of(data, layer)
+    samples = cells_of(data, layer, scale=scale, cells_are=cells_are, labels=labels)
     checkpoint = out.with_name(f"{out.name}.checkpoint.safetensors")
     start = time.perf_counter()
     with Progress(f"fit of {model}", 1) as progress:

@@ -37,6 +37,9 @@ def split(
     condition: shared.Condition = None,
     group_key: shared.GroupKey = None,
     layer: shared.Layer = None,
+    scale: shared.Scale = None,
+    cells_are: shared.CellsAre = "auto",
+    labels: shared.Labels = None,
     seed: shared.Seed = 0,
 ) -> None:
     """Read, part, write both files, and say how many stand in each."""
@@ -51,7 +54,7 @@ def split(
     if there := [name for name in FILES if (out / name).exists()]:
         message = f"{out} already holds {' and '.join(there)}; choose another --out"
         raise ConfigurationError(message)
-    samples = shared.cells_of(data, layer)
+    samples = shared.cells_of(data, layer, scale=scale, cells_are=cells_are, labels=labels)
     chosen = _held_out(samples, holdout, shared.names_of(condition) or [], group_key, seed)
     for name, rows in zip(FILES, (~chosen, chosen), strict=True):
         write_cells(samples[rows].copy(), out / name, compression="gzip", attributes={MARK: OURS})

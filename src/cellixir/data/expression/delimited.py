@@ -197,7 +197,7 @@ class TextMatrix:
             return InvalidValues(f"{place}: the value is missing ({value!r}); fill it, or drop the row or the column")
         return InvalidValues(
             f"{place}: {value[:60]!r} is not a finite number; correct it, or drop the row or the column (words about "
-            "cells or genes belong in a table of their own)"
+            "cells or genes belong in a table of their own, such as --labels FILE)"
         )
 
 

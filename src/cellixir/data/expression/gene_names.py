@@ -81,6 +81,6 @@ def side_of_cells(rows: Sequence[str], columns: Sequence[str], *, source: str) -
         return "columns", f"cells were taken to be columns: {what}"
     message = (
         f"{source}: it cannot be told whether its rows ({examples(rows)}) or its columns ({examples(columns)}) are the "
-        'cells, as too few names are those of known genes; pass cells_are="rows" or cells_are="columns"'
+        'cells, as too few names are those of known genes; pass cells_are="rows" or cells_are="columns" (--cells-are)'
     )
     raise ConfigurationError(message)

@@ -8,6 +8,7 @@ from typing import Any
 
 import anndata as ad
 import h5py
+import numpy as np
 from anndata.abc import CSCDataset
 
 from cellixir.data.hdf5 import require_own
@@ -40,9 +41,44 @@ def read_stored(path: Path, kind: str, *, layer: str | None = None) -> ad.AnnDat
 def _read_h5ad_or_zarr(path: Path, kind: str) -> ad.AnnData:
     if kind == "h5ad":
         require_own(path)
-        return ad.read_h5ad(path)
-    group = _zarr_group(path)
-    return ad.read_zarr(group)
+    try:
+        return ad.read_h5ad(path) if kind == "h5ad" else ad.read_zarr(_zarr_group(path))
+    except Exception as error:
+        if not _is_of_another_writer(error):
+            raise
+        return _read_by_parts(h5py.File(path, "r") if kind == "h5ad" else _zarr_group(path))
+
+
+def _is_of_another_writer(error: BaseException | None) -> bool:
+    """Whether anndata knows no way to read an element; its class for that is private."""
+    return error is not None and (type(error).__name__ == "IORegistryError" or _is_of_another_writer(error.__cause__))
+
+
+def _read_by_parts(group: Any) -> ad.AnnData:
+    """What can be read of a file; cells, genes, values and ``raw`` must be, of the rest a note says what was not."""
+    from anndata.io import read_elem
+
+    known: dict[str, Any] = {name: read_elem(group[name]) for name in ("X", "obs", "var", RAW) if name in group}
+    notes: list[str] = []
+    for name in ("layers", "obsm", "varm", "obsp", "varp", "uns"):
+        known[name] = _readable(group[name], name, notes) if name in group else {}
+    found = ad.AnnData(**known)
+    found.uns["notes"] = [*np.atleast_1d(found.uns.get("notes", [])), *notes]
+    return found
+
+
+def _readable(group: Any, name: str, notes: list[str]) -> dict[str, Any]:
+    from anndata.io import read_elem
+
+    found = {}
+    for key in group:
+        try:
+            found[key] = read_elem(group[key])
+        except Exception as error:
+            if not _is_of_another_writer(error):
+                raise
+            notes.append(f"{name}['{key}'] is of a kind that this anndata cannot read, and was left out")
+    return found
 
 
 def _zarr_group(path: Path) -> Any:
@@ -96,8 +132,15 @@ def open_stored(path: Path, kind: str, *, layer: str | None = None) -> ad.AnnDat
         if place is not None:
             matrix = _on_disk(group[place])
             var = read_elem(group["raw/var" if place == "raw/X" else "var"])
-            known = {name: read_elem(group[name]) for name in ("uns", "obsm") if name in group}
+            notes: list[str] = []
+            known = {name: _readable(group[name], name, notes) for name in ("uns", "obsm") if name in group}
             known["obs"] = read_elem(group["obs"])
+            if isinstance(known["obs"], np.ndarray):  # anndata 0.6: codes, whose categories stand in uns
+                old = ad.read_h5ad(path, backed="r")
+                known |= {"obs": old.obs, "uns": dict(old.uns), "obsm": dict(old.obsm)}
+                var = old.var if place != "raw/X" else var
+            if notes:
+                known["uns"]["notes"] = [*np.atleast_1d(known["uns"].get("notes", [])), *notes]
             layers = {} if place == "raw/X" else _row_layers(group, layer)
             by_column = isinstance(matrix, CSCDataset)
             cells = None if by_column else ad.AnnData(matrix, var=var, layers=layers, **known)

@@ -145,12 +145,17 @@ def _names(path: Path) -> pd.DataFrame:
     except UnicodeDecodeError as error:
         message = f"{path} cannot be read ({error}); download it again"
         raise ReadError(message) from error
-    rows = [line.split("\t") for line in text.splitlines() if line.strip()]
+    rows = [[_unquoted(word) for word in line.split("\t")] for line in text.splitlines() if line.strip()]
     width = min((len(row) for row in rows), default=0)
     if not width:
         message = f"{path} holds no names; download it again"
         raise ReadError(message)
     return pd.DataFrame([row[:width] for row in rows])
+
+
+def _unquoted(word: str) -> str:
+    """A name without the quotes that R's ``write.table`` puts around it."""
+    return word[1:-1] if len(word) > 1 and word[0] == word[-1] == '"' else word
 
 
 def _feature_names(names: pd.DataFrame) -> pd.DataFrame:

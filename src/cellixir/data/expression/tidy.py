@@ -134,7 +134,7 @@ def _scale(cells: ad.AnnData, seen: Profile, given: str | None, source: str, not
     guess = guessed_scale(cells, seen)
     if guess == "unknown":
         values = f"from {seen.minimum:.3g} to {seen.maximum:.3g}{', whole' if seen.whole else ''}"
-        notes.append(f"what the values are ({values}) could not be told; pass scale= if it is known")
+        notes.append(f"what the values are ({values}) could not be told; pass scale= (--scale) if it is known")
     return guess, True
 
 

@@ -44,6 +44,8 @@ class Options:
         Genes by pathway, for transformer encoders.
     interval
         Probability with which an interval holds the response, 0.9 for example; None: no intervals.
+    members
+        Networks of the committee; None: as many as the split's preset has.
     """
 
     preprocess: str = ""
@@ -51,6 +53,7 @@ class Options:
     drug_encoder: str = "fingerprint"
     gene_sets: GeneSets | None = None
     interval: float | None = None
+    members: int | None = None
 
     def __post_init__(self) -> None:
         if self.interval is not None and not 0 < self.interval < 1:
@@ -100,7 +103,12 @@ def _network(split: str, seed: int, options: Options, *, linear: bool = True) ->
         linear=linear,
     )
     return ResponsePredictor(
-        split, architecture=architecture, preprocess=options.preprocess, gene_sets=options.gene_sets, seed=seed
+        split,
+        architecture=architecture,
+        members=options.members,
+        preprocess=options.preprocess,
+        gene_sets=options.gene_sets,
+        seed=seed,
     )
 
 

@@ -49,7 +49,7 @@ SPLITS = {
 #: Metrics that are drawn, with what the caption adds.
 FORESTS = {
     "rmse": "",
-    "normalised_pearson": "The naive mean-effects prediction is subtracted from both sides first.",
+    "normalised_pearson": "The naive mean-effects prediction, which a model must hold, is taken off both sides.",
 }
 CLASS_FORESTS = {"auroc": "Over all pairs of a fold.", "per_drug_auroc": "Within each drug, then averaged."}
 

@@ -10,6 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 from cellixir.data.preprocess.chain import Preprocess
 from cellixir.data.preprocess.grammar import Step
+from cellixir.exceptions import InvalidValues
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 VARIANCE_FLOOR = 0.02  # a mutation in 5 of 800 lines would otherwise weigh as much as tissue
+FAR = 8.0  # standard deviations of the training samples
+FAR_SHARE = 0.1
 SCALING = ("standard", "minmax", "robust", "rank", "quantile", "pca")  # after these nothing is scaled again
 
 
@@ -85,9 +88,32 @@ class ViewFeatures:
         out[here] = np.nan_to_num((values - self.mean) / self.scale)
         return out
 
-    def far(self, raw: NDArray[np.float32]) -> NDArray[np.float64]:
-        """How many standard deviations of the training samples each value lies from their mean."""
-        return np.abs((raw - self.centre) / self.spread)
+    def check_scale(self, raw: NDArray[np.float32], name: str, place: str = "") -> None:
+        """Refuse values unlike those of training, whatever their scale is called.
+
+        Parameters
+        ----------
+        raw
+            Values of the features that come in, shape ``(n, len(inputs))``, NaN where there is none.
+        name, place
+            Of the view and of the study, for the message.
+
+        Raises
+        ------
+        InvalidValues
+            If a tenth of the values lie more than ``FAR`` standard deviations from the training mean.
+        """
+        known = ~np.isnan(raw)
+        if not known.any():
+            return
+        far = (np.abs((raw - self.centre) / self.spread)[known] > FAR).mean()
+        if far > FAR_SHARE:
+            message = (
+                f"view '{name}'{place}: {far:.0%} of the values are more than {FAR:.0f} standard deviations from what "
+                f"the model learned (median {np.median(raw[known]):.3g}, learned {np.median(self.centre):.3g}); "
+                f"convert them to the same scale, log2(TPM + 1) perhaps"
+            )
+            raise InvalidValues(message)
 
     @property
     def notes(self) -> list[str]:

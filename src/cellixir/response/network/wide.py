@@ -16,7 +16,7 @@ import pandas as pd
 
 from cellixir.response.models.effects import Effects
 from cellixir.response.models.joint_ridge import JointRidge
-from cellixir.response.models.markers import marker_weights
+from cellixir.response.network.stacked_ridge import stacked_ridge
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,13 +77,13 @@ class Wide:
         seen, row = np.unique(inputs, return_inverse=True)
         ids = (data.drugs if new_samples else data.samples).index
         table = _table(row, models, data.response - start, (len(seen), len(ids)))
-        ridge = JointRidge().fit(x[seen], table, list(samples.widths.values()) if new_samples else None)
-        weights, intercept, left_out = ridge.weights_, ridge.intercept_, ridge.leave_one_out_
         if new_samples:
-            extra, level = marker_weights(x[seen], table - left_out)
-            weights, intercept, left_out = weights + extra, intercept + level, left_out + x[seen] @ extra + level
+            weights, intercept, left_out, blocks = stacked_ridge(x[seen], table, list(samples.widths.values()))
+        else:
+            ridge = JointRidge().fit(x[seen], table)
+            weights, intercept, left_out = ridge.weights_, ridge.intercept_, ridge.leave_one_out_
+            blocks = np.ones(len(features.widths))
         wide = cls(effects, weights, intercept, ids, new_samples)
-        blocks = ridge.block_weights_ if new_samples else np.ones(len(features.widths))
         return Fitted(wide, start, left_out[row, models], blocks)
 
     def predict(

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from cellixir.data.response_data import ResponseData
     from cellixir.response.network.predictor import ResponsePredictor
 
-FAR = 8.0  # standard deviations of the training samples
-FAR_SHARE = 0.1
 FEWEST_FEATURES = 0.5
 
 
@@ -58,15 +56,7 @@ def check_values(model: ResponsePredictor, question: ResponseData) -> None:
             continue
         raw = question.feature_matrix(name, view.inputs, missing="zero")
         raw[:, ~np.isin(view.inputs, question.views[name].var_names)] = np.nan
-        known = ~np.isnan(raw)
-        far = (view.far(raw)[known] > FAR).mean() if known.any() else 0.0
-        if far > FAR_SHARE:
-            message = (
-                f"view '{name}': {far:.0%} of the values are more than {FAR:.0f} standard deviations from what "
-                f"the model learned (median {np.median(raw[known]):.3g}, learned {np.median(view.centre):.3g}); "
-                f"convert them to the same scale, log2(TPM + 1) perhaps"
-            )
-            raise InvalidValues(message)
+        view.check_scale(raw, name)
 
 
 def fill_notes(model: ResponsePredictor, views: Mapping[str, AnnData], missing: str) -> list[str]:

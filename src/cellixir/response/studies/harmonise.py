@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import pandas as pd
 
-from cellixir import metrics
 from cellixir.data.matching import Matches, match_drugs, match_samples, shared_views
 from cellixir.data.response_data import ResponseData
 from cellixir.exceptions import ConfigurationError, DataError, UnknownIds, examples
 from cellixir.response.models.model import Known
+from cellixir.response.models.view_features import ViewFeatures
+from cellixir.response.studies.agreement import agreement, unit_words
 from cellixir.response.studies.notes import study_notes
-from cellixir.response.studies.studies import MIN_PAIRS, NEW_SIDE, SIDES, Genes, Remove, Studies
+from cellixir.response.studies.studies import NEW_SIDE, SIDES, Genes, Remove, Studies
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -55,11 +56,14 @@ def harmonised(
     removed["samples_without_features"] = kept.responses["sample"].nunique() - len(trained.samples)
     undescribed = ~asked.responses["sample"].isin(tested.samples.index)
     excluded |= _left_out(asked.responses[undescribed], "no features that training has", "sample")
+    _check_scales(trained, tested)
+    agreed = agreement(train, translated)
     overlap = {
         "samples": _counts(train, translated, samples, "sample"),
         "drugs": _counts(train, translated, drugs, "drug"),
         "pairs": _pair_counts(train, translated),
-        "agreement": _agreement(train, translated),
+        "agreement": agreed,
+        "unit": unit_words(train, translated, agreed),
         "views": views.rename(columns={"n_left": "train", "n_right": "external", "n_both": "both"}).to_dict("records"),
         "genes": genes,
         "removed": {"what": remove, **removed},
@@ -213,6 +217,13 @@ def _views_of(data: ResponseData) -> dict[str, AnnData]:
     return {name: view[sorted(view.obs_names[view.obs_names.isin(measured)])] for name, view in data.views.items()}
 
 
+def _check_scales(trained: ResponseData, tested: ResponseData) -> None:
+    """Refuse external features that are unlike those of training, as a bundle would that learned from these."""
+    for name, view in trained.views.items():
+        learned = ViewFeatures.fit(trained.feature_matrix(name)[trained.in_view(name)], list(view.var_names))
+        learned.check_scale(tested.feature_matrix(name), name, " of the external study")
+
+
 def _sorted(data: ResponseData, views: dict[str, AnnData], columns: list[str]) -> ResponseData:
     """Rows and ids in sorted order, samples with the annotation that both studies have."""
     order = [c for c in (*SIDES, "replicate") if c in data.responses]
@@ -253,18 +264,3 @@ def _size(data: ResponseData) -> dict[str, int]:
 def _known_in_training(train: ResponseData, test: ResponseData) -> dict[str, int]:
     ids = {f"{s}s_in_training": int(pd.Index(test.responses[s].unique()).isin(train.responses[s]).sum()) for s in SIDES}
     return ids | {"pairs_in_training": _pair_counts(train, test)["both"]}
-
-
-def _agreement(train: ResponseData, external: ResponseData) -> dict[str, float] | None:
-    """How well the studies agree on the pairs that both measured: no model can be expected to do much better."""
-    means = [data.responses.groupby(list(SIDES), sort=True)["response"].mean() for data in (train, external)]
-    both = pd.concat(means, axis=1, join="inner", keys=["train", "external"])
-    if len(both) < MIN_PAIRS:
-        return None
-    a, b = (both[c].to_numpy() for c in both)
-    drug = both.index.get_level_values("drug").to_numpy(str)
-    numbers = {"pearson": metrics.pearson(a, b), "spearman": metrics.spearman(a, b)}
-    numbers |= {"per_drug_pearson": metrics.mean_within(a, b, drug, min_size=MIN_PAIRS)}
-    if (train.measure, train.unit) == (external.measure, external.unit):
-        numbers["rmse"] = metrics.rmse(a, b)
-    return {"pairs": len(both)} | {k: v for k, v in numbers.items() if np.isfinite(v)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cellixir.exceptions import counted, examples
+from cellixir.response.studies.agreement import agreement_words
 from cellixir.response.studies.studies import NEW_SIDE
 
 if TYPE_CHECKING:
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     from cellixir.response.studies.studies import Studies
 
 FEW_SAMPLES = 50
-SAME = 0.9999  # no two laboratories agree like this
 
 
 def study_notes(studies: Studies, train: ResponseData, external: ResponseData, split: str) -> list[str]:
@@ -34,9 +34,10 @@ def _warnings(studies: Studies, split: str) -> list[str]:
         a, b = (" in ".join(filter(None, (d.measure, d.unit))) for d in (studies.train, studies.external))
         text = f"The training study measured {a}, the external one {b}: no error can be taken between them"
         notes.append(f"{text}, so only correlations within and across drugs are given")
-    if (agreement := overlap["agreement"]) and same_numbers(agreement):
-        text = f"The {int(agreement['pairs']):,} pairs that both studies measured agree perfectly"
-        notes.append(f"{text}: these are not two measurements, but one that stands in both studies")
+    if (found := overlap["agreement"]) and (words := agreement_words(found)):
+        notes.append(words)
+    if studies.one_measure and overlap["unit"]:
+        notes.append(overlap["unit"])
     new = NEW_SIDE[split]
     if leaked := overlap["test"][f"{new}_in_training"]:
         text = (
@@ -92,8 +93,3 @@ def _strange_tissues(studies: Studies) -> list[str]:
     named = f"{examples(sorted(set(new)))}; training has {examples(sorted(seen))}"
     text = f"{len(new):,} of {len(tested):,} test samples have a tissue that training does not know ({named})"
     return [f"{text}; what uses tissue does without it there"]
-
-
-def same_numbers(agreement: dict[str, float]) -> bool:
-    """Whether two studies agree so well that they must be one measurement."""
-    return max(agreement.get("spearman", 0.0), agreement.get("per_drug_pearson", 0.0)) > SAME

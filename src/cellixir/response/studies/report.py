@@ -25,7 +25,7 @@ from cellixir.report.sections import (
     leaderboard_section,
 )
 from cellixir.response.cross_validation.summary import label_of
-from cellixir.response.studies.notes import same_numbers
+from cellixir.response.studies.agreement import agreement_words
 from cellixir.response.studies.studies import MIN_PAIRS
 
 if TYPE_CHECKING:
@@ -208,11 +208,12 @@ def _removed(removed: dict[str, Any]) -> str:
 
 
 def _agreement(agreement: dict[str, float]) -> str:
-    named = {"pearson": "Pearson", "spearman": "Spearman", "per_drug_pearson": "per-drug Pearson", "rmse": "RMSE"}
+    named = {"pearson": "Pearson", "spearman": "Spearman", "per_drug_pearson": "per-drug Pearson", "rmse": "RMSE",
+             "shift": "a median shift of"}  # fmt: skip
     numbers = ", ".join(f"{text} {spelled(agreement[key])}" for key, text in named.items() if key in agreement)
     text = f"Both studies measured {int(agreement['pairs']):,} pairs, and agree on them with {numbers}."
-    if same_numbers(agreement):
-        return f"{text} Two laboratories never agree like this: the same measurements stand in both."
+    if words := agreement_words(agreement):
+        return f"{text} {words}. Two laboratories never agree like this."
     return f"{text} This is about the best that a model can be expected to reach."
 
 
