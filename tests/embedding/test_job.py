@@ -291,6 +291,21 @@ def test_the_headline_counts_the_other_metrics() -> None:
     assert headline(table, {"latent": 10}, 0).endswith("Of 2 other metrics the VAE is better by 0, PCA by 1.")
 
 
+@pytest.mark.parametrize(
+    ("first", "others", "advised"),
+    [(-1, (0, 0), True), (0, (-1, -1), True), (0, (-1, 0), False), (-1, (1, 0), False), (1, (1, 1), False)],
+)
+def test_pca_is_recommended_where_it_is_ahead_and_never_behind(
+    first: int, others: tuple[int, int], advised: bool
+) -> None:
+    same = Interval(0.8, 0.7, 0.9)
+    signs = dict(zip(("accuracy", "silhouette", "knn_purity"), (first, *others), strict=True))
+    table = score_table(
+        {metric: Beside(same, same, Interval(s / 5, s / 5 - 0.1, s / 5 + 0.1)) for metric, s in signs.items()}
+    )
+    assert headline(table, {"latent": 10}, 0).endswith("the file of cells holds it too.") is advised
+
+
 def test_missing_values_are_written_as_null(tmp_path: Path) -> None:
     nothing = Interval(float("nan"), float("nan"), float("nan"))
     with RunFolder(tmp_path, "embed fit", {}) as folder:

@@ -28,7 +28,8 @@ def headline(scores: pd.DataFrame, metrics: Mapping[str, Any], n_clusters: int) 
     numbers = f"difference {row['difference']:+.3f} [{low:+.3f}, {high:+.3f}]".replace("-", "−")
     return (
         f"{what[name]} {row['vae']:.3f} [{row['vae_low']:.3f}, {row['vae_high']:.3f}] from {metrics['latent']} "
-        f"latents: {verdict} PCA of the same dimension, {row['pca']:.3f} ({numbers}).{_others(scores, name)}"
+        f"latents: {verdict} PCA of the same dimension, {row['pca']:.3f} ({numbers})."
+        f"{_others(scores, name)}{_advice(scores, name)}"
     )
 
 
@@ -41,6 +42,16 @@ def _others(scores: pd.DataFrame, name: str) -> str:
     if not better and not worse:
         return f" The other {len(rest)} metrics show no difference either way."
     return f" Of {len(rest)} other metrics the VAE is better by {better}, PCA by {worse}."
+
+
+def _advice(scores: pd.DataFrame, name: str) -> str:
+    """PCA recommended where it is ahead beyond the interval by the first metric or by two others, and never behind."""
+    ahead = scores["difference_high"] < 0
+    # eight intervals of 95 % hold one false difference often enough: a single one beside the first metric is too few
+    enough = bool(ahead[scores["metric"] == name].any()) or int(ahead.sum()) > 1
+    if not enough or (scores["difference_low"] > 0).any():
+        return ""
+    return " For these cells PCA is recommended; the file of cells holds it too."
 
 
 def score_table(beside: dict[str, Beside]) -> pd.DataFrame:
