@@ -418,7 +418,9 @@ def rank_all(model: ResponsePredictor, data: ResponseData) -> pd.DataFrame:
 
 def test_ranking_is_every_sample_with_every_drug(fitted, screen):
     table = rank_all(fitted["LCO"], screen)
-    numbers = ["predicted", "low", "high", "typical_error", "in_domain", "rank"]
+    numbers = ["predicted", "ic50_uM", "low", "high", "typical_error", "in_domain", "missing_share", "drug_mean",
+               "difference", "percentile", "predictability", "rank", "rank_difference"]  # fmt: skip
+    np.testing.assert_allclose(np.log(table["ic50_uM"]), table["predicted"])
     assert table.columns.tolist() == ["sample", "drug", "drug_name", *numbers]
     assert ((table["low"] < table["predicted"]) & (table["predicted"] < table["high"])).all()
     assert len(table) == 60 * 12
@@ -456,7 +458,8 @@ def test_samples_without_the_genes_are_refused_or_filled(fitted, screen):
     absent = screen.views["mutations"].copy()
     absent.X[:, 0] = 0
     expected = rank(fitted["LCO"], {"mutations": absent}, samples=screen.samples)
-    pd.testing.assert_frame_equal(filled, expected)
+    assert (filled["missing_share"] == 1 / 12).all()
+    pd.testing.assert_frame_equal(filled.assign(missing_share=0.0), expected)
     with pytest.raises(GeneMismatch, match="'mutations'"):
         rank(fitted["LCO"], {"rna": screen.views["mutations"]})
 
