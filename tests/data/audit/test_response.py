@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -489,3 +490,25 @@ def test_a_drug_among_the_features_of_v17_is_found(v17: ResponseData) -> None:
     (finding,) = audit_response(data, "LCO").leaks()
     assert (finding.kind, finding.ids) == ("response-in-features", ("smuggled",))
     assert "drug '1047'" in finding.what
+
+
+def test_summaries_of_a_lines_responses_and_classes_cut_from_them_are_found(simulate_screen) -> None:
+    data, _ = simulate_screen(n_samples=60, n_drugs=9, n_features=20, missing=0.2, seed=2)
+    table = data.responses.pivot(index="sample", columns="drug", values="response").reindex(data.samples.index)
+    first = table.iloc[:, 0]
+    noise = np.random.default_rng(0).normal(size=len(first)) * first.std() * 0.04
+    leaks = {
+        "plain mean": table.mean(axis=1),
+        "plain median": table.median(axis=1),
+        "copy": first + noise,  # R2 .998
+        "class": np.where(table.mean(axis=1) > table.mean(axis=1).median(), "resistant", "sensitive"),
+    }
+    for name, values in leaks.items():
+        asked = replace(data, samples=data.samples.assign(**{name: values}))
+        found = [f for f in audit_response(asked, "LCO").leaks() if f.kind == "response-in-features"]
+        assert [f.ids for f in found] == [(name,)], name
+    honest = data.samples.assign(
+        growth=first.fillna(0) + np.random.default_rng(1).normal(size=len(first)) * first.std(),
+        kind=np.random.default_rng(2).choice(["a", "b"], len(first)),
+    )
+    assert not [f for f in audit_response(replace(data, samples=honest), "LCO").leaks() if "response" in f.kind]

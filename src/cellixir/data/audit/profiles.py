@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from cellixir.data.response_data import ResponseData
 
 MIN_LINES = 20  # below that, a perfect correlation is no evidence
+#: Classes of a text that are looked at, and samples outside the largest of them.
+MOST_CLASSES, FEWEST = 10, 5
+#: Last columns of `response_matrix`, in words.
+OVER_DRUGS = (
+    "all drugs, on average", "all drugs, in the median", "all drugs, as a plain mean", "all drugs, as a plain median",
+)  # fmt: skip
 NEAR, SAME = 0.95, 0.99  # correlation of two profiles, features standardised: said, refused
 MIN_FEATURES = 50  # of a view of numbers, for its correlations to count
 SAME_CALLS, MIN_INFORMATION = 0.95, 30.0  # Jaccard index of two samples' rare calls; information in these, in nats
@@ -87,15 +93,25 @@ def _blocks(n: int, size: int = 1000) -> Iterator[slice]:
 
 
 def response_matrix(data: ResponseData) -> NDArray[np.float64]:
-    """Mean response of samples to drugs, last the mean over drugs of what differs from the drug's mean; NaN: none."""
+    """Mean response of samples to drugs, and over all drugs what `OVER_DRUGS` names; NaN: none."""
     shape = len(data.samples), len(data.drugs)
     cells = data.sample_index * shape[1] + data.drug_index
     count = np.bincount(cells, minlength=shape[0] * shape[1])
     total = np.bincount(cells, data.response, minlength=len(count))
     matrix = np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0).reshape(shape)
     table = pd.DataFrame(matrix)
-    table["mean"] = (table - table.mean()).mean(axis=1)
-    return table.to_numpy()
+    apart = table - table.mean()
+    over = (apart.mean(axis=1), apart.median(axis=1), table.mean(axis=1), table.median(axis=1))
+    return np.column_stack([matrix, *over])
+
+
+def is_cut(classes: NDArray[np.int64], response: NDArray[np.float64]) -> bool:
+    """Whether classes (-1: none) of at least `MIN_LINES` samples are stretches of their sorted responses."""
+    known = np.flatnonzero((classes >= 0) & ~np.isnan(response))
+    codes = classes[known[np.argsort(response[known], kind="stable")]]
+    if len(codes) < MIN_LINES or np.bincount(codes).max(initial=0) > len(codes) - FEWEST:
+        return False
+    return int((np.diff(codes) != 0).sum()) + 1 == len(np.unique(codes)) <= MOST_CLASSES
 
 
 def numeric_blocks(data: ResponseData) -> Iterator[tuple[str, list[str], NDArray[np.float64]]]:
