@@ -38,7 +38,7 @@ PUBLIC = {
         "tables",
     ],
     "cellixir.response": ["anova", "audit_response", "benchmark", "cross_study", "make_folds", "rank"],
-    "cellixir.embedding": ["apply", "compare", "embed"],
+    "cellixir.embedding": ["apply", "compare", "embed", "enrich"],
     "cellixir.synthesis": [
         "GENERATORS", "Generator", "benchmark", "evaluate", "load_generator", "make_generator",
     ],

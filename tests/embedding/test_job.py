@@ -17,6 +17,7 @@ from cellixir.embedding.annotated import assigned, placed
 from cellixir.embedding.application import apply, load_vae
 from cellixir.embedding.cell_types import parts_of
 from cellixir.embedding.embedding_job import embed
+from cellixir.embedding.enriching import enrich
 from cellixir.embedding.judging import Beside, judged_rows, latents_beside, some_cells
 from cellixir.embedding.markers import group_means, marker_genes
 from cellixir.embedding.settings import vae_of
@@ -413,3 +414,17 @@ def test_cells_that_are_not_mapped_stand_among_their_nearest() -> None:
     some = np.sort(np.concatenate(shown))
     two = pd.Categorical(np.where(some % 2, "odd", "even"))
     assert (np.asarray(assigned(many, some, two)) == np.where(np.arange(400) % 2, "odd", "even")).all()
+
+
+def test_pathways_of_a_fitted_embedding_are_those_of_a_fit_with_them(tmp_path: Path) -> None:
+    cells = cells_of_types()
+    sets = {"first": list(cells.var_names[:8]), "last": list(cells.var_names[-9:])}
+    whole = embed(cells, tmp_path / "whole", maps=False, enrich=sets, **SMALL)
+    embed(cells, tmp_path / "plain", maps=False, **SMALL)
+    table = enrich(tmp_path / "plain", sets, tmp_path / "pathways")
+    assert len(table) > 0
+    pd.testing.assert_frame_equal(table, whole.enrichment)
+    assert read_manifest(tmp_path / "pathways")["state"] == "done"
+    assert {f.name for f in (tmp_path / "pathways").iterdir()} == {"enrichment.csv", "report.html", "run.json"}
+    with pytest.raises(ConfigurationError, match="the pathways of another model or other gene sets"):
+        enrich(tmp_path / "plain", {"first": sets["first"]}, tmp_path / "pathways")

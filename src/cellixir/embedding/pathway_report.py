@@ -11,6 +11,7 @@ from cellixir.embedding.columns import column_of
 
 if TYPE_CHECKING:
     from cellixir.embedding.result import EmbeddingResult
+    from cellixir.embedding.vae import VAE
     from cellixir.report.page import Report
 
 FDR = 0.05
@@ -22,9 +23,9 @@ def add_pathways(report: Report, found: EmbeddingResult) -> None:
     if found.model.gene_sets is not None:
         _active_pathways(report, found)
     if len(found.enrichment):
-        _enrichment(report, found)
+        enrichment_section(report, found.enrichment, found.model)
     if len(found.coverage):
-        _coverage(report, found)
+        coverage_section(report, found.coverage)
 
 
 def _active_pathways(report: Report, found: EmbeddingResult) -> None:
@@ -48,19 +49,17 @@ def _active_pathways(report: Report, found: EmbeddingResult) -> None:
     ).table(table, f"The {len(table)} pathways that vary most among the cells.", formats={"Spread": "{:.2f}"})
 
 
-def _enrichment(report: Report, found: EmbeddingResult) -> None:
-    table = found.enrichment
+def enrichment_section(report: Report, table: pd.DataFrame, model: VAE) -> None:
+    """Add the clearest pathways of each latent."""
     hits = table[table["fdr"] < FDR]
-    free = " Tested are the latents that are free to use every gene." if found.model.gene_sets is not None else ""
+    free = " Tested are the latents that are free to use every gene." if model.gene_sets is not None else ""
     report.section(
         "Enrichment",
         f"{len(hits):,} of {len(table):,} tests have a false discovery rate below {FDR:.0%}. The background of every "
         f"test is the genes of the data.{free}",
     )
     best = hits.sort_values("fdr", kind="stable").groupby("latent", sort=False).head(3)
-    best = best.sort_values("latent", key=lambda names: names.map(found.model.latent_names_.index), kind="stable").head(
-        60
-    )
+    best = best.sort_values("latent", key=lambda names: names.map(model.latent_names_.index), kind="stable").head(60)
     ranked = (best["test"] == "ranked").to_numpy()
     shown = pd.DataFrame(
         {
@@ -83,9 +82,10 @@ def _enrichment(report: Report, found: EmbeddingResult) -> None:
     )
 
 
-def _coverage(report: Report, found: EmbeddingResult) -> None:
+def coverage_section(report: Report, coverage: pd.DataFrame) -> None:
+    """Add how many genes of each set the data have."""
     words = {"name": "Pathway", "id": "Id", "size": "Genes", "found": "In the data", "coverage": "Coverage",
              "kept": "Kept", "why_not": "Why not"}  # fmt: skip
-    cover = found.coverage.sort_values("coverage", kind="stable").head(400)
-    report.table(cover.rename(columns=words), f"Coverage of {len(found.coverage):,} gene sets, the least covered first",
+    cover = coverage.sort_values("coverage", kind="stable").head(400)
+    report.table(cover.rename(columns=words), f"Coverage of {len(coverage):,} gene sets, the least covered first",
                  collapsed=True)  # fmt: skip
