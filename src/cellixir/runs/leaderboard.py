@@ -18,6 +18,10 @@ BASELINE = "baseline"
 NONE = Interval(float("nan"))
 
 
+#: R² below which a gain over a baseline is nothing to praise.
+OF_NO_USE = -0.1
+
+
 @dataclass(frozen=True)
 class Leaderboard:
     """Models over all folds, the best first.
@@ -158,7 +162,7 @@ class Leaderboard:
             tail = f"is {spelled(gain.value)} and its interval{between(gain.low, gain.high)} {inside}"
             return f"{lead}, but is not shown to be better: the gain over the {floor}, {tail}."
         r2 = self.numbers(self.best).get("r2", 0.0)
-        if r2 < 0:
+        if r2 < OF_NO_USE:
             tail = f"is {spelled(gain.value)}{between(gain.low, gain.high)} {better} than the {floor}"
             return f"No model is of use: {lead}, at an R² of {spelled(r2)} (a constant would be nearer), and {tail}."
         share = gain.value / abs(self.score(naive).value)

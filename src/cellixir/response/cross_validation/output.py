@@ -12,6 +12,7 @@ from cellixir.data.splits import folds_table, split_groups
 from cellixir.metrics.catalogue import CLASSIFICATION, REGRESSION
 from cellixir.metrics.conformal import coverage
 from cellixir.response.cross_validation import classes, evaluation
+from cellixir.response.cross_validation.noise import noise_ceiling
 from cellixir.response.cross_validation.report import benchmark_page
 from cellixir.response.cross_validation.summary import BenchmarkSummary, label_of
 from cellixir.runs.leaderboard import Leaderboard
@@ -172,6 +173,7 @@ def write_benchmark(
     for name, table in tables.items():
         run.table(name, table)
     learned = dict.fromkeys(note for fold in labels for note in fold.notes)
+    ceiling = None if labels else noise_ceiling(data)  # of classes it would be another one
     summary = BenchmarkSummary(
         source=data.source or "your data",
         split=asked.split,
@@ -183,7 +185,7 @@ def write_benchmark(
         histories=histories,
         label=label_of(data.measure, data.unit),
         facts=asked.facts,
-        notes=[*data.notes, *notes, *learned],
+        notes=[*data.notes, *notes, *learned, *([ceiling.sentence(data.unit)] if ceiling else [])],
         fold_sizes=asked.fold_sizes,
         rule=labels[0].describe() if labels else "",
         coverage=covered,
