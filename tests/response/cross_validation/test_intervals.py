@@ -151,7 +151,8 @@ def test_a_benchmark_says_what_its_intervals_held(data: ResponseData, result: Be
     assert table.loc[0, "covered"] == pytest.approx(inside.mean())
     assert table.loc[0, "n"] == len(data)
     assert table.loc[0, "n_units"] == len(data.samples)
-    assert 0.65 < inside.mean() < 0.95
+    # of six held-out lines the largest error bounds 80 %: 6 in 7 are expected, by the draw of 60 lines give or take .05
+    assert abs(inside.mean() - 6 / 7) < 0.15
     drug = table.set_index("drug").loc["D004", "covered"]
     assert drug == pytest.approx(inside[ours["drug"] == "D004"].mean())
     assert "80" in (result.folder / "report.html").read_text()

@@ -217,7 +217,7 @@ def same_after_a_bundle(model: ResponsePredictor, data: ResponseData, folder: Pa
     model.save(folder)
     again = ResponsePredictor.load(folder)
     np.testing.assert_array_equal(again.predict(data), predicted)
-    np.testing.assert_array_equal(rank(again, data.views), rank(model, data.views))
+    pd.testing.assert_frame_equal(rank(again, data.views), rank(model, data.views), check_exact=True)
 
 
 @pytest.mark.parametrize("encoder", SAMPLE_ENCODERS)
