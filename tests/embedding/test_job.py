@@ -19,6 +19,7 @@ from cellixir.embedding.cell_types import parts_of
 from cellixir.embedding.embedding_job import embed
 from cellixir.embedding.enriching import enrich
 from cellixir.embedding.judging import Beside, judged_rows, latents_beside, some_cells
+from cellixir.embedding.maps import by_size
 from cellixir.embedding.markers import group_means, marker_genes
 from cellixir.embedding.settings import vae_of
 from cellixir.embedding.summary import headline, score_table, scores_as_json
@@ -143,10 +144,11 @@ def test_what_is_finished_is_read_and_another_version_does_every_piece_anew(
 ) -> None:
     for package in ("openTSNE", "umap"):
         pytest.importorskip(package)
+    monkeypatch.setattr("cellixir.embedding.evaluation.N_BOOTSTRAP", 50)
     fits, drawn = counted_fits(monkeypatch), []
-    for name in ("tsne", "umap", "leiden"):
-        draw = getattr(job, name)
-        monkeypatch.setattr(job, name, lambda *a, draw=draw, **k: drawn.append(draw) or draw(*a, **k))
+    quick = {"tsne": lambda z: z[:, :2], "umap": lambda z: z[:, 1:3], "leiden": lambda z: by_size(z[:, 0] > 0)}
+    for name, draw in quick.items():
+        monkeypatch.setattr(job, name, lambda z, draw=draw, **_: drawn.append(draw) or draw(z))
 
     def run() -> pd.DataFrame:
         return embed(cells_of_types(), tmp_path / "out", folds=2, label_key="type", **SMALL).scores
@@ -162,7 +164,8 @@ def test_what_is_finished_is_read_and_another_version_does_every_piece_anew(
     assert len(fits) == 13  # a bundle that is gone is fitted again
 
 
-def test_two_processes_give_the_same(tmp_path: Path) -> None:
+def test_two_processes_give_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cellixir.embedding.evaluation.N_BOOTSTRAP", 50)
     found = [
         embed(cells_of_types(), tmp_path / str(jobs), maps=False, folds=2, label_key="type", jobs=jobs, **SMALL)
         for jobs in (1, 2)
