@@ -87,6 +87,7 @@ def test_writes_everything_and_clears_its_checkpoint(tmp_path: Path) -> None:
     assert written.obsm["X_pca"].shape == (90, 3)
     assert set(written.obs["predicted"]) <= {"B", "T", "NK"}
     assert "Cell types are called" in (tmp_path / "out" / "report.html").read_text()
+    assert "the weight of the KL divergence rises to 1 and" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_metrics_on_labels_do_not_see_labels(tmp_path: Path) -> None:

@@ -152,8 +152,8 @@ def _curves(report: Report, found: EmbeddingResult) -> None:
         learning_curves(history, loss="Loss, nats a cell"),
         "Negative evidence lower bound"
         + (" and the head's cross-entropy" if found.model.classes_ else "")
-        + ". In training the KL divergence comes in gradually and units are dropped, so the curves are not on one "
-        "level; the weights of the lowest validation loss are kept.",
+        + f". In training the weight of the KL divergence rises to {found.model.beta:g} and units are dropped, so the "
+        "curves are not on one level; the weights of the lowest validation loss are kept.",
     )
 
 
