@@ -37,6 +37,8 @@ def evaluate(
     batch_key: shared.BatchKey = None,
     label_key: shared.LabelKey = None,
     layer: Annotated[str | None, typer.Option(metavar="NAME", help="Layer of the two real files instead of X.")] = None,
+    scale: shared.Scale = None,
+    cells_are: shared.CellsAre = "auto",
     no_maps: shared.NoMaps = False,
     seed: shared.Seed = 0,
 ) -> None:
@@ -45,7 +47,7 @@ def evaluate(
 
     from cellixir.synthesis.evaluation_job import run_evaluation
 
-    read = shared.cells_of
+    read = partial(shared.cells_of, scale=scale, cells_are=cells_are)
     found = run_evaluation(
         partial(read, real, layer), partial(read, holdout, layer), partial(read, synthetic), out,
         contrast_key=contrast_key, batch_key=batch_key, label_key=label_key, seed=seed, maps=not no_maps,
