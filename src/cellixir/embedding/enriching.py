@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cellixir.data.gene_sets import coverage_notes, coverage_report
 from cellixir.embedding.application import load_vae
 from cellixir.embedding.enrichment import enrich_latents
-from cellixir.embedding.pathway_report import coverage_section, enrichment_section
+from cellixir.embedding.pathway_report import FDR, coverage_section, enrichment_section
 from cellixir.embedding.pieces import sets_fingerprint
 from cellixir.exceptions import counted
 from cellixir.report.page import Report
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pandas as pd
-
-FDR = 0.05
 
 
 def enrich(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -94,6 +95,11 @@ class _Audited:
         self.data, self.split = data, split
         self.sides = [(np.concatenate([f.train, f.validation]), f.test) for f in folds or ()]
         self.checks = {"measurements": len(data), "folds": len(self.sides)}
+
+    @cached_property
+    def responses(self) -> tuple[NDArray[np.float64], list[str]]:
+        """`response_matrix`, and what each of its columns is, in words."""
+        return response_matrix(self.data), [*(f"drug {drug!r}" for drug in self.data.drugs.index), *OVER_DRUGS]
 
     def tested_twice(self, units: NDArray[np.int64]) -> NDArray[np.int64]:
         """Test rows of each unit (-1: none) whose unit is in training too, shape ``(n_units,)``."""
@@ -269,10 +275,8 @@ def _profiles(audited: _Audited) -> Iterator[Finding]:
 
 def _features_that_are_responses(audited: _Audited) -> Iterator[Finding]:
     """Features that follow the responses to a drug, or their mean, in value or in rank."""
-    data = audited.data
-    responses = response_matrix(data)
+    data, (responses, names) = audited.data, audited.responses
     ranks = pd.DataFrame(responses).rank().to_numpy()
-    names = [*(f"drug {drug!r}" for drug in data.drugs.index), *OVER_DRUGS]
     for view, features, values in numeric_blocks(data):
         audited.checks[f"features compared with responses, '{view}'"] = len(features)
         ranked = pd.DataFrame(values).rank().to_numpy()
@@ -291,8 +295,7 @@ def _texts_that_are_responses(audited: _Audited) -> Iterator[Finding]:
     data = audited.data
     columns = [str(c) for c in data.samples.select_dtypes(exclude=[np.number])]
     audited.checks["texts compared with responses"] = len(columns)
-    responses = response_matrix(data) if columns else np.empty((0, 0))
-    names = [*(f"drug {drug!r}" for drug in data.drugs.index), *OVER_DRUGS]
+    responses, names = audited.responses
     for column in columns:
         classes = pd.factorize(data.samples[column])[0].astype(np.int64)
         drug = next((d for d in range(responses.shape[1]) if is_cut(classes, responses[:, d])), None)

@@ -11,7 +11,7 @@ from cellixir.exceptions import GeneMismatch, InvalidValues, UnknownIds, counted
 from cellixir.response.models.model import Known
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from anndata import AnnData
     from numpy.typing import NDArray
@@ -54,26 +54,25 @@ def known_views(model: ResponsePredictor, views: Mapping[str, AnnData]) -> tuple
 
 def check_values(model: ResponsePredictor, question: ResponseData) -> None:
     """Refuse values unlike those the model learned from, whatever their scale is called."""
+    for name, raw in _given(model, question):
+        model.inputs_.samples.views[name].check_scale(raw, name)
+
+
+def _given(model: ResponsePredictor, question: ResponseData) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """Views that the model reads and that are given, and their values; NaN where a sample or a feature is not there."""
     for name, view in model.inputs_.samples.views.items():
-        if name not in question.views:
-            continue
-        raw = question.feature_matrix(name, view.inputs, missing="zero")
-        raw[:, ~np.isin(view.inputs, question.views[name].var_names)] = np.nan
-        view.check_scale(raw, name)
+        if name in question.views:
+            raw = question.feature_matrix(name, view.inputs, missing="zero")
+            raw[:, ~np.isin(view.inputs, question.views[name].var_names)] = np.nan
+            yield name, raw
 
 
 def missing_share(model: ResponsePredictor, question: ResponseData) -> NDArray[np.float64]:
     """Share of the model's features that the sample of each pair has no value for, shape ``(n_pairs,)``."""
-    lacking, n = np.zeros(len(question.samples)), 0
-    for name, view in model.inputs_.samples.views.items():
-        n += len(view.inputs)
-        if name not in question.views:
-            lacking += len(view.inputs)
-            continue
-        raw = question.feature_matrix(name, view.inputs, missing="zero")
-        raw[:, ~np.isin(view.inputs, question.views[name].var_names)] = np.nan
-        raw[~question.in_view(name)] = np.nan
-        lacking += np.isnan(raw).sum(axis=1)
+    n = sum(len(view.inputs) for view in model.inputs_.samples.views.values())
+    lacking = np.full(len(question.samples), n)
+    for _, raw in _given(model, question):
+        lacking -= (~np.isnan(raw)).sum(axis=1)
     return np.asarray(lacking / max(n, 1))[question.sample_index]
 
 
