@@ -124,7 +124,7 @@ def test_the_task_follows_the_target(values: list[float], task: str, classes: tu
         ({}, {"drop": ["a", "b", "c", "kind", "drug"]}, "no column is left"),
         ({}, {"task": "ranking"}, "no task 'ranking'"),
         ({}, {"drop": ["respons"]}, "did you mean 'response'"),
-        ({}, {"group": "response"}, "neither can be the other"),
+        ({}, {"group": "response"}, "'response' is named twice"),
     ],
 )
 def test_a_target_or_option_that_cannot_work_is_named(
@@ -282,6 +282,19 @@ def test_groups_stay_together_and_are_no_feature(tmp_path: Path) -> None:
     long = pd.read_parquet(tmp_path / "out" / "predictions.parquet")
     assert (long.groupby("group")["fold"].nunique() == 1).all()
     assert result.overall["r2"].max() < 0.1  # nothing but the drug tells, and no drug is known
+
+
+def test_folds_that_are_given_are_used_and_checked(tmp_path: Path) -> None:
+    table = planted()
+    table["own"] = np.where(np.arange(240) % 24 < 9, "one", "two")
+    table.loc[:4, "own"] = None
+    result = benchmark(table, "response", tmp_path / "out", models=["ridge"], fold="own", group="drug", n_folds=5)
+    told = pd.read_parquet(tmp_path / "out" / "predictions.parquet")
+    assert told.groupby("row")["fold"].first().tolist() == [int(own == "two") for own in table["own"].dropna()]
+    assert result.excluded.set_index("reason").loc["no fold", "n"] == 5
+    table.loc[30, "own"] = "two"
+    with pytest.raises(Leakage, match="1 of 24 values of 'drug' stand in several folds of 'own' \\('d6'\\)"):
+        benchmark(table, "response", tmp_path / "parted", models=["ridge"], fold="own", group="drug")
 
 
 def test_classes_are_told_apart(tmp_path: Path) -> None:

@@ -56,6 +56,9 @@ GroupKey = Annotated[
     str | None,
     typer.Option(metavar="COLUMN", help="Column of patients or the like: none is on both sides of a split."),
 ]
+FoldKey = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="Column of folds that are given; what they part is said.")
+]
 ContrastKey = Annotated[
     str | None, typer.Option(metavar="COLUMN", help="Column of groups that differential expression is between.")
 ]

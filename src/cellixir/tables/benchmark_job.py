@@ -29,6 +29,8 @@ from cellixir.tables.prepare import Prepared, fingerprint, prepare
 from cellixir.tables.scores import Judging, Predictions, board_of, by_fold, long_table
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from cellixir.runs.piece import OnEpoch
 
 HISTORY = ["model", "fold", "member", "epoch", "train_loss", "validation_loss", "learning_rate", "seconds"]
@@ -61,6 +63,7 @@ def benchmark(
     *,
     task: Literal["auto", "regression", "classification"] = "auto",
     group: str | None = None,
+    fold: str | None = None,
     models: Sequence[str] | None = None,
     n_folds: int = 5,
     seed: int = 0,
@@ -86,6 +89,8 @@ def benchmark(
         ``auto``: classification if the target is text, true/false or has two values, else regression.
     group
         Column whose values come into one fold with all their rows; it is no feature.
+    fold
+        Column of folds that are given, in place of ``n_folds``; it is no feature. The audit says what they part.
     models
         Names of ``cellixir.tables.models.MODELS``; None for all that can run. The baselines always run.
     drop, allow
@@ -114,26 +119,25 @@ def benchmark(
     >>> benchmark(table, "ic50", "my-benchmark", models=["ridge"]).overall  # doctest: +SKIP
     """
     check_allowed(allow)
-    data = prepare(table, target, task=task, group=group, drop=drop)
+    data = prepare(table, target, task=task, group=group, fold=fold, drop=drop)
+    if data.folds is not None:
+        n_folds = data.folds.nunique()
     names = chosen_models(models, data.goal.task)
     chain_of(preprocess)
     _check(data, n_folds, seed, interval)
     settings = {
         "target": target, "task": data.goal.task, "group": group, "folds": n_folds, "seed": seed,
         "preprocess": preprocess,
-    }  # fmt: skip
+    } | ({} if fold is None else {"fold": fold})  # fmt: skip
     identity = settings | {"fingerprint": fingerprint(data)}
     with RunFolder(
         out, "table benchmark", identity, data={"table": fingerprint(data)}, settings=settings, command=command,
         what="a benchmark of another table, target, seed or chain",
     ) as run:  # fmt: skip
-        audit = audit_table(_audited(data, group), target, groups=group)
+        audit = audit_table(_audited(data, group, fold), target, groups=group, folds=fold)
         audit.write(run.path / "audit.json")
         require_clean(audit, allow)
-        strata = data.y.astype(int) if data.goal.classes else None
-        groups = None if group is None else data.units
-        fold_of = deal(len(data.y), n_folds, seed, strata=strata, groups=groups, even=True)
-        judging = Judging(data, fold_of, seed, interval)
+        judging = Judging(data, _fold_of(data, n_folds, seed), seed, interval)
         there = [name for name in earlier(run.path, "model") if name in MODELS and data.goal.task in MODELS[name].tasks]
         wanted = [name for name in MODELS if name in names]
         pieces = {name: _pieces(judging, name, preprocess) for name in MODELS if name in {*wanted, *there}}
@@ -145,7 +149,10 @@ def benchmark(
 
 
 def _check(data: Prepared, n_folds: int, seed: int, interval: float | None) -> None:
-    n_units = len(np.unique(data.units))
+    n_units = len(np.unique(data.units)) if data.folds is None else n_folds
+    if data.folds is not None and n_folds < 2:
+        message = "all rows that are used stand in one fold: there is nothing to hold out; choose another --fold-key"
+        raise ConfigurationError(message)
     if n_units < 2:
         message = "all rows that are used have one group: there is nothing to hold out; choose another --group-key"
         raise ConfigurationError(message)
@@ -161,10 +168,19 @@ def _check(data: Prepared, n_folds: int, seed: int, interval: float | None) -> N
             raise ConfigurationError(message)
 
 
-def _audited(data: Prepared, group: str | None) -> pd.DataFrame:
-    """What models see, with the target and the group: nothing else can leak."""
-    named = {data.target: data.observed} | ({} if group is None else {group: data.groups})
-    return data.table.assign(**named)
+def _fold_of(data: Prepared, n_folds: int, seed: int) -> NDArray[np.int64]:
+    """Fold of each row, as given or dealt, shape ``(n_rows,)``."""
+    if data.folds is not None:
+        return np.asarray(pd.factorize(data.folds, sort=True)[0], dtype=np.int64)
+    strata = data.y.astype(int) if data.goal.classes else None
+    groups = None if data.groups is None else data.units
+    return deal(len(data.y), n_folds, seed, strata=strata, groups=groups, even=True)
+
+
+def _audited(data: Prepared, group: str | None, fold: str | None) -> pd.DataFrame:
+    """What models see, with the target, the group and the folds: nothing else can leak."""
+    keys = {group: data.groups, fold: data.folds}
+    return data.table.assign(**{data.target: data.observed}, **{k: v for k, v in keys.items() if k is not None})
 
 
 def _pieces(judging: Judging, name: str, preprocess: str) -> list[Piece]:
@@ -213,7 +229,7 @@ def _facts(data: Prepared, table: pd.DataFrame, settings: Mapping[str, object], 
         "target": data.target,
         "task": data.goal.task,
         "kept together": group or "nothing: rows are dealt one by one",
-        "folds": str(settings["folds"]),
+        "folds": f"{settings['folds']}, " + (f"of column {settings['fold']!r}" if "fold" in settings else "dealt"),
         "seed": str(settings["seed"]),
         "chain of the numbers": str(settings["preprocess"] or "impute=mean,standard"),
         "data fingerprint (SHA-256)": fingerprint(data),

@@ -36,6 +36,7 @@ class Prepared:
     groups: pd.Series | None
     excluded: pd.DataFrame
     notes: list[str]
+    folds: pd.Series | None = None
 
     @property
     def units(self) -> Codes:
@@ -93,32 +94,38 @@ def prepare(
     *,
     task: Literal["auto", "regression", "classification"] = "auto",
     group: str | None = None,
+    fold: str | None = None,
     drop: Sequence[str] = (),
 ) -> Prepared:
     """Rows and columns that a benchmark can use; what it cannot use is counted with its reason.
 
-    Left out: rows without target or group, classes with one member, columns dropped by name, those that are empty,
-    constant, dates, or names of rows (nearly as many texts as rows, or all whole numbers from one to another).
+    Left out: rows without target, group or fold, classes with one member, columns dropped by name, those that are
+    empty, constant, dates, or names of rows (nearly as many texts as rows, or all whole numbers from one to another).
 
     Raises
     ------
     ConfigurationError
-        If a column or task does not exist, or the target is also dropped or the group.
+        If a column or task does not exist, or one column is two of target, group, fold and dropped.
     InvalidValues
         If the target has one value or none, is text in a regression, or nothing is left to predict from.
     """
     table = table.set_axis(table.columns.map(str), axis=1).reset_index(drop=True)
     refuse_duplicates(table.columns, source="the table", what="column name", way_out="rename or drop one")
-    require_columns(table, [target, *([group] if group else []), *drop], "the table")
-    if target == group or target in drop or group in drop:
-        message = f"{target!r} is the target and {group!r} the group: neither can be the other, nor be dropped"
+    keys = {what: key for what, key in (("group", group), ("fold", fold)) if key is not None}
+    named = [target, *keys.values(), *dict.fromkeys(drop)]
+    require_columns(table, named, "the table")
+    if len(set(named)) < len(named):
+        twice = next(name for name in named if named.count(name) > 1)
+        message = f"{twice!r} is named twice: a column is the target, the group, the fold or dropped"
         raise ConfigurationError(message)
     out: list[tuple[str, str, int, str]] = []
     values = _target(table[target], task)
     _leave_out(out, "rows", "no target, or an infinite one", int(values.isna().sum()))
-    unknown = values.isna() if group is None else values.isna() | table[group].isna()
-    _leave_out(out, "rows", "no group", int((unknown & values.notna()).sum()))
-    values = values[~unknown]
+    values = values[values.notna()]
+    for what, key in keys.items():
+        known = table.loc[values.index, key].notna()
+        _leave_out(out, "rows", f"no {what}", int((~known).sum()))
+        values = values[known]
     if not len(values) or values.nunique() < 2:
         seen = f"is {examples(values.unique())} in each row" if len(values) else "is missing everywhere"
         message = f"the target {target!r} {seen}: there is nothing to predict; name another column"
@@ -140,16 +147,15 @@ def prepare(
         if len(np.unique(y)) <= 10:
             notes.append(f"The target has {len(np.unique(y))} different numbers; if they are classes, say so (--task).")
     _leave_out(out, "columns", "dropped by name", len(drop), drop)
-    kept = table.loc[values.index].drop(columns=[target, *drop, *([group] if group else [])])
+    kept = table.loc[values.index].drop(columns=named)
     features = _usable(kept, out, notes)
     if features.empty:
         gone = "; ".join(f"{n}: {reason}" for what, reason, n, _ in out if what == "columns")
         message = f"no column is left to predict {target!r} from; left out: {gone or 'none, there is no other'}"
         raise InvalidValues(message)
-    groups = None if group is None else table.loc[values.index, group].astype(str)
-    return Prepared(
-        features, y, goal, target, groups, pd.DataFrame(out, columns=["what", "reason", "n", "names"]), notes
-    )
+    excluded = pd.DataFrame(out, columns=["what", "reason", "n", "names"])
+    of = {what: table.loc[values.index, key].astype(str) for what, key in keys.items()}
+    return Prepared(features, y, goal, target, of.get("group"), excluded, notes, of.get("fold"))
 
 
 def _order(name: str) -> tuple[bool, float, str]:
@@ -229,6 +235,8 @@ def _is_numbering(column: pd.Series, *, first: bool) -> bool:
 def fingerprint(data: Prepared) -> str:
     """SHA-256 of what models see, the target and the groups."""
     parts = data.table.assign(**{"\x1ftarget": data.observed, "\x1fgroup": data.groups})
+    if data.folds is not None:
+        parts["\x1ffold"] = data.folds
     digest = hashlib.sha256("\x1f".join(parts.columns).encode())
     for name in parts:
         column = parts[name]

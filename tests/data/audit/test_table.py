@@ -118,6 +118,20 @@ def test_what_hangs_on_the_drug_alone_is_determined_by_it_unless_drugs_stay_toge
     assert leaks(anova_like(), "tissue_pval", groups="drug_id") == {}
 
 
+def test_folds_that_are_given_say_what_they_part() -> None:
+    table = noise(n=120, p=2).assign(line=[f"l{i % 12}" for i in range(120)], drug=[f"d{i % 5}" for i in range(120)])
+    table["fold"] = [i % 12 % 3 for i in range(120)]
+    kept = audit_table(table, "x0", groups="line", folds="fold")
+    assert [f.kind for f in kept.findings if f.kind == "unit-on-two-sides"] == []
+    table.loc[[0, 13], "fold"] = 2
+    finding = only(audit_table(table, "x0", groups="line", folds="fold"), "unit-on-two-sides")
+    assert (finding.severity, finding.ids, finding.n) == ("leak", ("l0", "l1"), 2)
+    assert "2 of 12 values of 'line' stand in several folds of 'fold'" in finding.what
+    unasked = only(audit_table(table, "x0", folds="fold"), "unit-on-two-sides")
+    assert unasked.severity == "warning"
+    assert "2 of 12 values of 'line'; 5 of 5 values of 'drug'" in unasked.what
+
+
 def test_repeated_and_constant_columns_are_said() -> None:
     audit = audit_table(anova_like(), "log_ic50_mean_pos")
     assert "'drug_id' as 'drug_name'" in only(audit, "duplicate-columns").what
@@ -366,6 +380,13 @@ def test_values_of_which_the_classes_were_cut_are_a_leak() -> None:
     assert [f.ids for f in audit_table(table, "y").leaks()] == [("ic50",)]
     cut = pd.DataFrame({"sensitive": (x < -0.8).astype(float), "y": x})
     assert [f.ids for f in audit_table(cut, "y").leaks()] == [("sensitive",)]
+    words = pd.DataFrame({"call": np.where(x < -0.8, "sensitive", np.where(x < 0.9, "medium", "resistant")), "y": x})
+    words.loc[::50, "call"] = None
+    assert [f.ids for f in audit_table(words, "y").leaks()] == [("call",)]
+    tissue = pd.DataFrame(
+        {"tissue": np.where(x + np.random.default_rng(1).normal(size=300) < 0, "skin", "lung"), "y": x}
+    )
+    assert audit_table(tissue, "y").leaks() == []
 
 
 @settings(max_examples=15, deadline=None)
@@ -407,7 +428,8 @@ def test_least_squares_that_fits_everything_proves_nothing(n: int, p: int) -> No
 def test_a_predictor_below_the_threshold_passes() -> None:
     table = noise(n=2_000)
     y = table["x1"] + np.random.default_rng(1).normal(scale=0.05, size=2_000)  # R2 .9975
-    assert leaks(table.assign(y=y)) == {}
+    finding = only(audit_table(table.assign(y=y), "y"), "near-copy")
+    assert (finding.ids, finding.severity) == (("x1",), "warning")
 
 
 def test_equal_tables_give_equal_audits() -> None:
@@ -425,7 +447,7 @@ def test_a_column_that_is_not_there() -> None:
         audit_table(noise(p=2), "x0", groups="donor")
     with pytest.raises(DuplicateIds, match="'x0'"):
         audit_table(noise(p=2).set_axis(["x0", "x0"], axis=1).assign(y=1.0), "y")
-    with pytest.raises(ConfigurationError, match="both the target and the groups"):
+    with pytest.raises(ConfigurationError, match="'x0' is named twice"):
         audit_table(noise(p=2), "x0", groups="x0")
 
 

@@ -15,6 +15,8 @@ import pytest
 from cellixir.data.response_data import ResponseData
 from cellixir.data.splits import Fold, make_folds, split_groups, split_off
 from cellixir.exceptions import ConfigurationError, Leakage
+from cellixir.response.cross_validation.models import Options
+from cellixir.response.cross_validation.option_checks import check_options
 from cellixir.response.cross_validation.run import benchmark
 from cellixir.response.network.predictor import ResponsePredictor
 
@@ -51,6 +53,18 @@ def kinds(audit: dict[str, object], severity: str) -> list[str]:
     findings = audit["findings"]
     assert isinstance(findings, list)
     return [finding["kind"] for finding in findings if finding["severity"] == severity]
+
+
+def test_a_salt_and_its_base_are_one_molecule_and_said(plain: ResponseData) -> None:
+    base = "CC1=C(C=C(C=C1)NC(=O)C2=CC=C(C=C2)CN3CCN(CC3)C)NC4=NC=CC(=N4)C5=CN=CC=C5"
+    smiles = pd.Series([f"{base}.CS(=O)(=O)O", base, None] + ["C" * n for n in range(1, 6)], plain.drugs.index)
+    data = replace(plain, drugs=plain.drugs.assign(smiles=smiles))
+    notes = check_options(data, [], "LDO", Options())
+    first, second, third = plain.drugs.index[:3]
+    assert f"1 molecule under several ids ('{first} = {second}'), by structure without salt" in notes[0]
+    assert notes[1:] == [f"1 of 8 drugs have no SMILES: '{third}'"]
+    for fold in make_folds(data, "LDO", n_folds=3):
+        assert len({data.responses["drug"].iloc[fold.test].isin([name]).any() for name in (first, second)}) == 1
 
 
 # --- stops -------------------------------------------------------------------------------------------------------

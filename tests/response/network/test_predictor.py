@@ -30,6 +30,8 @@ from cellixir.exceptions import (
     NotFitted,
     UnknownIds,
 )
+from cellixir.metrics.classification import auroc
+from cellixir.response.cross_validation.labels import Labels, labelled
 from cellixir.response.models.baselines import EffectsBaseline
 from cellixir.response.models.ridge import RidgePerDrug
 from cellixir.response.network.architecture import Architecture
@@ -435,6 +437,23 @@ def test_ranking_is_every_sample_with_every_drug(fitted, screen):
     assert len(both) == len(screen)
     np.testing.assert_allclose(both["predicted"], both["mean"], rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(both["typical_error"], fitted["LCO"].typical_error(screen), rtol=1e-12)
+
+
+def test_a_fit_of_labels_tells_a_probability_the_highest_first(screen):
+    train, new = parted(screen, "LCO")
+    model = predictor(training=LONG, members=1).fit(labelled(train, "zscore=-0.5"), allow=None)
+    assert (model.measure_, model.unit_) == (
+        "sensitive (sensitive is below a z-score of −0.5, by the drug's mean and standard deviation in training)",
+        "probability",
+    )
+    table = rank_all(model, screen)
+    assert table[["low", "predicted", "high"]].stack().between(0, 1).all()
+    assert "ic50_uM" not in table
+    assert table.groupby("sample")["predicted"].apply(lambda p: p.is_monotonic_decreasing).all()
+    assert table["percentile"].isna().all()
+    told = new.responses.merge(table, on=["sample", "drug"])
+    truth = Labels.fit(train, "zscore=-0.5").of(new)
+    assert auroc(truth, told["predicted"].to_numpy()) > 0.6
 
 
 def test_drugs_that_the_model_cannot_know_are_refused(fitted, screen):

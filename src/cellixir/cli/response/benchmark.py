@@ -10,7 +10,7 @@ import typer
 from cellixir.cli import shared
 from cellixir.cli.response import options
 from cellixir.cli.response.options import data_of, models_of, options_of
-from cellixir.cli.shared import command_line, echo, end_of_run, print_board, refuse_given
+from cellixir.cli.shared import command_line, echo, end_of_run, print_board, refuse_given, say
 
 if TYPE_CHECKING:
     from cellixir.response.cross_validation.output import BenchmarkResult
@@ -59,13 +59,9 @@ def benchmark(
     model: shared.Own = None,
     folds: shared.Folds = 5,
     split_file: Annotated[Path | None, typer.Option(help="Folds from a file (split.csv.gz of an earlier run).")] = None,
-    task: Annotated[str, typer.Option(help="regression or classification.")] = "regression",
-    label: Annotated[
-        str, typer.Option(metavar="RULE", help="Sensitive below the drug's median, zscore=-1, or threshold=VALUE.")
-    ] = "median",
-    sensitive: Annotated[
-        str, typer.Option(help="Side of the label's threshold that is sensitive: below, above.")
-    ] = "below",
+    task: options.Task = "regression",
+    label: options.Label = "median",
+    sensitive: options.Sensitive = "below",
     interval: options.Interval = None,
     encoder: options.Encoder = "dense",
     drug_encoder: options.DrugEncoder = "fingerprint",
@@ -76,8 +72,7 @@ def benchmark(
     seed: shared.Seed = 0,
 ) -> None:
     """Run what is still to be done, write, and print the leaderboard."""
-    if task != "classification":
-        refuse_given(("label", "sensitive"), "is for --task classification")
+    options.check_task(task)
     if split_file is not None:
         refuse_given(("folds",), "is for folds that are dealt, and --split-file brings its own")
     names = models_of(models, model, split)
@@ -108,6 +103,8 @@ def benchmark(
 
 def print_benchmark(result: BenchmarkResult, title: str) -> None:
     """Say what a benchmark found; exit with 1 where a model failed."""
+    for note in result.notes:
+        say(note)
     metrics, banded = SHOWN[result.board.metric]
     print_board(result.board, title, metrics, banded=banded)
     for row in [] if result.coverage is None else result.coverage.query("drug == '(all)'").to_dict(orient="records"):

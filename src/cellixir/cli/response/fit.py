@@ -19,6 +19,7 @@ FIT_HELP = """Fit the network on all measured pairs and save it as a bundle; an 
 Examples:
   cellixir response fit --dataset gdsc-v17 --out gdsc.bundle
   cellixir response fit --response ic50.csv --omics expression=tpm.csv.gz --split LCO --out mine.bundle
+  cellixir response fit --dataset gdsc-v17 --task classification --label zscore=-1 --out classes.bundle
 """
 
 
@@ -33,6 +34,9 @@ def fit(
     require: options.Require = None,
     views: options.Views = None,
     split: options.Split = "LCO",
+    task: options.Task = "regression",
+    label: options.Label = "median",
+    sensitive: options.Sensitive = "below",
     encoder: options.Encoder = "dense",
     drug_encoder: options.DrugEncoder = "fingerprint",
     preprocess: options.Preprocess = "",
@@ -48,12 +52,14 @@ def fit(
     from cellixir.data.audit.findings import check_allowed, require_clean
     from cellixir.data.audit.response import audit_response
     from cellixir.data.gene_sets import read_gene_sets
+    from cellixir.response.cross_validation.labels import labelled
     from cellixir.response.cross_validation.option_checks import check_architecture, check_gene_sets, check_structures
     from cellixir.response.network.architecture import preset_of
     from cellixir.response.network.predictor import ResponsePredictor
     from cellixir.runs import Progress
     from cellixir.training import Epoch
 
+    classes = options.check_task(task)
     model = ResponsePredictor(
         split,
         architecture=replace(preset_of(split).architecture, sample_encoder=encoder, drug_encoder=drug_encoder),
@@ -72,6 +78,11 @@ def fit(
         check_gene_sets(data, [model.preset.architecture], model.gene_sets)
     check_allowed(allow or [])
     require_clean(audit_response(data, split), allow or [])
+    if classes:
+        known = len(data.notes)
+        data = labelled(data, label, sensitive=sensitive)
+        for note in data.notes[known:]:
+            say(note)
     checkpoint = out.with_name(f".{out.name}.checkpoint")
     with Progress("fit", model.preset.members) as progress:
 

@@ -39,6 +39,11 @@ Require = Annotated[
     typer.Option(metavar="VIEW,...", help="Leave out samples without these views. Default: one view is enough."),
 ]
 Views = Annotated[str | None, typer.Option(metavar="VIEW,...", help="Use these views only. Default: all.")]
+Task = Annotated[str, typer.Option(help="regression or classification.")]
+Label = Annotated[
+    str, typer.Option(metavar="RULE", help="Sensitive below the drug's median, zscore=-1, or threshold=VALUE.")
+]
+Sensitive = Annotated[str, typer.Option(help="Side of the label's threshold that is sensitive: below, above.")]
 Encoder = Annotated[
     str,
     typer.Option(
@@ -162,6 +167,22 @@ def data_of(
     for note in data.notes:
         say(note)
     return data
+
+
+def check_task(task: str) -> bool:
+    """Whether sensitive and resistant are to be told apart; options of labels are refused where they are not.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no such task, or a label is asked for without classes.
+    """
+    if task not in ("regression", "classification"):
+        message = f"there is no task '{task}'; choose one of regression, classification"
+        raise ConfigurationError(message)
+    if task == "regression":
+        refuse_given(("label", "sensitive"), "is for --task classification")
+    return task == "classification"
 
 
 def options_of(

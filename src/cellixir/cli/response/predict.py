@@ -14,10 +14,13 @@ from cellixir.exceptions import ConfigurationError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cellixir.response.network.predictor import ResponsePredictor
+
 PREDICT_HELP = """Rank drugs for new samples with a bundle; the most sensitive first.
 
 Genes are matched by name. 'low' and 'high' hold the response in 90 % of cases (--interval); 'typical_error' is the
-root mean square error of the drug on samples held out of the fit; 'in_domain' is False for samples (or drugs) unlike
+root mean square error of the drug on samples held out of the fit; a bundle of --task classification tells the
+probability of sensitive, the highest first; 'in_domain' is False for samples (or drugs) unlike
 those of training; 'views' are those that a sample has.
 Give the annotation the model uses (tissue, ...) with --samples: it counts for much.
 
@@ -70,7 +73,7 @@ def predict(
     )
     write_ranking(ranked, out)
     _say_unbounded(ranked, interval)
-    _print_top(ranked, top, f"{model.measure_} in {model.unit_}" if model.unit_ else model.measure_)
+    _print_top(ranked, top, model)
     echo(f"{len(ranked):,} predictions: {out}")
 
 
@@ -88,9 +91,13 @@ def _known(value: float, form: str) -> str:
     return "–" if value != value else format(value, form).replace("-", "−")
 
 
-def _print_top(ranked: pd.DataFrame, top: int, measure: str) -> None:
+def _print_top(ranked: pd.DataFrame, top: int, model: ResponsePredictor) -> None:
+    from cellixir.response.cross_validation.labels import PROBABILITY
+
     if top <= 0:
         return
+    measure = f"{model.measure_} in {model.unit_}" if model.unit_ else model.measure_
+    side = "above" if model.unit_ == PROBABILITY else "below"
     label = "drug_name" if "drug_name" in ranked else "drug"
     samples = list(dict.fromkeys(ranked["sample"]))
     n_drugs = ranked["drug"].nunique()
@@ -102,7 +109,7 @@ def _print_top(ranked: pd.DataFrame, top: int, measure: str) -> None:
         for sample in samples[:3]
         for row in ranked[ranked["sample"] == sample].nsmallest(top, order).to_dict(orient="records")
     ]  # fmt: skip
-    how = "below their mean over training samples" if order == "rank_difference" else "predicted"
+    how = f"{side} their mean over training samples" if order == "rank_difference" else "predicted"
     title = f"{min(top, n_drugs)} of {n_drugs} drugs, farthest {how}, {measure}"
     heads = ["sample", "drug", "predicted", "low", "high", "less mean", "percentile", "held-out r", "in domain"]
     print_table(heads, rows, title, words=2)

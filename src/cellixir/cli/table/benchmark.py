@@ -9,6 +9,7 @@ import typer
 
 from cellixir.cli.shared import (
     Allow,
+    FoldKey,
     Folds,
     GroupKey,
     Jobs,
@@ -18,6 +19,7 @@ from cellixir.cli.shared import (
     end_of_run,
     names_of,
     print_board,
+    refuse_given,
     say,
 )
 from cellixir.exceptions import ConfigurationError
@@ -31,6 +33,7 @@ predictions.parquet and report.html to --out; a run that was stopped goes on whe
 Examples:
   cellixir table benchmark anova.csv --target ic50_effect_size --drop log_ic50_mean_pos --out runs/table
   cellixir table benchmark patients.xlsx --target responder --group-key patient --models ridge,xgboost --out runs/who
+  cellixir table benchmark pairs.csv --target synergy --fold-key cl_fold --group-key cell_line --out runs/pairs
   cellixir table benchmark screen.csv --target auc --preprocess "impute=median,standard" --interval .9 --out runs/auc
 
 A leakage audit runs first and stops what leaks with exit code 3 (--allow KIND lets a finding pass, --drop takes the
@@ -49,6 +52,7 @@ def benchmark(
     out: Annotated[Path, typer.Option(help="Folder for tables and report.")],
     task: Annotated[str, typer.Option(help="auto, regression or classification.")] = "auto",
     group_key: GroupKey = None,
+    fold_key: FoldKey = None,
     drop: Annotated[str | None, typer.Option(metavar="A,B", help="Columns to leave out.")] = None,
     models: Models = None,
     folds: Folds = 5,
@@ -67,11 +71,13 @@ def benchmark(
     if task not in get_args(Task):
         message = f"there is no task '{task}'; choose one of {', '.join(get_args(Task))}"
         raise ConfigurationError(message)
+    if fold_key is not None:
+        refuse_given(("folds",), "is for folds that are dealt, and --fold-key brings its own")
     from cellixir.tables.benchmark_job import benchmark as run
     from cellixir.tables.prepare import read_target_table
 
     result = run(
-        read_target_table(table, target), target, out, task=cast("Task", task), group=group_key,
+        read_target_table(table, target), target, out, task=cast("Task", task), group=group_key, fold=fold_key,
         models=names_of(models), n_folds=folds, seed=seed, drop=names_of(drop) or [], allow=allow or [],
         preprocess=preprocess, interval=interval, jobs=jobs, command=command_line(), quiet=False,
     )  # fmt: skip

@@ -14,6 +14,7 @@ from cellixir.files import whole
 
 KINDS = {
     "copy": "a column is the target, shifted and scaled",
+    "near-copy": "a column is nearly the target",
     "monotone": "a column is an increasing or decreasing function, or a power, of the target",
     "rebuild": "a few columns together give the target",
     "nearly-rebuilt": "a boosted tree computes the target from the columns",

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 EXACTLY = 1 - 1e-9
+NEAR = 0.99  # explained variance of one column that is worth a look, though a predictor may reach it
 MAX_PAIR_COLUMNS, MAX_FORM_COLUMNS, MAX_TREE_COLUMNS = 1_000, 300, 60
 _Formula = Callable[[Sequence[str], "Floats", float, float], str]
 _FORMS: dict[str, Callable[[Floats, Floats], Floats]] = {
@@ -106,6 +107,10 @@ class RebuildSearch:
                 how = "is, shifted and scaled," if line and kind == "copy" else "is a monotone function or a power of"
                 what = f"'{self.names[column]}' {how} {self.goal.name} (R2 {_shown(r2)}, {n:,} rows): leave it out"
                 yield Finding(kind if line else "monotone", "leak", what, (str(self.names[column]),), 1)
+            elif r2 > NEAR and kind == "copy" and len(np.unique(y)) > 10:
+                what = f"'{self.names[column]}' follows {self.goal.name} (R2 {_shown(r2)}, {n:,} rows)"
+                way_out = "leave it out if it was computed from it"
+                yield Finding("near-copy", "warning", f"{what}: {way_out}", (str(self.names[column]),), 1)
 
     def _combined(self, values: Floats, y: Floats, formula: _Formula) -> Iterator[Finding]:
         """Fewest columns of which the goal is a linear combination: first pairs, then any number."""

@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 
 from cellixir.data.audit.findings import SHOWN, Audit, Finding, sorted_audit
-from cellixir.data.audit.rebuild_fits import MIN_ROWS, NEARLY, ranks_of
+from cellixir.data.audit.profiles import MOST_CLASSES
+from cellixir.data.audit.rebuild_fits import MIN_ROWS, NEARLY, follows, ranks_of
 from cellixir.data.audit.rebuild_search import Goal, RebuildSearch
 from cellixir.exceptions import ConfigurationError, DuplicateIds, InvalidValues, examples
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 MAX_CLASSES = 5
 
 
-def audit_table(table: pd.DataFrame, target: str, *, groups: str | None = None) -> Audit:
+def audit_table(table: pd.DataFrame, target: str, *, groups: str | None = None, folds: str | None = None) -> Audit:
     """What lets the target be known without a model: columns that give it, and rows that stand twice.
 
     Parameters
@@ -41,6 +42,8 @@ def audit_table(table: pd.DataFrame, target: str, *, groups: str | None = None) 
     groups
         A column whose values the split keeps together, so that rows of one value never stand on two sides. It is no
         feature.
+    folds
+        A column of folds that are given. It is no feature; groups that stand in several of its folds are a leak.
 
     Returns
     -------
@@ -62,10 +65,10 @@ def audit_table(table: pd.DataFrame, target: str, *, groups: str | None = None) 
     >>> [finding.kind for finding in audit_table(table.assign(twice=2 * table["ic50"]), "ic50").leaks()]
     ['copy']
     """
-    known, goals = _goals(table, target, groups)
-    looks, row_codes = _looks(table, [c for c in table.columns if c not in (target, groups)], known)
+    known, goals = _goals(table, target, groups, folds)
+    looks, row_codes = _looks(table, [c for c in table.columns if c not in (target, groups, folds)], known)
     together = None if groups is None else pd.factorize(table[groups].iloc[known])[0]
-    findings = [*_constant(looks), *_repeated_columns(looks)]
+    findings = [*_parted(table.iloc[known], groups, folds, looks), *_constant(looks), *_repeated_columns(looks)]
     findings += _repeated_rows(row_codes, looks, goals[0].y, together, table.index[known])
     checks = {"rows": len(known), "columns": len(looks), "numeric columns": sum(look.numeric for look in looks)}
     if len(known) < MIN_ROWS:
@@ -78,8 +81,10 @@ def audit_table(table: pd.DataFrame, target: str, *, groups: str | None = None) 
     values = _matrix(table, names, known)
     for goal in goals:
         search = RebuildSearch(goal, names, values)
-        findings += search.formulas()
-        others = [look for look in looks if look.name not in search.alone]
+        cut = list(_cut_classes(table, known, looks, goal))
+        findings += [*search.formulas(), *cut]
+        told = search.alone | {name for finding in cut for name in finding.ids}
+        others = [look for look in looks if look.name not in told]
         determined = list(_determined(table, known, others, goal, together))
         findings += [*determined, *search.trees({name for finding in determined for name in finding.ids})]
     once = {(finding.kind, finding.ids): finding for finding in reversed(findings)}  # several classes tell the same
@@ -102,9 +107,11 @@ class _Look:
     surprise: float
 
 
-def _goals(table: pd.DataFrame, target: str, groups: str | None) -> tuple[NDArray[np.int64], list[Goal]]:
+def _goals(
+    table: pd.DataFrame, target: str, groups: str | None, folds: str | None
+) -> tuple[NDArray[np.int64], list[Goal]]:
     """Rows whose target is known, and the target as numbers: itself, or one 0/1 vector for each class."""
-    for column in (target, groups):
+    for column in (target, groups, folds):
         if column is not None and column not in table:
             message = f"the table has no column {column!r}; it has {examples(table.columns, 30)}"
             raise ConfigurationError(message)
@@ -112,8 +119,10 @@ def _goals(table: pd.DataFrame, target: str, groups: str | None) -> tuple[NDArra
         repeated = table.columns[table.columns.duplicated()]
         message = f"columns stand more than once ({examples(repeated)}); rename or drop one of each"
         raise DuplicateIds(message)
-    if groups == target:
-        message = f"{target!r} cannot be both the target and the groups; name another column"
+    named = [column for column in (target, groups, folds) if column is not None]
+    if len(set(named)) < len(named):
+        twice = next(column for column in named if named.count(column) > 1)
+        message = f"{twice!r} is named twice: a column is the target, the groups or the folds; name another column"
         raise ConfigurationError(message)
     numbers = _numbers(table[target])
     values = table[target] if numbers is None else pd.Series(numbers)
@@ -177,6 +186,30 @@ def _looks(
     return looks, code
 
 
+def _parted(table: pd.DataFrame, groups: str | None, folds: str | None, looks: Sequence[_Look]) -> Iterator[Finding]:
+    """Values that stand in several of the folds that are given: of the groups, or of each column of words."""
+    if folds is None:
+        return
+    names = [groups] if groups is not None else [look.name for look in looks if not look.numeric and look.distinct > 1]
+    told = {}
+    for name in names:
+        spread = table.groupby(name, observed=True)[folds].nunique()
+        told[str(name)] = spread.index[spread > 1].astype(str), len(spread)
+    parted = {name: ids for name, (ids, _) in told.items() if len(ids)}
+    if groups is not None and parted:
+        ids = parted[groups]
+        what = f"{len(ids):,} of {told[groups][1]:,} values of '{groups}' stand in several folds of '{folds}'"
+        way_out = "leave the fold column out, and folds that keep them together are dealt"
+        yield Finding("unit-on-two-sides", "leak", f"{what} ({examples(ids)}): {way_out}", tuple(ids[:SHOWN]), len(ids))
+    elif parted:
+        counts = "; ".join(f"{len(ids):,} of {told[name][1]:,} values of '{name}'" for name, ids in parted.items())
+        way_out = "name what must stay together (--group-key)"
+        yield Finding(
+            "unit-on-two-sides", "warning", f"in several folds of '{folds}' stand {counts}: {way_out}",
+            tuple(parted)[:SHOWN], len(parted),
+        )  # fmt: skip
+
+
 def _constant(looks: Sequence[_Look]) -> Iterator[Finding]:
     names = tuple(str(look.name) for look in looks if look.distinct < 2)
     if names:
@@ -218,13 +251,25 @@ def _repeated_rows(
     leak = chance < np.log(0.01) or (same.any() and _is_fine(y) and chance_same < np.log(0.01))
     ids = tuple(str(label) for label in labels[repeated.sort_values("code", kind="stable").index])
     what = f"{len(ids):,} rows have the features of another row ({int(same.sum()):,} of them its target too)"
-    way_out = "drop the repeats, or keep such rows together (--group COLUMN)"
+    way_out = "drop the repeats, or keep such rows together (--group-key COLUMN)"
     what += f", for example rows {examples(ids[:2])}{'' if leak else '; with so few values that is to be expected'}"
     yield Finding("duplicate-rows", "leak" if leak else "warning", f"{what}: {way_out}", ids[:SHOWN], len(ids))
 
 
 def _is_fine(y: Floats) -> bool:
     return len(np.unique(y)) > 10
+
+
+def _cut_classes(table: pd.DataFrame, rows: NDArray[np.int64], looks: Sequence[_Look], goal: Goal) -> Iterator[Finding]:
+    """Columns of words whose classes are stretches of the target, such as sensitive and resistant."""
+    for look in looks if _is_fine(goal.y) else ():
+        if not look.numeric and 2 <= look.distinct <= MOST_CLASSES:
+            classes = table[look.name].iloc[rows].astype(object)
+            means = pd.Series(goal.y).groupby(classes.to_numpy()).mean().rank()
+            r2, _, n = follows(np.asarray(classes.map(means), dtype=np.float64), goal.y, len(looks))
+            if r2 > NEARLY:
+                what = f"the classes of '{look.name}' are stretches of {goal.name} ({n:,} rows): leave it out"
+                yield Finding("monotone", "leak", what, (str(look.name),), look.distinct)
 
 
 def _determined(
@@ -245,7 +290,7 @@ def _determined(
             if share < 1 - NEARLY:
                 what = f"the {look.distinct:,} values of '{look.name}' determine {goal.name}"
                 what += f" ({share:.2%} of its variance lies within them)"
-                way_out = f"leave it out, or keep its rows together (--group {look.name})"
+                way_out = f"leave it out, or keep its rows together (--group-key {look.name})"
                 yield Finding("determined", "leak", f"{what}: {way_out}", (str(look.name),), look.distinct)
 
 

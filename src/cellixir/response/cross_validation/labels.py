@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 Sensitive = Literal["below", "above"]
-MEASURE = "sensitive"
+MEASURE, PROBABILITY = "sensitive", "probability"
 RULES = "given, median, threshold=VALUE, zscore=VALUE"
 MIN_CLASS = 2  # fewest members of a class
 
@@ -190,6 +190,20 @@ class Labels:
 def with_labels(data: ResponseData, labels: NDArray[np.float64]) -> ResponseData:
     """Return ``data`` with ``labels`` (one a row, not NaN) in place of its responses."""
     return replace(data, responses=data.responses.assign(response=labels), measure=MEASURE, unit="")
+
+
+def labelled(data: ResponseData, rule: Rule | str, *, sensitive: str = "below") -> ResponseData:
+    """Return ``data`` with labels learned from all of its rows, for a fit; the measure says what sensitive means.
+
+    The unit is ``PROBABILITY``, by which a fitted model knows what it tells.
+
+    Raises
+    ------
+    ConfigurationError, DataError
+        As `Labels.fit`.
+    """
+    labels = Labels.fit(data, rule, sensitive=sensitive)
+    return replace(labels.transform(data), measure=f"{MEASURE} ({labels.describe()})", unit=PROBABILITY)
 
 
 def fold_labels(

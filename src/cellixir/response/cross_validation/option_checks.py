@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cellixir.data.audit.identity import molecule_groups
 from cellixir.data.drugs import morgan_fingerprints
 from cellixir.data.gene_layout import pathway_tokens
 from cellixir.data.preprocess.grammar import chains_of_views, parse_preprocess
 from cellixir.data.tables import as_text
-from cellixir.exceptions import ConfigurationError, DataError
+from cellixir.exceptions import ConfigurationError, DataError, counted, examples
 from cellixir.response.models.drug_features import DrugFeatures
 from cellixir.response.network.encoders import DrugEncoding, encoders_of_views
 from cellixir.response.network.predictor import ResponsePredictor
@@ -47,12 +48,30 @@ def check_options(data: ResponseData, specs: Sequence[ModelSpec], split: str, op
     shapes = [model.preset.architecture for model in made if isinstance(model, ResponsePredictor)]
     if not shapes:
         _refuse_idle(options)
-    notes = [note for shape in shapes for note in check_architecture(data, shape)]
+    lacking = [note for shape in shapes for note in check_architecture(data, shape)]
+    notes = [*_twin_notes(data, split), *(lacking or _structure_notes(data))]
     if any(spec.kind in ("tree", "network") for spec in specs):
         check_structures(data)
     if options.gene_sets is not None:
         check_gene_sets(data, shapes, options.gene_sets)
     return list(dict.fromkeys(notes))
+
+
+def _structure_notes(data: ResponseData) -> list[str]:
+    """Drugs without a structure where others have one."""
+    drugs = data.drugs.iloc[np.unique(data.drug_index)]
+    lacking = drugs.index[as_text(drugs["smiles"]).isna()] if "smiles" in drugs else drugs.index[:0]
+    few = 0 < len(lacking) < len(drugs)
+    return [f"{len(lacking):,} of {len(drugs):,} drugs have no SMILES: {examples(lacking)}"] if few else []
+
+
+def _twin_notes(data: ResponseData, split: str) -> list[str]:
+    """Ids that are one molecule, where molecules are dealt out."""
+    drugs = data.drugs.iloc[np.unique(data.drug_index)]
+    groups = drugs.index.to_series().groupby(molecule_groups(drugs)).apply(list)
+    twins = [" = ".join(map(str, ids)) for ids in groups if len(ids) > 1] if split in ("LPO", "LDO") else []
+    why = "by structure without salt and stereochemistry, PubChem id or name: never parted"
+    return [f"{counted(len(twins), 'molecule')} under several ids ({examples(twins)}), {why}"] if twins else []
 
 
 def check_architecture(data: ResponseData, shape: Architecture) -> list[str]:

@@ -51,6 +51,8 @@ class BenchmarkResult:
         Pieces that failed, by model and fold; their models stand in no table.
     coverage, interval
         Of intervals, over all pairs and by drug, where they were asked for, and how much they are to hold.
+    notes
+        What has to be known beside the notes of the data.
     """
 
     folder: Path
@@ -61,6 +63,7 @@ class BenchmarkResult:
     failures: pd.DataFrame
     coverage: pd.DataFrame | None = None
     interval: float = 0.0
+    notes: tuple[str, ...] = ()
 
     @property
     def overall(self) -> pd.DataFrame:
@@ -194,9 +197,9 @@ def write_benchmark(
         command=run.command,
     )
     run.page(benchmark_page(summary))
-    said, intervals = board.headline(), covered if len(covered) else None
+    said, intervals, told = board.headline(), covered if len(covered) else None, tuple(summary.notes[len(data.notes) :])
     run.says(headline=said, metrics=board.metrics(), notes=summary.notes)
-    return BenchmarkResult(run.path, board, judged.folds, histories, said, failures, intervals, summary.interval)
+    return BenchmarkResult(run.path, board, judged.folds, histories, said, failures, intervals, summary.interval, told)
 
 
 def _coverage(asked: Question, found: Gathered) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import pandas as pd
 from cellixir.data.response_data import ResponseData
 from cellixir.exceptions import ConfigurationError, examples
 from cellixir.files import harmless, require_writable, whole, write_csv
+from cellixir.response.cross_validation.labels import PROBABILITY
 from cellixir.response.network.experience import COLUMNS, compared
 from cellixir.response.ranking.checks import (
     HALF,
@@ -46,6 +47,8 @@ def rank(
     on_note: Callable[[str], None] | None = None,
 ) -> pd.DataFrame:
     """Every sample of ``views`` with every drug, the lowest response (most sensitive) first within a sample.
+
+    A model that was fitted on labels tells the probability of sensitive, the highest first.
 
     Parameters
     ----------
@@ -110,12 +113,16 @@ def rank(
         (on_note or (lambda _: None))(note)
     predicted = model.predict_members(question, missing=missing).mean(axis=0)
     half = model.half_width(question, interval)
+    classes = model.unit_ == PROBABILITY
+    least, most = (0.0, 1.0) if classes else (-np.inf, np.inf)  # least squares may leave 0 to 1 a little
+    predicted = np.clip(predicted, least, most)
     told = compared(model.experience_, question.responses["drug"], predicted)
+    told["percentile"] = np.nan if classes else told["percentile"]  # of zeros and ones it says nothing
     table = question.responses[["sample", "drug"]].assign(
         predicted=predicted,
         **({"ic50_uM": np.exp(predicted)} if model.unit_ == "ln µM" else {}),
-        low=predicted - half,
-        high=predicted + half,
+        low=np.maximum(predicted - half, least),
+        high=np.minimum(predicted + half, most),
         typical_error=model.typical_error(question),
         in_domain=inside & ~half_empty,
         missing_share=lacking,
@@ -123,7 +130,7 @@ def rank(
     )
     if len(model.inputs_.samples.views) > 1:
         table["views"] = np.array(model.inputs_.samples.views_used(question))[question.sample_index]
-    return _ranked(_named(table, model, question.drugs), question.samples.index)
+    return _ranked(_named(table, model, question.drugs), question.samples.index, highest_first=classes)
 
 
 def _named(table: pd.DataFrame, model: ResponsePredictor, drugs: pd.DataFrame) -> pd.DataFrame:
@@ -135,10 +142,10 @@ def _named(table: pd.DataFrame, model: ResponsePredictor, drugs: pd.DataFrame) -
     return table
 
 
-def _ranked(table: pd.DataFrame, samples: pd.Index) -> pd.DataFrame:
+def _ranked(table: pd.DataFrame, samples: pd.Index, *, highest_first: bool) -> pd.DataFrame:
     by_sample = table.groupby("sample", sort=False)
-    table["rank"] = by_sample["predicted"].rank(method="first").astype(int)
-    table["rank_difference"] = by_sample["difference"].rank(method="first").astype("Int64")
+    for name, column, kind in (("rank", "predicted", "int64"), ("rank_difference", "difference", "Int64")):
+        table[name] = by_sample[column].rank(method="first", ascending=not highest_first).astype(kind)
     order = np.lexsort((table["rank"].to_numpy(), samples.get_indexer(pd.Index(table["sample"]))))
     return table.iloc[order].reset_index(drop=True)
 
