@@ -144,8 +144,9 @@ def _named(table: pd.DataFrame, model: ResponsePredictor, drugs: pd.DataFrame) -
 
 def _ranked(table: pd.DataFrame, samples: pd.Index, *, highest_first: bool) -> pd.DataFrame:
     by_sample = table.groupby("sample", sort=False)
-    for name, column, kind in (("rank", "predicted", "int64"), ("rank_difference", "difference", "Int64")):
-        table[name] = by_sample[column].rank(method="first", ascending=not highest_first).astype(kind)
+    lowest = not highest_first
+    table["rank"] = by_sample["predicted"].rank(method="first", ascending=lowest).astype(int)
+    table["rank_difference"] = by_sample["difference"].rank(method="first", ascending=lowest).astype("Int64")
     order = np.lexsort((table["rank"].to_numpy(), samples.get_indexer(pd.Index(table["sample"]))))
     return table.iloc[order].reset_index(drop=True)
 
