@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import torch
@@ -14,9 +16,13 @@ from cellixir.nn.sparse import InputLayer, SparseRows
 if TYPE_CHECKING:
     from torch import Tensor
 
-Activation = Literal["relu", "gelu", "elu", "silu", "tanh"]
-_ACTIVATIONS: dict[str, type[nn.Module]] = dict(
-    zip(get_args(Activation), (nn.ReLU, nn.GELU, nn.ELU, nn.SiLU, nn.Tanh), strict=True)
+Activation = Literal["relu", "gelu", "elu", "silu", "tanh", "leaky_relu"]
+_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = dict(
+    zip(
+        get_args(Activation),
+        (nn.ReLU, nn.GELU, nn.ELU, nn.SiLU, nn.Tanh, partial(nn.LeakyReLU, 0.2)),
+        strict=True,
+    )
 )
 #: Log variances outside are steps that went wrong, not beliefs.
 LOG_VARIANCE = (-12.0, 8.0)

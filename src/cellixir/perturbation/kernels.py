@@ -1,0 +1,162 @@
+r"""Ridge regression of effects on drugs and contexts, through kernels.
+
+The kernel of two conditions is that of their drugs, summed over the drugs of a pair, times that of their contexts:
+:math:`k = (\sum_{a \in A, b \in B} k_{drug}(a, b)\, k_{dose}(a, b)) \cdot k_{context} \cdot k_{time}`. With linear
+parts this is the bilinear model of fingerprint x basal profile; with Tanimoto and Gaussian ones, kernel ridge. The
+penalty is chosen by leaving out whole units of the split, in closed form.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from cellixir.exceptions import ConfigurationError
+from cellixir.perturbation.features import Parts, tanimoto
+from cellixir.perturbation.model import PerturbationModel
+from cellixir.perturbation.splits import inner_units
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import anndata as ad
+    from numpy.typing import NDArray
+
+    from cellixir.estimator import OnEpoch
+    from cellixir.perturbation.features import ConditionFeatures
+
+    Floats = NDArray[np.float64]
+
+PENALTIES = np.logspace(-3, 4, 15)
+#: Conditions beyond which a kernel matrix would not fit; the mean of what is left out is no worse than a guess.
+MOST = 12_000
+
+
+class EffectRidge(PerturbationModel):
+    """Kernel ridge regression of effects on structure, dose, context and time.
+
+    Parameters
+    ----------
+    kernel
+        ``linear``: bilinear in fingerprint and basal profile. ``tanimoto``: Tanimoto similarity of structures, Gaussian
+        of log dose and of the basal profile, with products of the drugs of a pair.
+    split
+        What will be new when it is asked: the penalty is chosen by leaving out such units.
+
+    Examples
+    --------
+    >>> EffectRidge("tanimoto", split="pair")
+    EffectRidge(kernel='tanimoto', split='pair')
+    """
+
+    title = "Kernel ridge regression of effects"
+
+    def __init__(self, kernel: Literal["linear", "tanimoto"] = "tanimoto", *, split: str = "drug") -> None:
+        self.kernel = kernel
+        self.split = split
+        self.check_parameters()
+
+    def check_parameters(self) -> None:
+        """Refuse an unknown kernel."""
+        if self.kernel not in ("linear", "tanimoto"):
+            message = f"the kernel '{self.kernel}' is not known; choose linear or tanimoto"
+            raise ConfigurationError(message)
+
+    def _learn(
+        self, conditions: ad.AnnData, wells: ad.AnnData, *, checkpoint: Path | None, on_epoch: OnEpoch | None
+    ) -> None:
+        if conditions.n_obs > MOST:
+            message = (
+                f"{conditions.n_obs:,} conditions are more than the {MOST:,} that a kernel can hold; leave some out"
+            )
+            raise ConfigurationError(message)
+        self.described_ = Described.of(conditions, self.features_)
+        y = np.asarray(conditions.X, dtype=np.float64) - self.mean_
+        k = self.described_.kernel(self.described_, self.kernel)
+        self.scale_ = float(np.trace(k) / len(k)) or 1.0
+        units = inner_units(conditions, self.split)
+        self.penalty_, self.weights_ = fitted(k / self.scale_, y, units)
+
+    def _change(self, question: ad.AnnData) -> NDArray[Any]:
+        asked = Described.of(question, self.features_)
+        return np.asarray(self.mean_ + asked.kernel(self.described_, self.kernel) / self.scale_ @ self.weights_)
+
+
+def fitted(k: Floats, y: Floats, units: NDArray[np.int64]) -> tuple[float, Floats]:
+    r"""Penalty of the least error on left-out units, and the dual weights, shape ``(n, n_targets)``.
+
+    What a unit's rows are predicted without it is :math:`\hat y_u - y_u = (I - H_{uu})^{-1} (y - H y)_u`, with
+    :math:`H = K (K + \lambda I)^{-1}`. Rows of no unit (-1) are never left out.
+    """
+    values, vectors = np.linalg.eigh(k)
+    values = np.maximum(values, 0.0)
+    turned = vectors.T @ y
+    groups = [np.flatnonzero(units == unit) for unit in range(int(units.max(initial=-1)) + 1)]
+    groups = [rows for rows in groups if 0 < len(rows) < len(k)] or [np.array([row]) for row in range(len(k))]
+    errors = []
+    for penalty in PENALTIES:
+        shrink = values / (values + penalty)
+        residual = y - vectors @ (shrink[:, None] * turned)
+        error = 0.0
+        for rows in groups:
+            own = vectors[rows]
+            hat = (own * shrink) @ own.T
+            error += float(
+                np.square(np.linalg.solve(np.eye(len(rows)) - hat + 1e-12 * np.eye(len(rows)), residual[rows])).sum()
+            )
+        errors.append(error)
+    penalty = float(PENALTIES[int(np.argmin(errors))])
+    return penalty, vectors @ (turned / (values + penalty)[:, None])
+
+
+@dataclass(frozen=True, eq=False)
+class Described:
+    """Conditions as kernels compare them: of each drug of a row its number, name, bits and dose; of rows the rest."""
+
+    n: int
+    row: NDArray[np.int64]
+    names: NDArray[np.str_]
+    bits: Floats
+    dose: Floats
+    context: Floats
+    time: Floats
+    line: NDArray[np.str_]
+
+    @classmethod
+    def of(cls, data: ad.AnnData, known: ConditionFeatures) -> Described:
+        """Drugs, doses and contexts of the rows of ``data``."""
+        parts = Parts.of(data.obs)
+        drugs = sorted(set(parts.drug))
+        code = np.searchsorted(drugs, parts.drug)
+        return cls(
+            row=parts.row, n=data.n_obs, names=parts.drug, bits=known.known_bits(drugs, data.uns.get("smiles"))[code],
+            dose=known.dose(parts), context=known.context(data), time=known.time(data.obs),
+            line=data.obs["cell_line"].to_numpy(str),
+        )  # fmt: skip
+
+    def kernel(self, other: Described, kind: str) -> Floats:
+        """Kernel of all pairs of conditions, shape ``(n, n_other)``."""
+        same = (self.names[:, None] == other.names).astype(np.float64)
+        far = self.dose[:, None] - other.dose
+        if kind == "linear":
+            shared = self.bits @ other.bits.T / max(1.0, float(other.bits.sum(axis=1).mean()))
+            drug = (shared + same) * (1 + self.dose[:, None] * other.dose)
+            context = 1 + self.context @ other.context.T + (self.line[:, None] == other.line)
+            time = 1 + self.time[:, None] * other.time
+        else:
+            drug = (0.5 * tanimoto(self.bits, other.bits) + 0.5 * same) * np.exp(-0.5 * np.square(far))
+            squared = np.square(self.context[:, None, :] - other.context).sum(axis=2) if self.context.shape[1] else 0.0
+            context = 0.5 + 0.5 * np.exp(-0.5 * squared) * (0.5 + 0.5 * (self.line[:, None] == other.line))
+            time = np.exp(-0.5 * np.square((self.time[:, None] - other.time) / 0.3))
+        drug = _by_row(_by_row(drug, self.row, self.n).T, other.row, other.n).T
+        if kind == "tanimoto":
+            drug = drug + 0.25 * np.square(drug)  # products of drugs: what a pair is beyond its sum
+        return np.asarray(drug * context * time)
+
+
+def _by_row(values: Floats, row: NDArray[np.int64], n: int) -> Floats:
+    total = np.zeros((n, values.shape[1]))
+    np.add.at(total, row, values)
+    return total

@@ -1,0 +1,150 @@
+"""What every predictor of perturbation effects can do."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+
+from cellixir.estimator import Estimator, OnEpoch
+from cellixir.exceptions import GeneMismatch, examples
+from cellixir.perturbation.controls import consensus
+from cellixir.perturbation.features import ConditionFeatures, Parts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from cellixir.training import Epoch
+
+    Floats = NDArray[np.float64]
+
+
+class PerturbationModel(Estimator):
+    """A predictor of what conditions change: ``fit(effects)``, ``predict(conditions)``.
+
+    A subclass learns in `_learn` from one row a condition and says changes in `_change`.
+    """
+
+    limits: ClassVar[str] = (
+        "Effects are of the assay and cells of training. A predicted change of a gene is small beside the noise of one "
+        "well: read the benchmark's replicate agreement and the plain means beside it. For research; not validated for "
+        "clinical decisions."
+    )
+    learned: ClassVar[str] = "n_conditions_"
+
+    def fit(
+        self,
+        X: ad.AnnData,
+        y: Any = None,
+        *,
+        validation: NDArray[Any] | None = None,
+        checkpoint: Path | None = None,
+        on_epoch: OnEpoch | None = None,
+    ) -> Self:
+        """Learn from effects of treated wells, as of `effects_of`; control wells among them show the untreated state.
+
+        Parameters
+        ----------
+        X
+            Effects of wells.
+        y, validation
+            Not used: a network holds out conditions of its own.
+        checkpoint, on_epoch
+            Of networks.
+        """
+        del y, validation
+        treated = X[~X.obs["is_control"].to_numpy(bool)]
+        conditions = consensus(treated)
+        self.genes_ = list(map(str, X.var_names))
+        self.features_ = ConditionFeatures.fit(conditions)
+        self.mean_ = np.asarray(conditions.X, dtype=np.float64).mean(axis=0)
+        self._learn(conditions, X, checkpoint=checkpoint, on_epoch=on_epoch)
+        self.n_conditions_ = conditions.n_obs
+        return self
+
+    @abstractmethod
+    def _learn(
+        self, conditions: ad.AnnData, wells: ad.AnnData, *, checkpoint: Path | None, on_epoch: OnEpoch | None
+    ) -> None:
+        """Learn from the mean effects of conditions, and where it helps from all wells."""
+
+    @abstractmethod
+    def _change(self, question: ad.AnnData) -> NDArray[Any]:
+        """Change of each gene in each row of ``question``, shape ``(n, n_genes)``."""
+
+    def predict(self, conditions: ad.AnnData) -> ad.AnnData:
+        """Effects of conditions.
+
+        Parameters
+        ----------
+        conditions
+            ``obs`` as of `effects_of`, and the layer ``control`` where effects are set against controls; ``X`` is not
+            looked at.
+
+        Returns
+        -------
+        AnnData
+            ``X``: predicted change; layer ``profile``: control and change, where controls are known.
+
+        Raises
+        ------
+        GeneMismatch
+            If the genes are not those of the fit.
+        """
+        self.check_is_fitted()
+        names = list(map(str, conditions.var_names))
+        if names != self.genes_:
+            other = [gene for gene in self.genes_ if gene not in set(names)]
+            what = (
+                f"{len(other):,} of {len(self.genes_):,} genes are missing ({examples(other)})"
+                if other
+                else "other order"
+            )
+            message = f"the conditions do not have the genes of the fit: {what}; give the same genes in the same order"
+            raise GeneMismatch(message)
+        change = self.finite(np.asarray(self._change(conditions), dtype=np.float32))
+        found = ad.AnnData(change, conditions.obs.copy(), conditions.var.copy())
+        if "control" in conditions.layers:
+            found.layers["control"] = conditions.layers["control"]
+            found.layers["profile"] = np.asarray(conditions.layers["control"]) + change
+        return found
+
+    def features(self, data: ad.AnnData) -> tuple[NDArray[np.float64], list[str]]:
+        """Fingerprint bits and log10 doses summed over a row's drugs, time, and the context, ``(n, n_features)``."""
+        self.check_is_fitted()
+        return flat_features(self.features_, data)
+
+    def describe(self) -> list[str]:
+        """What was learned from."""
+        drugs, lines = len(self.features_.drugs), len(self.features_.lines)
+        return [f"learned from {self.n_conditions_:,} conditions of {drugs:,} drugs in {lines:,} cell lines, "
+                f"{len(self.genes_):,} genes"]  # fmt: skip
+
+
+def flat_features(known: ConditionFeatures, data: ad.AnnData) -> tuple[NDArray[np.float64], list[str]]:
+    """As `PerturbationModel.features`."""
+    parts, context = Parts.of(data.obs), known.context(data)
+    drugs = sorted(set(parts.drug))
+    bits = known.known_bits(drugs, data.uns.get("smiles"))[np.searchsorted(drugs, parts.drug)]
+    by_row = np.zeros((data.n_obs, bits.shape[1] + 2))
+    np.add.at(by_row, parts.row, np.column_stack([bits, known.dose(parts), np.ones(len(parts.row))]))
+    names = [*(f"bit {bit}" for bit in known.bits), "log10 dose", "drugs", "log10 time"]
+    names += [f"context {axis + 1}" for axis in range(context.shape[1])]
+    return np.column_stack([by_row, known.time(data.obs), context]), names
+
+
+def control_of(wells: ad.AnnData) -> NDArray[np.float32]:
+    """Profile of the controls of each well; zeros where values are differences already."""
+    known = "control" in wells.layers
+    return np.asarray(wells.layers["control"], np.float32) if known else np.zeros(wells.shape, np.float32)
+
+
+def history_of(members: list[list[Epoch]]) -> pd.DataFrame:
+    """Epochs of the networks of a model, one row each."""
+    return pd.DataFrame([{"member": m, **asdict(epoch)} for m, epochs in enumerate(members) for epoch in epochs])
