@@ -1,7 +1,8 @@
-"""HDF5 files of strangers: only what stands in the file itself, and no more than it stores."""
+"""HDF5 files of strangers: only what stands in the file itself, and no more than it stores; a disk that is full."""
 
 from __future__ import annotations
 
+import io
 import mmap
 from pathlib import Path
 from typing import Any
@@ -102,3 +103,46 @@ class _Judge:
             f"{self.path}: {where.lstrip('/')} {why}, which is not read from a file of a stranger; write the data into "
             "one file: adata.write_h5ad(new_path)"
         )
+
+
+class Disk(io.FileIO):
+    """File that keeps its first error for later and what came after it in memory: HDF5 crashes when it cannot write."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "w+")
+        self.error: OSError | None = None
+        self._lost: dict[int, bytes] = {}
+
+    def write(self, data: Any, /) -> int:
+        """Write all, or remember."""
+        view, start, done = memoryview(data).cast("B"), self.tell(), 0
+        if self.error is None:
+            try:
+                while done < len(view):
+                    done += super().write(view[done:])
+            except OSError as error:
+                self.error = error
+            else:
+                return done
+        self._lost[start] = bytes(view)
+        self.seek(start + len(view))
+        return len(view)
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Read what was written or remembered."""
+        lost = self._lost.get(self.tell())
+        if lost is None:
+            return super().readinto(buffer) or 0
+        view = memoryview(buffer).cast("B")
+        count = min(len(view), len(lost))
+        view[:count] = lost[:count]
+        self.seek(count, io.SEEK_CUR)
+        return count
+
+    def truncate(self, size: int | None = None, /) -> int:
+        """Set the size, or remember that it could not be set."""
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return size or 0
