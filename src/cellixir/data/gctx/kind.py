@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import h5py
 import numpy as np
@@ -22,7 +23,7 @@ class Axis(NamedTuple):
     """Ids and metadata of the rows (genes) or the columns (samples) of a file."""
 
     ids: NDArray[np.object_]
-    fields: dict[str, NDArray[np.generic]]
+    fields: Mapping[str, NDArray[Any]]
 
 
 class Matrix(Protocol):

@@ -48,10 +48,10 @@ def words(values: Any) -> list[str]:
 def _word(value: Any) -> str:
     if isinstance(value, bytes):
         try:
-            return value.decode().strip()
+            return value.decode().strip().replace("<b5>", "µ")  # R writes a byte that it cannot show so
         except UnicodeDecodeError:
             return value.decode("latin-1").strip()
-    if isinstance(value, float | np.floating) and value == np.floor(value) and abs(value) < 2**53:
+    if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
     return str(value).strip()
 
@@ -106,7 +106,7 @@ def join(table: pd.DataFrame, more: Path | str | pd.DataFrame, side: str, notes:
     if len(absent):
         notes.append(f"{source} does not describe {counted(len(absent), side)} ({examples(absent)})")
     found = described.reindex(table.index)
-    columns = {name: typed(found[name].astype(object).fillna("").to_numpy(), table.index) for name in found.columns}
+    columns = {name: typed(found[name].astype(object).to_numpy(), table.index) for name in found.columns}
     return table.assign(**columns)
 
 

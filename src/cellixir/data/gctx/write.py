@@ -25,7 +25,7 @@ from cellixir.files import whole
 _CHUNK, _BLOCK = 2**16, 2**24
 
 
-def write_gctx(adata: ad.AnnData, path: str | Path) -> None:
+def write_gctx(adata: ad.AnnData, path: str | Path) -> Path:
     """Write samples x genes as GCTX (``.gctx``: chunked, gzip with shuffle) or GCT text (``.gct``, ``.gct.gz``).
 
     ``obs`` becomes the metadata of the columns, ``var`` that of the rows; missing fields are written as -666. The
@@ -38,6 +38,11 @@ def write_gctx(adata: ad.AnnData, path: str | Path) -> None:
         Names of ``obs`` and ``var`` are the ids. Words, numbers, categories and truth values (as 0 and 1) are written.
     path
         The file; it appears whole or not at all.
+
+    Returns
+    -------
+    Path
+        The file.
 
     Raises
     ------
@@ -73,6 +78,7 @@ def write_gctx(adata: ad.AnnData, path: str | Path) -> None:
     else:
         message = f"{file} must end in .gctx, .gct or .gct.gz, such as {file.with_suffix('.gctx').name}"
         raise ConfigurationError(message)
+    return file
 
 
 def _blocks(x: Any) -> Iterator[tuple[int, NDArray[np.floating]]]:
