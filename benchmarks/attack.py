@@ -217,7 +217,8 @@ def _digest(*parts: object) -> str:
 
 
 READERS: dict[str, Callable[[Path], str]] = {
-    "table": _table, "sets": _sets, "drugs": _drugs, "cells": _cells, "backed": _backed, "slice": _slice, "run": _run, "bundle": _bundle,
+    "table": _table, "sets": _sets, "drugs": _drugs, "cells": _cells, "backed": _backed, "slice": _slice, "run": _run,
+    "bundle": _bundle,
 }  # fmt: skip
 
 

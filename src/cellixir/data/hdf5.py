@@ -21,13 +21,16 @@ _HEAP = b"GCOL\x01\0\0\0"
 _LOOKED_THROUGH = 2**32
 
 
-def require_own(path: Path, *, in_memory: bool = True) -> None:
+def require_own(path: Path, *, in_memory: bool = True, words: bool = True) -> None:
     """Refuse an HDF5 file that reads other files, claims more than it holds, or has no end.
 
     Parameters
     ----------
     in_memory
         Whether all of it is about to be read; else only its size is not judged.
+    words
+        Whether words of any length may be read of it; else its heaps are left to `require_sound_heaps`, which passes
+        over the whole file.
 
     Raises
     ------
@@ -37,17 +40,19 @@ def require_own(path: Path, *, in_memory: bool = True) -> None:
         If it is no HDF5 file.
     """
     size = require_file(path)
-    _check_heaps(path, size)
+    if words:
+        require_sound_heaps(path)
     with h5py.File(path, "r") as file:
         judge = _Judge(path, size, in_memory)
         judge.group(file, "", 0)
 
 
-def _check_heaps(path: Path, size: int) -> None:
+def require_sound_heaps(path: Path) -> None:
     """Refuse a heap of words whose objects do not follow each other: the HDF5 library would read it for ever.
 
     The layout is that of section III.E of the file format specification. Larger files are not looked through.
     """
+    size = require_file(path)
     if size > _LOOKED_THROUGH:
         return
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw:

@@ -69,7 +69,7 @@ def _has_matrix(path: Path) -> bool:
         with h5py.File(path, "r") as file:
             group = file
             for name in ("0", "DATA"):
-                if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                if not isinstance(group, h5py.Group) or not isinstance(group.get(name, getlink=True), h5py.HardLink):
                     return False
                 group = group[name]
             return isinstance(group, h5py.Group)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cellixir.data.gctx.kind import Axis, Opened
 from cellixir.data.gctx.metadata import words
-from cellixir.data.hdf5 import require_own
+from cellixir.data.hdf5 import require_own, require_sound_heaps
 from cellixir.exceptions import ReadError, reason
 from cellixir.limits import require_memory
 
@@ -35,7 +35,7 @@ def open_stored(path: Path) -> tuple[h5py.File, Opened]:
     """
     file = None
     try:
-        require_own(path, in_memory=False)
+        require_own(path, in_memory=False, words=False)
         file = h5py.File(path, "r")
         matrix = _matrix(file, path)
         columns, rows = (_axis(file, name, n, path) for name, n in zip(("COL", "ROW"), matrix.shape, strict=True))
@@ -118,6 +118,8 @@ def _axis(file: h5py.File, side: str, n: int, path: Path) -> Axis:
             shape = found.shape if isinstance(found, h5py.Dataset) else "a group"
             message = f"{path}: 0/META/{side}/{name} is not one word or number for each of {n:,} ({shape}); write it so"
             raise ReadError(message)
+        if found.dtype.kind == "O":
+            require_sound_heaps(path)
         fields[name] = found[:]
     if "id" not in fields:
         message = f"{path} has no ids at 0/META/{side}/id; write or download it again"
