@@ -13,7 +13,7 @@ from typing import Annotated, TextIO
 import typer
 import typer.core
 
-from cellixir.cli import data, demo, embed, response, simulate, synthesize, table
+from cellixir.cli import data, demo, embed, perturb, response, simulate, synthesize, table
 from cellixir.cli.shared import echo
 from cellixir.exceptions import CellixirError
 
@@ -35,6 +35,7 @@ app.add_typer(table.app, name="table")
 app.add_typer(embed.app, name="embed")
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(synthesize.app, name="synthesize")
+app.add_typer(perturb.app, name="perturb")
 app.add_typer(data.app, name="data")
 app.command("demo", help=demo.HELP)(demo.demo)
 

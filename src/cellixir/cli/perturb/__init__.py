@@ -1,0 +1,18 @@
+"""``cellixir perturb``: one file a command."""
+
+import typer
+
+from cellixir.cli.perturb.query import QUERY_HELP, query
+
+app = typer.Typer(
+    help="What does a drug, a dose or a pair of drugs do to the transcriptome?", no_args_is_help=True,
+    rich_markup_mode=None,
+)  # fmt: skip
+
+
+@app.callback()
+def group() -> None:
+    """Keep the name of a command that is alone in its group."""
+
+
+app.command("query", help=QUERY_HELP)(query)
