@@ -66,15 +66,15 @@ class Sets:
             longest = int(sizes[which].max())
             genes = np.full((len(which), longest), n_genes, dtype=np.intp)
             for row, i in enumerate(which):
-                genes[row, : sizes[i]] = members[i]
+                genes[row, : sizes[i]] = members[int(i)]
             step = 1 / np.maximum(n_genes - sizes[which], 1)
             self.buckets.append((which, genes, step.astype(np.float32)[:, None]))
 
     def enrichment(self, signatures: Ranked) -> Floats:
         """Enrichment score of each set in each signature, -1 to 1, shape ``(n_signatures, n_sets)``; 0 if it is empty.
 
-        The running sum rises by ``|z|`` of a gene of the set (over the sum of these) and falls by 1 / (genes outside) at
-        all others; the score is its farthest point from zero. That point lies at a gene of the set, so only these
+        The running sum rises by ``|z|`` of a gene of the set (over the sum of these) and falls by 1 / (genes outside)
+        at all others; the score is its farthest point from zero. That point lies at a gene of the set, so only these
         are looked at.
         """
         found = np.zeros((len(signatures.packed), self.n), dtype=np.float32)
@@ -104,7 +104,7 @@ def _scores(packed: NDArray[np.int64], genes: NDArray[np.intp], step: Floats) ->
     low = after.min(axis=-1)
     found = np.where(top >= -low, top, low)
     found[total[..., 0] <= np.finfo(np.float32).tiny] = 0
-    return found
+    return np.asarray(found, dtype=np.float32)
 
 
 def weighted_connectivity(up: Floats | None, down: Floats | None) -> Floats:
@@ -117,7 +117,7 @@ def weighted_connectivity(up: Floats | None, down: Floats | None) -> Floats:
     """
     if up is None or down is None:
         return up if up is not None else -np.asarray(down)
-    return np.where(np.sign(up) != np.sign(down), (up - down) / 2, np.float32(0)).astype(np.float32)
+    return np.asarray(np.where(np.sign(up) != np.sign(down), (up - down) / 2, 0), dtype=np.float32)
 
 
 def normalised(scores: Floats, groups: NDArray[np.intp]) -> Floats:
@@ -159,7 +159,7 @@ def max_quantile(scores: Floats, groups: NDArray[np.intp]) -> Floats:
         above = np.minimum(below + 1, sizes - 1)
         low, high = along[starts + below], along[starts + above]
         ends.append(low + (at - below) * (high - low))
-    return np.where(np.abs(ends[0]) >= np.abs(ends[1]), *ends).astype(np.float32)
+    return np.asarray(np.where(np.abs(ends[0]) >= np.abs(ends[1]), *ends), dtype=np.float32)
 
 
 def cosine(values: Floats, queries: Floats) -> Floats:
@@ -176,7 +176,7 @@ def spearman(signatures: Ranked, values: Floats, queries: Floats) -> Floats:
 
 
 def _centred(ranks: Floats) -> Floats:
-    return ranks - ranks.mean(axis=1, keepdims=True)
+    return np.asarray(ranks - ranks.mean(axis=1, keepdims=True), dtype=np.float32)
 
 
 def _unit(rows: Floats) -> Floats:

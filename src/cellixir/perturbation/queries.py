@@ -91,19 +91,22 @@ def of_sets(sets: Mapping[str, tuple[list[str], list[str]]], reference: Referenc
     InvalidValues
         If a gene is in both sets of a query.
     """
-    up, down, notes = [], [], []
+    up: list[Places] = []
+    down: list[Places] = []
+    notes: list[str] = []
     vectors = np.zeros((len(sets), reference.n), dtype=np.float32)
     absent = 0
     for row, (name, pair) in enumerate(sets.items()):
-        places = []
+        places: list[Places] = []
         for side, genes in zip(("up", "down"), pair, strict=True):
             at, missing = reference.members(genes, f"{name!r} ({side})", MIN_GENES) if genes else (np.empty(0, int), 0)
             absent += missing
             places.append(at.astype(np.intp))
-        both = np.intersect1d(*places)
+        both = places[0][np.isin(places[0], places[1])]
         if len(both):
-            message = f"{name!r}: {counted(len(both), 'gene')} {examples(reference.names[both])} stand up and down"
-            raise InvalidValues(f"{message}; leave them out of one")
+            named = f"{counted(len(both), 'gene')} ({examples(reference.names[both])})"
+            message = f"{name!r}: {named} stand both up and down; leave them out of one"
+            raise InvalidValues(message)
         up.append(places[0])
         down.append(places[1])
         vectors[row, places[0]], vectors[row, places[1]] = 1, -1
@@ -159,8 +162,8 @@ def of_signatures(
         raise reference.mismatch(source, table.columns.tolist(), len(shared), least)
     twice = pd.Index(at[shared])
     if not twice.is_unique:
-        names = table.columns[shared[twice.duplicated()]]
-        message = f"{source}: {repeated(len(names), 'gene')} of the reference ({examples(names)}); keep one column each"
+        repeats = table.columns[shared[twice.duplicated()]]
+        message = f"{source}: {repeated(len(repeats), 'gene')} of the reference ({examples(repeats)}); keep one"
         raise DuplicateIds(message)
     values = numeric_block(table.iloc[:, shared], source=source).to_numpy(np.float32)
     _check_signatures(values, table, shared, source)
@@ -206,7 +209,8 @@ def _cells(path: Path) -> pd.DataFrame:
     from cellixir.sources.expression import read_expression
 
     cells: ad.AnnData = read_expression(path, scale="unknown")
-    return cells.to_df()
+    table: pd.DataFrame = cells.to_df()
+    return table
 
 
 def _signature_table(path: Path, reference: ReferenceGenes, column: str | None) -> pd.DataFrame:
@@ -237,9 +241,9 @@ def _check_signatures(values: NDArray[np.float32], table: pd.DataFrame, shared: 
         raise InvalidValues(message)
     one_sided = ~((values > 0).any(axis=1) & (values < 0).any(axis=1))
     if one_sided.any():
+        which = f"{counted(int(one_sided.sum()), 'signature')} ({examples(table.index[np.flatnonzero(one_sided)])})"
         message = (
-            f"{source}: the values of {counted(int(one_sided.sum()), 'signature')} ({examples(table.index[one_sided])}) "
-            "are not above and below 0, so they are no changes; give log fold changes or z-scores against a control "
-            "(--column names one of a table)"
+            f"{source}: the values of {which} are not above and below 0, so they are no changes; give log fold changes "
+            "or z-scores against a control (--column names one of a table)"
         )
         raise InvalidValues(message)

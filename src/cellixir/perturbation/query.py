@@ -48,8 +48,8 @@ class Connections:
     ----------
     signatures
         One row a signature of the reference at either end: ``query``, ``direction`` (``mimics`` or ``reverses``),
-        ``rank``, ``signature``, ``perturbation``, ``cell_line``, what is known of dose, time and type, ``ncs``, ``wtcs``,
-        ``cosine``, ``spearman``, ``p``, ``fdr``.
+        ``rank``, ``signature``, ``perturbation``, ``cell_line``, what is known of dose, time and type, ``ncs``,
+        ``wtcs``, ``cosine``, ``spearman``, ``p``, ``fdr``.
     compounds
         One row a compound at either end: ``query``, ``direction``, ``rank``, ``perturbation``, ``score``,
         ``n_cell_lines``, ``n_signatures``.
@@ -165,7 +165,7 @@ def _connectivity(signatures: Ranked, sets: Sets, random: RandomSets, sizes: NDA
 def _blocks(reference: ad.AnnData, genes: NDArray[np.intp]) -> Iterator[tuple[int, Floats]]:
     every = len(genes) == reference.n_vars and bool((genes == np.arange(len(genes))).all())
     for start, block in blocks(reference.X, _BLOCK):
-        rows = block.toarray() if sp.issparse(block) else block
+        rows: Any = block.toarray() if isinstance(block, sp.csr_matrix) else block
         values = np.ascontiguousarray(rows if every else rows[:, genes], dtype=np.float32)
         bad = ~np.isfinite(values)
         if bad.any():
@@ -180,30 +180,33 @@ def _labels(
     obs: pd.DataFrame, perturbation_key: str | None, cell_line_key: str | None
 ) -> tuple[pd.DataFrame, list[str]]:
     """Perturbation, cell line, type and what else is shown of each signature, as text."""
-    notes, columns = [], {"signature": pd.Series(obs.index.astype(str), index=obs.index)}
-    for what, key in (("perturbation", perturbation_key), ("cell line", cell_line_key), ("type", None)):
-        if key is not None and key not in obs:
-            message = f"the reference has no column {key!r} ({what}); it has {examples(obs.columns, 8)}"
-            raise ConfigurationError(message)
-        column = key or next((name for name in KEYS[what] if name in obs), None)
-        missing = pd.Series("unknown", index=obs.index)
-        if what == "perturbation" and column is None:
-            missing = columns["signature"]
-            notes.append(
-                "no column of perturbations was found, so each signature is its own (perturbation_key names it)"
-            )
-        values = missing if column is None else obs[column].astype(object).where(obs[column].notna(), missing)
-        columns[what.replace(" ", "_")] = values.astype(str)
-        if what == "cell line":
-            notes.append(
-                f"scores are normalised within {column or 'the whole reference: it has no column of cell lines'}"
-            )
+    signature = pd.Series(obs.index.astype(str), index=obs.index)
+    unknown = pd.Series("unknown", index=obs.index)
+    perturbation = _column(obs, "perturbation", perturbation_key)
+    line, kind = _column(obs, "cell line", cell_line_key), _column(obs, "type", None)
+    notes = [f"scores are normalised within {line or 'the whole reference: it has no column of cell lines'}"]
+    if perturbation is None:
+        notes.append("the reference has no column of perturbations, so each signature is one (perturbation_key)")
+    named = {
+        "signature": signature,
+        "perturbation": signature if perturbation is None else obs[perturbation],
+        "cell_line": unknown if line is None else obs[line],
+        "type": unknown if kind is None else obs[kind],
+    }
+    texts = {what: values.astype(object).where(values.notna(), "unknown").astype(str) for what, values in named.items()}
     shown = {name: obs[name] for name in _SHOWN if name in obs}
-    return pd.DataFrame({**columns, **shown}).reset_index(drop=True), notes
+    return pd.DataFrame(texts | shown).reset_index(drop=True), notes
+
+
+def _column(obs: pd.DataFrame, what: str, key: str | None) -> str | None:
+    if key is not None and key not in obs:
+        message = f"the reference has no column {key!r} ({what}); it has {examples(obs.columns, 8)}"
+        raise ConfigurationError(message)
+    return key or next((name for name in KEYS[what] if name in obs), None)
 
 
 def _codes(*columns: pd.Series) -> NDArray[np.intp]:
-    return pd.MultiIndex.from_arrays(list(columns)).factorize()[0]
+    return np.asarray(pd.MultiIndex.from_arrays(list(columns)).factorize()[0], dtype=np.intp)
 
 
 def _signatures(name: str, scores: pd.DataFrame, labels: pd.DataFrame, top: int) -> pd.DataFrame:
@@ -215,8 +218,8 @@ def _signatures(name: str, scores: pd.DataFrame, labels: pd.DataFrame, top: int)
 
 
 def _compounds(name: str, scores: pd.DataFrame, labels: pd.DataFrame, top: int) -> pd.DataFrame:
-    pairs, keys = pd.MultiIndex.from_frame(labels[["perturbation", "cell_line"]]).factorize()
-    codes, compounds = pd.Index(keys.get_level_values(0)).factorize()
+    pairs = _codes(labels["perturbation"], labels["cell_line"])
+    codes, compounds = labels["perturbation"].iloc[np.unique(pairs, return_index=True)[1]].factorize()
     score = max_quantile(max_quantile(scores["ncs"].to_numpy(), pairs), codes)
     table = pd.DataFrame({"perturbation": compounds, "score": score, "n_cell_lines": np.bincount(codes)})
     table["n_signatures"] = np.bincount(codes[pairs])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -53,8 +53,8 @@ class ReferenceGenes:
                 break
         return {key: known[~known.index.duplicated(keep=False)] for key, known in found.items()}
 
-    def places(self, genes: Sequence[str] | NDArray[Any]) -> tuple[NDArray[np.intp], str]:
-        """Place of each gene, -1 where the reference does not have it, and the kind of names that fits best.
+    def places(self, genes: Any) -> tuple[NDArray[np.intp], str]:
+        """Place of each of some names, -1 where the reference does not have it, and the kind of names that fits best.
 
         Raises
         ------
@@ -94,7 +94,7 @@ class ReferenceGenes:
             raise GeneMismatch(message)
         return found, int((at < 0).sum())
 
-    def mismatch(self, what: str, wanted: Sequence[Any], n_found: int, least: int) -> GeneMismatch:
+    def mismatch(self, what: str, wanted: Any, n_found: int, least: int) -> GeneMismatch:
         """What is said of genes of another kind."""
         kinds = ", ".join(f"{kind} such as {str(names.index[0])!r}" for kind, names in self.kinds.items() if len(names))
         return GeneMismatch(

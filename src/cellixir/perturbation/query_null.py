@@ -69,7 +69,7 @@ class RandomSets:
 
 def standardised(scores: Floats, scales: Floats) -> Floats:
     """Scores over the mean size of random ones of their sign; ``scales`` has shape ``(n_signatures, 2)``."""
-    return np.where(scores > 0, scores / scales[:, :1], scores / scales[:, 1:]).astype(np.float32)
+    return np.asarray(np.where(scores > 0, scores / scales[:, :1], scores / scales[:, 1:]), dtype=np.float32)
 
 
 def _mean_sizes(drawn: Floats) -> Floats:
@@ -91,4 +91,4 @@ def _rounded(sizes: NDArray[np.intp]) -> NDArray[np.intp]:
     if len(np.unique(sizes)) <= _EXACT:
         return sizes
     grid = np.unique(np.floor(1.25 ** np.arange(60)).astype(np.intp))
-    return np.where(sizes > 0, grid[np.searchsorted(grid, sizes, side="right") - 1], 0)
+    return np.asarray(np.where(sizes > 0, grid[np.searchsorted(grid, sizes, side="right") - 1], 0), dtype=np.intp)

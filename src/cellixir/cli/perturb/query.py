@@ -109,8 +109,8 @@ def _queries(
     names = ReferenceGenes(reference.var, _landmarks())
     if signature is not None:
         return read_queries(signature, names, n_genes=genes, column=column)
-    pair = tuple(gene_list(file) if file else [] for file in (up, down))
-    return of_sets({(up or down or Path("query")).stem: (pair[0], pair[1])}, names)
+    pair = gene_list(up) if up else [], gene_list(down) if down else []
+    return of_sets({(up or down or Path("query")).stem: pair}, names)
 
 
 def _landmarks() -> pd.DataFrame | None:
@@ -124,14 +124,6 @@ def _landmarks() -> pd.DataFrame | None:
 
 def _print(compounds: pd.DataFrame, name: str, shown: int = 5) -> None:
     rows = compounds[(compounds["query"] == name) & (compounds["rank"] <= shown)]
-    cells = [
-        [
-            row["direction"],
-            row["perturbation"],
-            f"{row['score']:.2f}",
-            str(row["n_cell_lines"]),
-            str(row["n_signatures"]),
-        ]
-        for row in rows.to_dict("records")
-    ]
+    columns = ["direction", "perturbation", "score", "n_cell_lines", "n_signatures"]
+    cells = [list(map(str, row)) for row in rows[columns].round({"score": 2}).itertuples(index=False)]
     print_table(["", "compound", "score", "cell lines", "signatures"], cells, f"query {name}", words=2)
