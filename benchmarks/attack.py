@@ -48,6 +48,7 @@ def make_sound(folder: Path) -> dict[str, tuple[str, str]]:
     import scipy.io
     import scipy.sparse as sp
 
+    from cellixir import write_gctx
     from cellixir.embedding.pca import PCA
     from cellixir.embedding.vae import VAE
     from cellixir.runs import RunFolder
@@ -72,6 +73,8 @@ def make_sound(folder: Path) -> dict[str, tuple[str, str]]:
     dense = ad.AnnData(counts, obs=obs, var=genes, uns={"scale": "counts"})
     dense.write_h5ad(folder / "dense.h5ad", compression="gzip")
     dense.write_h5ad(folder / "backed.h5ad")
+    write_gctx(dense, folder / "cells.gctx")
+    write_gctx(dense, folder / "cells.gct")
     cells.to_df().to_csv(folder / "cells.csv")
     cells.to_df().T.to_csv(folder / "cells.tsv.gz", sep="\t")
     with h5py.File(folder / "tenx.h5", "w") as file:
@@ -104,6 +107,8 @@ def make_sound(folder: Path) -> dict[str, tuple[str, str]]:
         "h5ad sparse": ("cells", "sparse.h5ad"), "h5ad dense": ("cells", "dense.h5ad"),
         "h5ad backed": ("backed", "backed.h5ad"), "cells csv": ("cells", "cells.csv"),
         "cells tsv.gz": ("cells", "cells.tsv.gz"), "10x h5": ("cells", "tenx.h5"),
+        "gctx": ("cells", "cells.gctx"), "gctx backed": ("backed", "cells.gctx"), "gctx slice": ("slice", "cells.gctx"),
+        "gct": ("cells", "cells.gct"),
         "mtx": ("cells", "mtx/matrix.mtx"), "mtx names": ("cells", "mtx/genes.tsv"),
         "run.json": ("run", "run/run.json"),
         **{f"{name} model.json": ("bundle", f"{name}/model.json") for name in bundles},
@@ -169,6 +174,15 @@ def _backed(path: Path) -> str:
     return _cells(path, backed=True)
 
 
+def _slice(path: Path) -> str:
+    import cellixir
+
+    part = cellixir.read_gctx(path, rows=["KRAS", "TP53"], columns=["cell7", "cell50"])
+    if not np.isfinite(part.X).all():
+        raise FloatingPointError
+    return _digest(part.X.tobytes(), part.obs.to_csv(), part.var.to_csv())
+
+
 def _run(path: Path) -> str:
     from cellixir.runs import read_manifest
 
@@ -203,7 +217,8 @@ def _digest(*parts: object) -> str:
 
 
 READERS: dict[str, Callable[[Path], str]] = {
-    "table": _table, "sets": _sets, "drugs": _drugs, "cells": _cells, "backed": _backed, "run": _run, "bundle": _bundle,
+    "table": _table, "sets": _sets, "drugs": _drugs, "cells": _cells, "backed": _backed, "slice": _slice, "run": _run,
+    "bundle": _bundle,
 }  # fmt: skip
 
 
@@ -239,11 +254,11 @@ def damaged(raw: bytes, name: str, rng: np.random.Generator) -> bytes:
 def _structure(name: str) -> Callable[[bytes, np.random.Generator], bytes | None] | None:
     if name.endswith(".json"):
         return _json
-    if name.endswith((".h5ad", ".h5")):
+    if name.endswith((".h5ad", ".h5", ".gctx")):
         return _hdf5
     if name.endswith(".safetensors"):
         return _safetensors
-    return _text if name.endswith((".csv", ".gmt", ".tsv", ".mtx")) else None
+    return _text if name.endswith((".csv", ".gmt", ".tsv", ".mtx", ".gct")) else None
 
 
 STRANGE: tuple[Any, ...] = (

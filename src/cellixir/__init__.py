@@ -9,6 +9,8 @@ from cellixir.doors import doors
 
 if TYPE_CHECKING:
     from cellixir import embedding, response, synthesis, tables
+    from cellixir.data.gctx.read import read_gctx
+    from cellixir.data.gctx.write import write_gctx
     from cellixir.data.gene_sets import read_gene_sets
     from cellixir.data.inputs import read_inputs
     from cellixir.data.response_data import ResponseData
@@ -47,6 +49,7 @@ __all__ = [
     "load",
     "load_gdsc_v17",
     "read_expression",
+    "read_gctx",
     "read_gene_sets",
     "read_inputs",
     "read_manifest",
@@ -54,6 +57,7 @@ __all__ = [
     "simulate",
     "synthesis",
     "tables",
+    "write_gctx",
 ]
 
 _HOMES = {
@@ -73,6 +77,7 @@ _HOMES = {
     "load": "cellixir.estimator",
     "load_gdsc_v17": "cellixir.sources.gdsc",
     "read_expression": "cellixir.sources.expression",
+    "read_gctx": "cellixir.data.gctx.read",
     "read_gene_sets": "cellixir.data.gene_sets",
     "read_inputs": "cellixir.data.inputs",
     "read_manifest": "cellixir.runs",
@@ -80,5 +85,6 @@ _HOMES = {
     "simulate": "cellixir.data.simulate.kinds",
     "synthesis": "cellixir.synthesis",
     "tables": "cellixir.tables",
+    "write_gctx": "cellixir.data.gctx.write",
 }
 __getattr__, __dir__ = doors(__name__, _HOMES, ["__version__"])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from cellixir.runs import Leaderboard
 
-FILES = "h5ad, zarr, 10x .h5, a 10x folder, loom; csv or tsv (also .gz)"
+FILES = "h5ad, zarr, 10x .h5, a 10x folder, loom, GCTX or GCT; csv or tsv (also .gz)"
 #: Characters of a line where there is no terminal that says its own.
 WIDTH = 120
 
@@ -49,7 +49,7 @@ CellsAre = Annotated[str, typer.Option(help="Side of a csv or tsv table that the
 Labels = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Table about the cells, by id: types, patients, batches.")
 ]
-Backed = Annotated[bool, typer.Option("--backed", help="Leave the matrix on disk (h5ad, zarr) and stream it.")]
+Backed = Annotated[bool, typer.Option("--backed", help="Leave the matrix on disk (h5ad, zarr, GCTX) and stream it.")]
 BatchKey = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of batches, which are corrected for.")]
 LabelKey = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of labels, such as cell types.")]
 GroupKey = Annotated[

@@ -1,7 +1,8 @@
-"""HDF5 files of strangers: only what stands in the file itself, and no more than it stores."""
+"""HDF5 files of strangers: only what stands in the file itself, and no more than it stores; a disk that is full."""
 
 from __future__ import annotations
 
+import io
 import mmap
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,16 @@ _HEAP = b"GCOL\x01\0\0\0"
 _LOOKED_THROUGH = 2**32
 
 
-def require_own(path: Path, *, in_memory: bool = True) -> None:
+def require_own(path: Path, *, in_memory: bool = True, words: bool = True) -> None:
     """Refuse an HDF5 file that reads other files, claims more than it holds, or has no end.
 
     Parameters
     ----------
     in_memory
         Whether all of it is about to be read; else only its size is not judged.
+    words
+        Whether words of any length may be read of it; else its heaps are left to `require_sound_heaps`, which passes
+        over the whole file.
 
     Raises
     ------
@@ -36,17 +40,19 @@ def require_own(path: Path, *, in_memory: bool = True) -> None:
         If it is no HDF5 file.
     """
     size = require_file(path)
-    _check_heaps(path, size)
+    if words:
+        require_sound_heaps(path)
     with h5py.File(path, "r") as file:
         judge = _Judge(path, size, in_memory)
         judge.group(file, "", 0)
 
 
-def _check_heaps(path: Path, size: int) -> None:
+def require_sound_heaps(path: Path) -> None:
     """Refuse a heap of words whose objects do not follow each other: the HDF5 library would read it for ever.
 
     The layout is that of section III.E of the file format specification. Larger files are not looked through.
     """
+    size = require_file(path)
     if size > _LOOKED_THROUGH:
         return
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw:
@@ -102,3 +108,46 @@ class _Judge:
             f"{self.path}: {where.lstrip('/')} {why}, which is not read from a file of a stranger; write the data into "
             "one file: adata.write_h5ad(new_path)"
         )
+
+
+class Disk(io.FileIO):
+    """File that keeps its first error for later and what came after it in memory: HDF5 crashes when it cannot write."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "w+")
+        self.error: OSError | None = None
+        self._lost: dict[int, bytes] = {}
+
+    def write(self, data: Any, /) -> int:
+        """Write all, or remember."""
+        view, start, done = memoryview(data).cast("B"), self.tell(), 0
+        if self.error is None:
+            try:
+                while done < len(view):
+                    done += super().write(view[done:])
+            except OSError as error:
+                self.error = error
+            else:
+                return done
+        self._lost[start] = bytes(view)
+        self.seek(start + len(view))
+        return len(view)
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Read what was written or remembered."""
+        lost = self._lost.get(self.tell())
+        if lost is None:
+            return super().readinto(buffer) or 0
+        view = memoryview(buffer).cast("B")
+        count = min(len(view), len(lost))
+        view[:count] = lost[:count]
+        self.seek(count, io.SEEK_CUR)
+        return count
+
+    def truncate(self, size: int | None = None, /) -> int:
+        """Set the size, or remember that it could not be set."""
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return size or 0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cellixir.data.gctx.kind import gct_kind
+from cellixir.data.gctx.read import read_gctx
 from cellixir.data.hdf5 import require_own
 from cellixir.data.known_columns import RUN_IDS, SAMPLE_IDS
 from cellixir.data.missing_marks import refuse_marks
@@ -20,6 +23,7 @@ from cellixir.data.tables import numeric_block, read_table, refuse_duplicates
 from cellixir.data.view_tables import Known, ViewTable, view_table
 from cellixir.exceptions import (
     ConfigurationError,
+    DataError,
     GeneMismatch,
     InvalidValues,
     ReadError,
@@ -53,7 +57,7 @@ def read_view(
     ----------
     path
         A table with a column of sample ids (see `read_table`), the first one unless another holds those that are
-        known; or ``.h5ad``.
+        known; or ``.h5ad``, GCT 1.3 or GCTX, whatever their suffix (see `cellixir.read_gctx`).
     name
         Name of the view.
     samples
@@ -84,7 +88,9 @@ def read_view(
         raise ConfigurationError(message)
     known, source = Known.of(samples, features), str(path)
     if source.lower().endswith(".h5ad"):
-        view = _from_h5ad(Path(path), known)
+        view = _from_anndata(Path(path), known)
+    elif gct_kind(Path(path)) in {"gct 1.3", "gctx"}:
+        view = _from_anndata(Path(path), known, partial(read_gctx, gaps="keep"))
     else:
         table = read_table(path, dates="keep", dtype_text=set(SAMPLE_IDS) | RUN_IDS)
         view = _as_view(view_table(table, source, known, restore=restore_genes), source)
@@ -185,16 +191,15 @@ def _dense(values: Any) -> NDArray[np.float32]:
     return dense.astype(np.float32, copy=False)
 
 
-def _from_h5ad(path: Path, known: Known) -> ad.AnnData:
+def _from_anndata(path: Path, known: Known, read: Callable[[Path], ad.AnnData] | None = None) -> ad.AnnData:
     if not path.is_file() or path.stat().st_size == 0:
         message = f"{path} is missing or empty; check the path, or write it again"
         raise ReadError(message)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".* names are not unique")
-            require_own(path)
-            view = ad.read_h5ad(path)
-    except ReadError:
+            view = (read or _own_h5ad)(path)
+    except DataError:
         raise
     except Exception as error:  # anndata raises many kinds, some of them private
         message = f"{path} is not an .h5ad file, or is cut off ({error}); write or download it again"
@@ -208,6 +213,11 @@ def _from_h5ad(path: Path, known: Known) -> ad.AnnData:
     view.X = _dense(view.X)
     refuse_marks(pd.DataFrame(view.X, index=view.obs_names, columns=view.var_names, copy=False), source=str(path))
     return view
+
+
+def _own_h5ad(path: Path) -> ad.AnnData:
+    require_own(path)
+    return ad.read_h5ad(path)
 
 
 def _as_view(table: ViewTable, source: str) -> ad.AnnData:

@@ -8,14 +8,16 @@ from cellixir.doors import doors
 
 if TYPE_CHECKING:
     from cellixir.perturbation.benchmark_job import benchmark
+    from cellixir.perturbation.connections import query
     from cellixir.perturbation.controls import consensus, effects_of
     from cellixir.perturbation.wells import Keys
 
-__all__ = ["Keys", "benchmark", "consensus", "effects_of"]
+__all__ = ["Keys", "benchmark", "consensus", "effects_of", "query"]
 _HOMES = {
     "Keys": "cellixir.perturbation.wells",
     "benchmark": "cellixir.perturbation.benchmark_job",
     "consensus": "cellixir.perturbation.controls",
     "effects_of": "cellixir.perturbation.controls",
+    "query": "cellixir.perturbation.connections",
 }
 __getattr__, __dir__ = doors(__name__, _HOMES)

@@ -199,7 +199,7 @@ def test_a_file_of_antibodies_only(tmp_path, monkeypatch) -> None:
 
 
 def test_they_cannot_stay_on_disk(tmp_path) -> None:
-    with pytest.raises(ConfigurationError, match=r"only .h5ad and zarr can stay on disk"):
+    with pytest.raises(ConfigurationError, match=r"only .h5ad, zarr and .gctx can stay on disk"):
         read_expression(write_h5(tmp_path / "x.h5"), backed=True)
 
 

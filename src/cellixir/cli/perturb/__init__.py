@@ -3,9 +3,11 @@
 import typer
 
 from cellixir.cli.perturb.benchmark import BENCHMARK_HELP, benchmark
+from cellixir.cli.perturb.query import QUERY_HELP, query
 
 app = typer.Typer(
     help="What does a drug, a dose or a pair of drugs do to the transcriptome?", no_args_is_help=True,
     rich_markup_mode=None,
 )  # fmt: skip
 app.command("benchmark", help=BENCHMARK_HELP)(benchmark)
+app.command("query", help=QUERY_HELP)(query)

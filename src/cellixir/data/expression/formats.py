@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cellixir.data.gctx.kind import gct_kind
 from cellixir.data.opening import require_file, unreadable
 from cellixir.exceptions import ReadError, examples
 
 TEXT = (".csv", ".tsv", ".txt")
 KNOWN = (
-    ".h5ad, .zarr (a folder, or .zarr.zip), 10x .h5, a 10x folder with matrix.mtx, .mtx, .loom, or .csv, .tsv, .txt "
-    "(.mtx and text also .gz)"
+    ".h5ad, .zarr (a folder, or .zarr.zip), 10x .h5, a 10x folder with matrix.mtx, .mtx, .loom, .gctx, .gct, or .csv, "
+    ".tsv, .txt (.mtx, .gct and text also .gz)"
 )
 _PACKED = (".gz", ".zip", ".tar", ".tgz", ".bz2", ".xz")
 _ZARR_MARKS = (".zgroup", ".zattrs", "zarr.json")
 
 
 def format_of(path: Path) -> str:
-    """``h5ad``, ``zarr``, ``10x h5``, ``mtx``, ``loom`` or ``text``.
+    """``h5ad``, ``zarr``, ``10x h5``, ``mtx``, ``loom``, ``gctx``, ``gct`` or ``text``; GCT and GCTX by content.
 
     Raises
     ------
@@ -26,12 +27,14 @@ def format_of(path: Path) -> str:
     """
     if path.is_dir():
         return _of_folder(path)
+    if (kind := gct_kind(path)) is not None:
+        return kind[:4].strip()
     found = _of_name(path)
     start = _first_bytes(path)
     if start.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")):
         message = f"{path} is a web page, not data; the download failed, get the file again"
         raise ReadError(message)
-    if found in {"h5ad", "10x h5", "loom"} and start[:2] == b"\x1f\x8b":
+    if found in {"h5ad", "10x h5", "loom", "gctx"} and start[:2] == b"\x1f\x8b":
         message = f"{path} is packed with gzip; unpack it first (rename it to {path.name}.gz, then gunzip)"
         raise ReadError(message)
     return found
@@ -65,6 +68,7 @@ def _of_name(path: Path) -> str:
         return "mtx"
     suffix = Path(name).suffix
     by_suffix = {".h5ad": "h5ad", ".h5": "10x h5", ".hdf5": "10x h5", ".loom": "loom", ".zarr": "zarr"}
+    by_suffix |= {".gctx": "gctx", ".gct": "gct"}
     if suffix in by_suffix:
         return by_suffix[suffix]
     _first_bytes(path)

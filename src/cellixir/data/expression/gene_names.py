@@ -6,6 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
+import anndata as ad
+import pandas as pd
+
 from cellixir.exceptions import ConfigurationError, examples
 
 Side = Literal["rows", "columns"]
@@ -84,3 +87,25 @@ def side_of_cells(rows: Sequence[str], columns: Sequence[str], *, source: str) -
         'cells, as too few names are those of known genes; pass cells_are="rows" or cells_are="columns" (--cells-are)'
     )
     raise ConfigurationError(message)
+
+
+def named_by_symbol(cells: ad.AnnData) -> ad.AnnData:
+    """Cells of a GCT or GCTX file with genes called by their symbols, ids in ``var["gene_id"]``, and a note.
+
+    The symbol is ``pr_gene_symbol``, or the ``Description`` of GCT 1.2 where more of it are known genes than of the
+    ids. A gene without a symbol keeps its id, and so do genes that share one.
+    """
+    column = next((name for name in ("pr_gene_symbol", "Description") if name in cells.var), None)
+    if column is None:
+        return cells
+    ids, symbols = cells.var_names.to_series(), cells.var[column].astype(object)
+    if column == "Description" and known_genes(map(str, symbols)) <= known_genes(ids):
+        return cells
+    usable = symbols.notna() & ~symbols.duplicated(keep=False) & ~symbols.isin(ids[ids != symbols])
+    if not usable.any() or bool((symbols == ids).all()):
+        return cells
+    kept = "" if usable.all() else f"; {int((~usable).sum()):,} without a symbol of their own keep their id"
+    cells.uns["notes"] = [*cells.uns.get("notes", []), f"genes are called by {column}{kept}"]
+    cells.var["gene_id"] = ids
+    cells.var_names = pd.Index(symbols.where(usable, ids).astype(str), dtype=object)
+    return cells

@@ -11,10 +11,11 @@ import pandas as pd
 
 from cellixir.data.expression.delimited import TextMatrix, open_text, stacked
 from cellixir.data.expression.formats import format_of
-from cellixir.data.expression.gene_names import Side, side_of_cells
+from cellixir.data.expression.gene_names import Side, named_by_symbol, side_of_cells
 from cellixir.data.expression.stored import open_stored, read_stored
 from cellixir.data.expression.tenx import read_10x_h5, read_10x_mtx
 from cellixir.data.expression.tidy import repeats_allowed, tidied
+from cellixir.data.gctx.read import read_gctx
 from cellixir.data.omics import SCALES
 from cellixir.exceptions import ConfigurationError
 
@@ -50,11 +51,12 @@ def read_expression(
     ----------
     path
         ``.h5ad``, a zarr folder (or ``.zarr.zip``), 10x ``.h5``, a 10x folder or its ``matrix.mtx``, ``.loom`` (needs
-        loompy), or ``.csv``, ``.tsv``, ``.txt``; ``.mtx`` and text also as ``.gz``.
+        loompy), GCTX or GCT (told by their content, see `cellixir.read_gctx`; genes are called by their symbols, with
+        ``gene_id`` in ``var``), or ``.csv``, ``.tsv``, ``.txt``; ``.mtx``, ``.gct`` and text also as ``.gz``.
     layer
         Layer of an AnnData that takes the place of ``X``; ``raw`` is its ``raw``.
     backed
-        Leave the matrix on disk (.h5ad and zarr, stored by row); names and annotation are in memory.
+        Leave the matrix on disk (.h5ad and zarr, stored by row, and GCTX); names and annotation are in memory.
     scale
         What the values are, when it is known.
     cells_are
@@ -87,6 +89,8 @@ def read_expression(
     with repeats_allowed():
         if kind == "text":
             cells = _read_text(file, cells_are, layout, layouts)
+        elif kind in {"gct", "gctx"}:
+            cells = named_by_symbol(read_gctx(file, backed=backed))
         elif kind in {"mtx", "10x h5"}:
             cells = {"mtx": read_10x_mtx, "10x h5": read_10x_h5}[kind](file)
         else:
@@ -128,12 +132,12 @@ def _check_options(
     if kind != "text" and (layout is not None or cells_are != "auto"):
         message = f"{file}: cells_are and layout are for .csv, .tsv and .txt; this file says itself what its cells are"
         raise ConfigurationError(message)
-    if kind in {"text", "mtx", "10x h5"} and layer is not None:
+    if kind in {"text", "mtx", "10x h5", "gct", "gctx"} and layer is not None:
         message = f"{file}: only .h5ad, zarr and loom files have layers; leave layer={layer!r} out"
         raise ConfigurationError(message)
-    if kind not in {"h5ad", "zarr"} and backed:
+    if kind not in {"h5ad", "zarr", "gctx"} and backed:
         message = (
-            f"{file}: only .h5ad and zarr can stay on disk; convert the file once, in memory, and read that: "
+            f"{file}: only .h5ad, zarr and .gctx can stay on disk; convert the file once, in memory, and read that: "
             f"read_expression({file.name!r}).write_h5ad('{file.name.split('.')[0]}.h5ad')"
         )
         raise ConfigurationError(message)
