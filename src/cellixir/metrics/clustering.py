@@ -78,7 +78,7 @@ def silhouette(latent: ArrayLike, labels: ArrayLike, *, limit: int = MAX_SILHOUE
 
 
 def knn_purity(latent: ArrayLike, labels: ArrayLike, *, k: int = 15, limit: int = MAX_QUERIES, seed: int = 0) -> float:
-    """Mean share of a cell's ``k`` nearest other cells that are of its own type; see ``purity_values``."""
+    """Mean share of a cell's nearest other cells that are of its own type, 1 at best; see ``purity_values``."""
     return _mean(purity_values(latent, labels, k=k, limit=limit, seed=seed)[1])
 
 
@@ -104,25 +104,31 @@ def silhouette_values(
 def purity_values(
     latent: ArrayLike, labels: ArrayLike, *, k: int = 15, limit: int = MAX_QUERIES, seed: int = 0
 ) -> tuple[Codes, Floats]:
-    """Rows of cells, and for each the share of its ``k`` nearest other cells that are of its type.
+    """Rows of cells, and for each the share of its nearest other cells that are of its type.
 
-    Above ``limit`` cells the neighbours of ``stratified_rows`` are looked up, still among all cells. With ``k`` or
-    fewer cells, all others are neighbours. Memory: ``n x k``; distances are never held for all pairs.
+    ``k`` of them are looked at, or as many as there are of its type beside it: of 3 mast cells each has 2 that could be
+    near, and a share of 15 could not be above 2 / 15. So 1 can be reached whatever the sizes of the types, as by the
+    R-precision of retrieval (Manning, Raghavan and Schütze, Introduction to Information Retrieval, 2008, 8.4). The only
+    cell of a type is left out. Above ``limit`` cells the neighbours of ``stratified_rows`` are looked up, still among
+    all cells. Memory: ``n x k``; distances are never held for all pairs.
     """
     points, names = _latent(latent, labels)
     if k < 1:
         message = f"k={k} is not a number of neighbours; use 1 or more"
         raise ConfigurationError(message)
-    rows = stratified_rows(names, limit, seed)
-    k = min(k, len(names) - 1)
-    if k < 1:
-        return rows, np.full(len(rows), np.nan)
     code = pd.factorize(names)[0]
+    most = np.minimum(k, np.bincount(code)[code] - 1)
+    rows = stratified_rows(names, limit, seed)
+    rows = rows[most[rows] > 0]
+    if not len(rows):
+        return rows, np.empty(0)
     with config_context(working_memory=WORKING_MEMORY):
-        found = NearestNeighbors(n_neighbors=k + 1).fit(points).kneighbors(points[rows], return_distance=False)
+        nearest = NearestNeighbors(n_neighbors=int(most.max()) + 1).fit(points)
+        found = nearest.kneighbors(points[rows], return_distance=False)
     other = found != rows[:, None]
     other[other.all(axis=1), -1] = False  # among many cells at one place it may not find itself
-    return rows, ((code[found] == code[rows][:, None]) & other).sum(axis=1) / k
+    other &= other.cumsum(axis=1) <= most[rows, None]
+    return rows, ((code[found] == code[rows][:, None]) & other).sum(axis=1) / most[rows]
 
 
 def stratified_rows(labels: ArrayLike, limit: int, seed: int) -> Codes:
@@ -205,6 +211,8 @@ def cell_draws(
     """
     if metric in LATENT_METRICS:
         rows, values = _cell_values(metric, labels, seen, k, seed)
+        if not len(rows):
+            return np.full(n + 1, np.nan)
         code = _units(groups, len(np.asarray(labels)))[rows]
         sums = np.stack([np.bincount(code, values), np.bincount(code)], axis=1)
         sums = sums[sums[:, 1] > 0]
@@ -344,4 +352,4 @@ def _latent(latent: ArrayLike, labels: ArrayLike) -> tuple[Floats, NDArray[np.ob
 
 
 def _mean(values: Floats) -> float:
-    return float(values.mean())
+    return float(values.mean()) if len(values) else float("nan")
