@@ -73,7 +73,7 @@ def headline(table: pd.DataFrame) -> str:
     if kinds > 1:
         return "The experiments have different likelihoods, so their evidence lower bounds cannot be compared."
     ranked = board_of(table).ranked
-    best = ranked.iloc[0]
+    best = {str(name): value for name, value in ranked.iloc[0].items()}
     elbo = f"{best['held_out_elbo']:,.1f} nats a cell".replace("-", "−")
     words = f"{best['model']} has the highest held-out evidence lower bound, {elbo}"
     if len(ranked) > 1:

@@ -94,7 +94,10 @@ class HeldOut:
         train, test = model.transform(self.seen)[known], model.transform(self.held)[judged]
         rng = np.random.default_rng([self.seed, int(isinstance(model, PCA))])  # clusterings are drawn for each anew
         labelled = Labelled(names, groups, self.seed, rng)
-        found = {name.removesuffix("_kmeans"): drawn for name, drawn in labelled.plain(test).items()}
+        found = {
+            name.removesuffix("_kmeans"): drawn
+            for name, drawn in labelled.plain(np.asarray(test, dtype=np.float64)).items()
+        }
         called = logistic_calls(train, test, learn[known].to_numpy())
         return {m: found[m] if m in found else labelled.of(m, called) for m in METRICS}
 
