@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import anndata as ad
@@ -382,6 +383,42 @@ def test_a_table_comes_out_as_a_table() -> None:
     assert list(table.columns) == list(stored.var_names)
     assert obs.to_dict("list") == stored.obs.astype(str).to_dict("list")
     assert "did not write it" in refused("sample", "b", "-n", 5, "--out", "made.csv")
+
+
+def test_tables_of_unknown_genes_are_judged_with_labels_of_their_own() -> None:
+    for number, name in enumerate(("train", "held", "made")):
+        cells = ad.read_h5ad("train.h5ad" if name == "made" else f"{name}.h5ad")
+        values = np.random.default_rng(number).permutation(counts_of("train.h5ad"), axis=0)[: cells.n_obs] + number
+        names = [f"{name}{i}" for i in range(cells.n_obs)]
+        pd.DataFrame(values, names, [f"feature{i}" for i in range(50)]).to_csv(f"{name}.csv")
+        cells.obs[["group"]].set_axis(names).to_csv(f"{name}.obs.csv")
+    real = pd.concat([pd.read_csv(f"{name}.obs.csv", index_col=0) for name in ("train", "held")])
+    real.to_csv("real.obs.csv")
+    given = ("evaluate", "--real", "train.csv", "--holdout", "held.csv", "--synthetic", "made.csv", "--no-maps")
+    assert "(--cells-are)" in refused(*given, "--out", "judged")
+    given = (*given, "--cells-are", "rows", "--contrast-key", "group", "--labels", "real.obs.csv", "--out", "judged")
+    assert "synthetic data have no column 'group'; obs has none: give a table about them" in refused(*given)
+    assert "report: judged/report.html" in said(*given, "--synthetic-labels", "made.obs.csv")
+    # a file that is no table says itself what its cells are, and does not stop the one that is
+    assert "of other genes" in refused(*given[:6], "train.h5ad", "--cells-are", "rows", "--out", "other")
+
+
+def test_benchmark_reads_a_table_with_labels_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    pd.DataFrame(counts_of("train.h5ad"), columns=[f"feature{i}" for i in range(50)]).to_csv("t.csv")
+    ad.read_h5ad("train.h5ad").obs[["group"]].set_axis(list(map(str, range(60)))).to_csv("t.obs.csv")
+    seen: dict[str, ad.AnnData] = {}
+
+    def stop(sources: dict[str, Callable[[], ad.AnnData]], *_: object, **__: object) -> None:
+        seen.update({name: read() for name, read in sources.items()})
+        message = "read"
+        raise CellixirError(message)
+
+    monkeypatch.setattr("cellixir.synthesis.benchmark_job.benchmark", stop)
+    given = ("--cells-are", "rows", "--scale", "log2_tpm", "--labels", "t.obs.csv", "--out", "runs")
+    refused("benchmark", "t.csv", *given)
+    assert (seen["t"].shape, seen["t"].uns["scale"]) == ((60, 50), "log2_tpm")
+    assert set(seen["t"].obs["group"]) == {"group1", "group2"}
+    assert "is about one data set, and 2 are given" in refused("benchmark", "t.csv", "train.h5ad", *given)
 
 
 def test_split_makes_the_two_files_of_an_evaluation() -> None:

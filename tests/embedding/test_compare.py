@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from cellixir.embedding.comparing import compare
-from cellixir.embedding.comparison import headline
+from cellixir.embedding.comparison import METRICS, headline
 from cellixir.embedding.experiments import EXAMPLE, read_experiments
 from cellixir.embedding.held_out import held_out, stability
 from cellixir.embedding.maps import tsne
@@ -120,6 +120,15 @@ def test_only_what_changed_is_fitted_again(tmp_path: Path, monkeypatch: pytest.M
     first = run()
     assert fits == [8, 16]
     assert first["pca_accuracy"][0] > 0.9  # the types are planted
+    for metric in METRICS:
+        found, pca, difference = (first[name] for name in (metric, f"pca_{metric}", f"{metric}_difference"))
+        np.testing.assert_allclose(difference, found - pca, atol=1e-12)
+        assert (first[f"{metric}_low"] <= found).all(), metric
+        assert (found <= first[f"{metric}_high"]).all(), metric
+        assert (first[f"{metric}_difference_low"] <= first[f"{metric}_difference_high"]).all(), metric
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "VAE less PCA" in page
+    assert f"[{first['accuracy_low'][0]:.3f}, {first['accuracy_high'][0]:.3f}]" in page
     pd.testing.assert_frame_equal(run(), first)
     assert fits == [8, 16]
     wanted["b"] = small | {"hidden": 12}

@@ -93,15 +93,27 @@ def test_silhouette_of_four_cells_on_a_line() -> None:
 def test_purity_of_cells_on_a_line() -> None:
     latent = np.array([[0.0], [1.0], [2.1], [3.3], [4.6]])
     assert metric.purity_values(latent, list("aabbb"), k=1)[1].tolist() == [1, 1, 0, 1, 1]
-    assert metric.knn_purity(latent, list("aabbb"), k=2) == pytest.approx((0.5 + 0.5 + 0.5 + 1 + 1) / 5)
-    assert metric.knn_purity(latent, list("aabbb"), k=50) == pytest.approx((2 * 1 + 3 * 2) / (5 * 4))
+    # the two of type a have one other of their type: it alone is looked for
+    assert metric.purity_values(latent, list("aabbb"), k=2)[1].tolist() == [1, 1, 0.5, 1, 1]
+    assert metric.knn_purity(latent, list("aabbb"), k=50) == pytest.approx(0.9)
+
+
+def test_purity_can_be_one_of_types_of_few_cells_and_lone_cells_have_none() -> None:
+    labels = np.repeat(["B", "mast", "T"], [30, 3, 20])
+    latent = np.random.default_rng(0).normal(0, 1, (53, 2)) + 100 * np.repeat([[0, 0], [1, 0], [0, 1]], [30, 3, 20], 0)
+    assert metric.with_interval("knn_purity", labels, latent) == (1, 1, 1)
+    alone = np.append(labels[:-1], "only one")
+    rows, values = metric.purity_values(latent, alone)
+    assert rows.tolist() == list(range(52))
+    assert values[:33].tolist() == [1] * 33
+    assert np.isnan(metric.knn_purity(latent, np.arange(53)))
+    assert np.isnan(metric.with_interval("knn_purity", np.arange(53), latent)).all()
 
 
 def test_a_cell_is_never_its_own_neighbour() -> None:
     """Not even where more cells stand in one place than are looked up."""
-    labels = np.arange(40)
-    assert metric.knn_purity(np.zeros((40, 3)), labels, k=5) == 0
     assert metric.knn_purity(np.zeros((40, 3)), ["a"] * 40, k=5) == 1
+    assert metric.purity_values(np.zeros((40, 3)), np.arange(40) // 2, k=5)[1].sum() <= 2
 
 
 def test_well_parted_types_are_pure_and_mixed_ones_are_at_their_share() -> None:

@@ -76,8 +76,8 @@ def test_scores_do_not_depend_on_blocks_or_on_the_disk(
 ) -> None:
     queries = of_sets({d: planted(reference, d) for d in ("D001", "D002", "D003")}, ReferenceGenes(reference.var))
     whole = query(reference, queries)
-    monkeypatch.setattr("cellixir.perturbation.query._BLOCK", 7)
-    monkeypatch.setattr("cellixir.perturbation.query._SCORES", 16 * reference.n_obs)  # one query at a time
+    monkeypatch.setattr("cellixir.perturbation.connections._BLOCK", 7)
+    monkeypatch.setattr("cellixir.perturbation.connections._SCORES", 16 * reference.n_obs)  # one query at a time
     pd.testing.assert_frame_equal(query(reference, queries).signatures, whole.signatures, rtol=1e-5)
     cellixir.write_gctx(ad.AnnData(reference.X, obs=reference.obs, var=reference.var), tmp_path / "r.gctx")
     stored = query(cellixir.read_gctx(tmp_path / "r.gctx", backed=True), queries)

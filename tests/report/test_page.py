@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 
 from cellixir.exceptions import ConfigurationError, DataError
 from cellixir.figures.regression import observed_vs_predicted
-from cellixir.figures.style import new_axes
+from cellixir.figures.style import RC, families, new_axes
 from cellixir.metrics.intervals import Interval
 from cellixir.report.page import Report
 
@@ -160,6 +160,21 @@ def test_light_figures_stay_text_that_can_be_searched():
     ax = line()
     ax.set_xlabel("Nutlin-3a")
     assert ">Nutlin-3a</text>" in Report("t").figure(ax).render()
+
+
+def test_letters_that_no_font_has_stay_text_beside_a_bitmap_of_the_points(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(RC, "font.family", families([]))  # whatever is installed
+    monkeypatch.setattr("cellixir.report.page.SVG_LIMIT", 10_000)
+    for png in (True, False):
+        ax = new_axes()
+        ax.scatter(np.arange(400), np.arange(400))
+        ax.set_title("细胞 세포")
+        page = Report("A").section("S").figure(ax, "細胞", png=png).render()
+        assert re.search("<text[^>]*>[^<]*细胞 세포</text>", page)
+        assert page.count("data:image/png;base64,") == 1
+        assert "<circle" not in page
+        assert page.count("<use") < 100  # ticks, and no points
+    assert families(["DejaVu Sans", "Noto Sans CJK JP"]) == ["sans-serif", "Noto Sans CJK JP"]
 
 
 def test_paired_figures_share_a_row_and_an_odd_one_stands_alone():

@@ -245,6 +245,20 @@ def test_values_that_are_no_counts_are_compared_as_they_are() -> None:
     np.testing.assert_allclose(found.genes["mean_real"], zscores(80, 0).X.mean(axis=0), atol=1e-5)
 
 
+def test_what_real_data_do_not_share_is_not_judged(fresh: Evaluation) -> None:
+    rng = np.random.default_rng(0)
+    noise = [ad.AnnData(rng.normal(5, 1, (60, 30)).astype(np.float32), uns={"scale": "log2_tpm"}) for _ in range(3)]
+    found = evaluate(*noise, maps=False)
+    row = found.table.set_index("metric").loc["correlation"]
+    assert row["ceiling_low"] <= 0 < row["ceiling"]  # genes are independent: their correlations are noise in both
+    assert "Correlation of genes" in found.verdicts[0].sentence.split("is not judged: that of real data")[0]
+    assert answers(found)["Faithful"] == "yes"
+    known = fresh.table.set_index("metric")["ceiling_low"].dropna()
+    shares = {"precision", "recall", "correlation", "de_precision", "de_recall", "de_f1", "de_jaccard", "lfc_slope"}
+    assert set(known.index) == shares | {"lfc_slope_real"}
+    assert (known > 0).all()
+
+
 def test_other_genes_are_refused_with_counts_and_examples(judge: Judge) -> None:
     other = counts(30, 2)
     other.var_names = ["X0", "X1", *other.var_names[2:]]
@@ -385,7 +399,7 @@ def test_truth_must_hold_every_gene() -> None:
         checked_truth(planted().assign(log2_fold_change=np.nan), planted().index)
 
 
-NUMBERS = {"value": 0.5, "low": np.nan, "high": np.nan, "ceiling": 1.0, "floor": 0.0}
+NUMBERS = {"value": 0.5, "low": np.nan, "high": np.nan, "ceiling": 1.0, "ceiling_low": 0.9, "floor": 0.0}
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,9 @@ def evaluation(seed: int = 0, *, groups: bool = True) -> Evaluation:
     """An evaluation with invented numbers."""
     rng = np.random.default_rng(seed)
     rows = [
-        (metric, about.family, 0.5, 0.4, 0.6, 0.9, np.nan if metric == "composition" else 0.1, about.best, "between")
+        (metric, about.family, 0.5, 0.4, 0.6, 0.9, 0.8, floor, about.best, "between")
         for metric, about in GENERATIVE.items()
+        for floor in [np.nan if metric == "composition" else 0.1]
     ]
     genes = pd.DataFrame({"gene": [f"G{i}" for i in range(30)]})
     for name in ("mean", "variance", "zero_fraction"):
@@ -86,8 +87,8 @@ def test_metrics_json_holds_verdicts_numbers_and_facts(written: Path) -> None:
     found = json.loads(text, parse_constant=pytest.fail)
     assert found["verdicts"]["private"] == {"answer": "no", "sentence": "Private: no. Copies 1.00 (real 0.00)."}
     assert found["metrics"]["recall"] == {
-        "family": "fidelity", "value": 0.5, "low": 0.4, "high": 0.6, "ceiling": 0.9, "floor": 0.1, "best": "high",
-        "verdict": "between",
+        "family": "fidelity", "value": 0.5, "low": 0.4, "high": 0.6, "ceiling": 0.9, "ceiling_low": 0.8, "floor": 0.1,
+        "best": "high", "verdict": "between",
     }  # fmt: skip
     assert found["metrics"]["composition"]["floor"] is None
     assert found["metrics"]["c2st"]["best"] == 0.5

@@ -5,8 +5,8 @@ from __future__ import annotations
 from cellixir.synthesis.verdicts import Row, verdict
 
 
-def row(value: float, low: float, high: float, ceiling: float = 0.5) -> Row:
-    return {"value": value, "low": low, "high": high, "ceiling": ceiling, "floor": 0.5}
+def row(value: float, low: float, high: float, ceiling: float = 0.5, ceiling_low: float = 0.1) -> Row:
+    return {"value": value, "low": low, "high": high, "ceiling": ceiling, "ceiling_low": ceiling_low, "floor": 0.5}
 
 
 def test_a_wide_interval_is_no_proof_of_privacy() -> None:
@@ -26,16 +26,18 @@ def test_a_narrow_interval_or_one_above_chance_needs_no_such_words() -> None:
 
 
 def test_the_ratio_of_two_noises_is_not_judged() -> None:
-    noise = {"correlation": row(0.01, -0.05, 0.07, ceiling=0.04)}
+    noise = {"correlation": row(0.01, -0.05, 0.07, ceiling=0.04, ceiling_low=-0.02)}
     found = verdict("Faithful", noise)
     assert found.answer == "not judged"
     assert found.sentence.endswith(
-        "Correlation of genes 0.01 is not judged: that of real data, 0.04, is not clear of chance."
+        "Correlation of genes 0.01 is not judged: that of real data, 0.04, is not clear of 0 (lower end −0.02)."
     )
     both = verdict("Faithful", noise | {"precision": row(0.9, 0.8, 1.0, ceiling=0.9)})
     assert both.answer == "yes"
     assert "Correlation of genes 0.01 is not judged" in both.sentence
-    assert verdict("Faithful", {"correlation": row(0.01, -0.01, 0.03, ceiling=0.1)}).answer == "no"
+    # a small number is judged where that of real data is clear, a large one is not where that of real data is not
+    assert verdict("Faithful", {"correlation": row(0.001, -0.01, 0.01, ceiling=0.015, ceiling_low=0.01)}).answer == "no"
+    assert verdict("Useful", {"lfc_slope": row(0.2, 0.1, 0.3, ceiling=0.6, ceiling_low=-0.1)}).answer == "not judged"
 
 
 def test_copies_by_chance_are_judged_by_the_interval_and_others_by_their_share() -> None:

@@ -36,7 +36,6 @@ app.add_typer(embed.app, name="embed")
 app.add_typer(perturb.app, name="perturb")
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(synthesize.app, name="synthesize")
-app.add_typer(perturb.app, name="perturb")
 app.add_typer(data.app, name="data")
 app.command("demo", help=demo.HELP)(demo.demo)
 

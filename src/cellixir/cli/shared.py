@@ -115,6 +115,15 @@ def cells_of(
     return cells
 
 
+def side_of(path: Path, paths: Iterable[Path], cells_are: str) -> str:
+    """``--cells-are`` of one of several files: those that are no tables need none where another one is a table."""
+    from cellixir.data.expression.formats import format_of
+
+    if cells_are == "auto" or format_of(path) == "text":
+        return cells_are
+    return "auto" if any(format_of(other) == "text" for other in paths) else cells_are
+
+
 def hold(out: Path) -> None:
     """Keep other processes from ``out`` until the command ends.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from cellixir.metrics.catalogue import EMBEDDING
+from cellixir.metrics.words import bracketed, estimate, numbers_of
 from cellixir.runs import Leaderboard
 
 if TYPE_CHECKING:
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
 
 METRICS = ("ari", "nmi", "silhouette", "knn_purity", "accuracy", "macro_f1")
 #: Metrics of the VAEs, and those of PCA of the same dimension beside them.
-CATALOGUE = {**EMBEDDING, **{f"pca_{m}": replace(EMBEDDING[m], words=f"PCA {EMBEDDING[m].words}") for m in METRICS}}
+CATALOGUE = {
+    **EMBEDDING,
+    **{f"pca_{m}": replace(EMBEDDING[m], words=f"PCA {EMBEDDING[m].words}") for m in METRICS},
+    **{f"{m}_difference": replace(EMBEDDING[m], words=f"{EMBEDDING[m].words}, less PCA") for m in METRICS},
+}
 
 
 @dataclass
@@ -28,7 +33,8 @@ class Comparison:
     Attributes
     ----------
     table
-        One row an experiment: its settings, held-out ELBO, metrics of the VAE and of PCA (``pca_``), time, stability.
+        One row an experiment: its settings, held-out ELBO, metrics of the VAE, of PCA (``pca_``) and the first less the
+        second on the same drawn cells or patients (``_difference``), each with ``_low`` and ``_high``, time, stability.
     histories
         Losses of each experiment by epoch.
     maps
@@ -67,11 +73,12 @@ def headline(table: pd.DataFrame) -> str:
     if kinds > 1:
         return "The experiments have different likelihoods, so their evidence lower bounds cannot be compared."
     ranked = board_of(table).ranked
-    best = ranked.iloc[0]
+    best = {str(name): value for name, value in ranked.iloc[0].items()}
     elbo = f"{best['held_out_elbo']:,.1f} nats a cell".replace("-", "−")
     words = f"{best['model']} has the highest held-out evidence lower bound, {elbo}"
     if len(ranked) > 1:
         words += f", {best['held_out_elbo'] - ranked['held_out_elbo'][1]:,.1f} above {ranked['model'][1]}"
     if "accuracy" in table:
-        words += f"; accuracy on held-out cells {best['accuracy']:.3f} (PCA: {best['pca_accuracy']:.3f})"
+        ends = estimate(numbers_of(best), "accuracy")
+        words += f"; accuracy on held-out cells {bracketed(ends)} (PCA: {best['pca_accuracy']:.3f})"
     return f"{words}. One fit each: differences as small as those between seeds say nothing."

@@ -122,7 +122,7 @@ class _Embedding:
     def __init__(self, cells: ad.AnnData, settings: Mapping[str, Any], folds: int) -> None:
         self.cells, self.settings, self.model = cells, settings, vae_of(settings)
         self.rows = judged_rows(cells, self.model.label_key, self.model.seed)
-        self.shown = _bare(some_cells(cells, self.rows))  # maps are added to it, and meet no key of the user's
+        self.shown = some_cells(cells, self.rows)  # maps are added to it
         self.folds, self.fold_rows = folds, []
         label, group = self.model.label_key, self.model.group_key
         if label is not None and folds:
@@ -237,12 +237,6 @@ class _Embedding:
                 f"the {every.n_obs - len(self.rows):,} other cells stand on maps at the median of their nearest mapped "
                 "cells, and in the cluster that most of these are in"
             )
-
-
-def _bare(cells: ad.AnnData) -> ad.AnnData:
-    """Values, columns and scale of the cells alone."""
-    scale = {name: cells.uns[name] for name in ("scale", "scale_guessed") if name in cells.uns}
-    return ad.AnnData(cells.X, obs=cells.obs.copy(), var=cells.var.copy(), uns=scale)
 
 
 def _done(run: RunFolder, pieces: list[Piece], jobs: int, quiet: bool) -> list[Found]:

@@ -88,7 +88,7 @@ def evaluate(
     patients = _patients(groups, len(np.asarray(labels, dtype=object)), rows, say)
     draws = {}
     for number, (model, latent) in enumerate(latents.items()):
-        labelled = _Labelled(names, patients, seed, np.random.default_rng([seed, number]), say)
+        labelled = Labelled(names, patients, seed, np.random.default_rng([seed, number]), say)
         draws[model] = labelled.draws(model, latent[rows])
     for model in [name for name in draws if reference in draws and name != reference]:
         draws[f"{model} - {reference}"] = {m: draws[model][m] - draws[reference][m] for m in TITLES}
@@ -96,15 +96,19 @@ def evaluate(
     return pd.DataFrame(table, columns=COLUMNS)
 
 
+def _nobody(_: str) -> None:
+    """Nobody listens."""
+
+
 @dataclass(frozen=True, eq=False)
-class _Labelled:
+class Labelled:
     """Labels and patients of the cells; the same units are drawn for each embedding, clusterings for each anew."""
 
     names: Names
     groups: Names | None
     seed: int
     rng: np.random.Generator
-    say: Callable[[str], None]
+    say: Callable[[str], None] = _nobody
 
     def draws(self, model: str, latent: Floats) -> dict[str, Floats]:
         """Replicates of every metric of one embedding, the first that of the data."""
@@ -114,18 +118,27 @@ class _Labelled:
             self.say(f"{flat} of {len(spread)} dimensions of '{model}' do not vary over the cells")
         if flat == len(spread):
             return {metric: np.full(N_BOOTSTRAP + 1, np.nan) for metric in TITLES}
-        found = {metric: self._of(metric, latent) for metric in LATENT_METRICS}
-        graph, n_types = neighbour_graph(latent, k=K), len(pd.unique(self.names))
-        seeds = range(self.seed, self.seed + N_CLUSTERINGS)
-        leiden = [leiden_of_graph(graph, seed=s) for s in seeds]
-        n_clusters = np.median([len(found.categories) for found in leiden])
+        graph = neighbour_graph(latent, k=K)
+        leiden = [leiden_of_graph(graph, seed=s) for s in self._seeds]
+        n_clusters, n_types = np.median([len(found.categories) for found in leiden]), len(pd.unique(self.names))
         self.say(f"Leiden makes {n_clusters:.0f} clusters of '{model}'; the labels name {n_types} types")
-        for kind, partitions in (("leiden", leiden), ("kmeans", [kmeans(latent, n_types, seed=s) for s in seeds])):
-            for metric in ("ari", "nmi"):
-                found[f"{metric}_{kind}"] = self._mean([self._of(metric, clusters) for clusters in partitions])
-        return found
+        return self._agreement("leiden", leiden) | self.plain(latent)
 
-    def _of(self, metric: str, seen: ArrayLike) -> Floats:
+    def plain(self, latent: Floats) -> dict[str, Floats]:
+        """Replicates of silhouette, purity, and ARI and NMI of k-means."""
+        n_types = min(len(pd.unique(self.names)), len(latent))
+        found = {metric: self.of(metric, latent) for metric in LATENT_METRICS}
+        return found | self._agreement("kmeans", [kmeans(latent, n_types, seed=s) for s in self._seeds])
+
+    @property
+    def _seeds(self) -> range:
+        return range(self.seed, self.seed + N_CLUSTERINGS)
+
+    def _agreement(self, kind: str, partitions: list[pd.Categorical]) -> dict[str, Floats]:
+        return {f"{m}_{kind}": self._mean([self.of(m, clusters) for clusters in partitions]) for m in ("ari", "nmi")}
+
+    def of(self, metric: str, seen: ArrayLike) -> Floats:
+        """Replicates of one metric, the first that of the data."""
         return cell_draws(metric, self.names, seen, groups=self.groups, n=N_BOOTSTRAP, seed=self.seed, k=K)
 
     def _mean(self, draws: list[Floats]) -> Floats:
@@ -188,7 +201,3 @@ def _patients(groups: ArrayLike | None, n: int, rows: NDArray[np.int64], say: Ca
         say(f"intervals are over cells: there are fewer than {MIN_GROUPS} patients among them")
         return None
     return names[rows]
-
-
-def _nobody(_: str) -> None:
-    """Nobody listens."""

@@ -10,17 +10,20 @@ import pandas as pd
 from cellixir.embedding.cell_types import parts_of
 from cellixir.embedding.classifiers import logistic_calls
 from cellixir.embedding.columns import column_of
-from cellixir.embedding.evaluation import N_CLUSTERINGS
+from cellixir.embedding.comparison import METRICS
+from cellixir.embedding.evaluation import Labelled
 from cellixir.embedding.judging import MOST_CELLS, judged_rows, some_cells
-from cellixir.embedding.maps import kmeans
 from cellixir.embedding.pca import PCA
-from cellixir.metrics.clustering import accuracy, ari, knn_purity, macro_f1, nmi, silhouette
+from cellixir.metrics.class_intervals import interval_of
+from cellixir.metrics.words import banded
 
 if TYPE_CHECKING:
     import anndata as ad
     from numpy.typing import NDArray
 
     from cellixir.embedding.vae import VAE
+
+    Floats = NDArray[np.float64]
 
 FOLDS = 5  # one of them is held out
 SHORTEST = 10  # epochs that the last tenth has at least, where there are so many
@@ -50,23 +53,26 @@ class HeldOut:
         self.seen, self.held = some_cells(self.learn, known), some_cells(self.test, rows)
         self.shown = some_cells(cells, judged_rows(cells, label_key, seed, MOST_CELLS))
         self.label_key, self.seed = label_key, seed
+        self.groups = None if group_key is None else column_of(self.held, group_key).fillna("unknown").to_numpy()
         self.notes = [f"{len(test):,} of {cells.n_obs:,} cells were held out of every fit; all numbers are of these"]
         if len(rows) < len(test):
             self.notes.append(f"metrics are of {len(rows):,} of the held-out cells, drawn with seed {seed}")
         if self.shown.n_obs < cells.n_obs:
             self.notes.append(f"maps show {self.shown.n_obs:,} of the cells, drawn with seed {seed}")
-        self._pca: dict[int, dict[str, float]] = {}
+        self._pca: dict[int, dict[str, Floats]] = {}
 
     def row(self, model: VAE) -> dict[str, Any]:
-        """Held-out ELBO, metrics beside PCA, time and stability."""
+        """Held-out ELBO, metrics beside PCA with their intervals, time and stability."""
         n = min(len(model.latent_names_), min(self.seen.shape) - 1)
         history = model.history_
         found: dict[str, Any] = {"held_out_elbo": model.score(self.held)}
         if self.label_key is not None:
-            found |= self.metrics(model)
             if n not in self._pca:
-                self._pca[n] = self.metrics(PCA(n, seed=self.seed).fit(self.seen))
-            found |= {f"pca_{name}": value for name, value in self._pca[n].items()}
+                self._pca[n] = self.draws(PCA(n, seed=self.seed).fit(self.seen))
+            for metric, vae in self.draws(model).items():
+                pca = self._pca[n][metric]
+                for name, drawn in ((metric, vae), (f"pca_{metric}", pca), (f"{metric}_difference", vae - pca)):
+                    found |= banded(name, interval_of(drawn))
         spread, steady = stability(history["validation_loss"].to_numpy())
         best = int(history["validation_loss"].argmin()) + 1
         converged = steady and best > 1  # with the first epoch the best, training has added nothing to the start
@@ -76,21 +82,24 @@ class HeldOut:
             "converged": converged,
         }  # fmt: skip
 
-    def metrics(self, model: VAE | PCA) -> dict[str, float]:
-        """Metrics on labels of held-out cells, NaN where they are not defined."""
+    def draws(self, model: VAE | PCA) -> dict[str, Floats]:
+        """Bootstrap replicates of the metrics on labels of held-out cells, the first that of the data.
+
+        NaN where a metric is not defined. Drawn are patients, if at least five of them are held out, else cells.
+        """
         learn, held = (column_of(c, str(self.label_key)) for c in (self.seen, self.held))
         known, judged = learn.notna().to_numpy(), held.notna().to_numpy()
         names = held[judged].to_numpy()
+        groups = None if self.groups is None else self.groups[judged]
         train, test = model.transform(self.seen)[known], model.transform(self.held)[judged]
-        seeds = range(self.seed, self.seed + N_CLUSTERINGS)
-        clusters = [np.asarray(kmeans(test, min(len(set(names)), len(test)), seed=seed)) for seed in seeds]
+        rng = np.random.default_rng([self.seed, int(isinstance(model, PCA))])  # clusterings are drawn for each anew
+        labelled = Labelled(names, groups, self.seed, rng)
+        found = {
+            name.removesuffix("_kmeans"): drawn
+            for name, drawn in labelled.plain(np.asarray(test, dtype=np.float64)).items()
+        }
         called = logistic_calls(train, test, learn[known].to_numpy())
-        return {
-            "ari": float(np.mean([ari(names, c) for c in clusters])),
-            "nmi": float(np.mean([nmi(names, c) for c in clusters])), "silhouette": silhouette(test, names),
-            "knn_purity": knn_purity(test, names), "accuracy": accuracy(names, called),
-            "macro_f1": macro_f1(names, called),
-        }  # fmt: skip
+        return {m: found[m] if m in found else labelled.of(m, called) for m in METRICS}
 
     def colour(self, *others: str | None) -> pd.Series | None:
         """What the maps are coloured by: label, else one of the others; None where there is none."""

@@ -49,12 +49,11 @@ def judged_rows(cells: ad.AnnData, label_key: str | None, seed: int, most: int =
 
 
 def some_cells(cells: ad.AnnData, rows: NDArray[np.integer[Any]]) -> ad.AnnData:
-    """These cells in memory, also of a matrix on disk."""
-    if len(rows) == cells.n_obs and isinstance(cells.X, np.ndarray):
-        return cells
-    found = ad.AnnData(take(cells.X, rows), obs=cells.obs.iloc[rows].copy(), var=cells.var.copy())
-    found.uns.update({name: cells.uns[name] for name in ("scale", "scale_guessed") if name in cells.uns})
-    return found
+    """Values, columns and scale of these cells in memory, also of a matrix on disk: no other key of the user's."""
+    every = isinstance(cells.X, np.ndarray) and np.array_equal(rows, np.arange(cells.n_obs))
+    scale = {name: cells.uns[name] for name in ("scale", "scale_guessed") if name in cells.uns}
+    values = cells.X if every else take(cells.X, rows)
+    return ad.AnnData(values, obs=cells.obs.iloc[rows].copy(), var=cells.var.copy(), uns=scale)
 
 
 def latents_beside(

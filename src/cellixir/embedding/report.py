@@ -113,8 +113,9 @@ def _scores(report: Report, found: EmbeddingResult) -> None:
         "Metrics",
         "ARI and NMI compare the labels with clusters: k-means with as many clusters as there are types, and Leiden at "
         "resolution 1; each is the mean over ten seeds of the clustering. The silhouette and the "
-        "purity of the 15 nearest neighbours ask for the same of the latents. All these are of a VAE that was fitted "
-        "without labels, and of PCA. Accuracy and macro-F1 are of a logistic regression on embeddings of "
+        "purity of the 15 nearest neighbours (of a smaller type: as many as it has other cells) ask for the same of "
+        "the latents. All these are of a VAE that was fitted without labels, and of PCA. "
+        "Accuracy and macro-F1 are of a logistic regression on embeddings of "
         "cells that neither the embedding nor the classifier had seen. Intervals are of a bootstrap over "
         + (f"{found.model.group_key}s." if found.model.group_key else "cells."),
     )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,9 +40,29 @@ SEQUENTIAL = LinearSegmentedColormap.from_list(
     "cellixir", ["#e2ecf2", "#a9cbdc", "#5f9fc0", "#2a6f9c", "#12466e", "#0a2440"]
 )
 
+#: Fonts with Chinese, Japanese and Korean letters, as systems bring them; those that are installed follow DejaVu Sans.
+CJK_FONTS = (
+    "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans CJK KR", "Noto Sans CJK TC", "Noto Sans SC", "Noto Sans JP",
+    "Noto Sans KR", "Noto Sans TC", "Source Han Sans SC", "Source Han Sans JP", "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei", "Droid Sans Fallback", "PingFang SC", "Hiragino Sans GB", "Hiragino Sans", "Heiti TC",
+    "Apple SD Gothic Neo", "Microsoft YaHei", "SimHei", "Yu Gothic", "MS Gothic", "Malgun Gothic", "IPAGothic",
+    "NanumGothic", "Arial Unicode MS",
+)  # fmt: skip
+
+
+def families(installed: Iterable[str]) -> list[str]:
+    """Families of the house, in the order in which a letter is looked for.
+
+    >>> families(["DejaVu Sans", "Noto Sans CJK JP"])
+    ['sans-serif', 'Noto Sans CJK JP']
+    """
+    there = set(installed)
+    return ["sans-serif", *(name for name in CJK_FONTS if name in there)]
+
+
 # Names of drugs and models may hold a dollar sign, so no text is read as mathematics.
 RC: dict[str, Any] = {
-    "font.family": "sans-serif",
+    "font.family": families(font.name for font in fontManager.ttflist),
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9.0,
     "text.color": INK,
@@ -82,12 +105,20 @@ RC: dict[str, Any] = {
 }
 
 
+@contextmanager
+def house_style(missing: Literal["ignore", "error"] = "ignore") -> Iterator[None]:
+    """The house style; a letter that no font has is passed over, as browsers find it in theirs, or is an error."""
+    with rc_context(RC), warnings.catch_warnings():
+        warnings.filterwarnings(missing, message="Glyph .* missing from font", category=UserWarning)
+        yield
+
+
 def styled(draw: Callable[P, R]) -> Callable[P, R]:
     """``draw`` run under the house style, leaving the reader's own settings alone."""
 
     @wraps(draw)
     def under_style(*args: P.args, **kwargs: P.kwargs) -> R:
-        with rc_context(RC):
+        with house_style():
             return draw(*args, **kwargs)
 
     return under_style

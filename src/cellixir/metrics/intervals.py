@@ -35,7 +35,8 @@ def bootstrap_weights(n_groups: int, n: int, seed: int) -> Iterator[NDArray[np.f
     rng = np.random.default_rng(seed)
     for start in range(0, n, _CHUNK):
         draws = rng.integers(0, n_groups, size=(min(_CHUNK, n - start), n_groups), dtype=np.int32)
-        yield np.stack([np.bincount(d, minlength=n_groups) for d in draws]).astype(np.float64)
+        place = draws + n_groups * np.arange(len(draws))[:, None]  # all replicates are counted at once
+        yield np.bincount(place.ravel(), minlength=draws.size).reshape(draws.shape).astype(np.float64)
 
 
 def _moments(y: ArrayLike, p: ArrayLike) -> NDArray[np.float64]:

@@ -20,12 +20,11 @@ import numpy as np
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cellixir.exceptions import ConfigurationError, DataError, examples
-from cellixir.figures.style import RC
+from cellixir.figures.style import house_style
 from cellixir.metrics.intervals import Interval
 
 #: Above this many characters of SVG a figure is embedded as PNG.
@@ -184,7 +183,8 @@ class Report:
         pair
             Stand beside the next or previous figure that asks for the same, where the page is wide enough.
         png
-            Embed a bitmap whatever the size; without it only an SVG above ``SVG_LIMIT`` becomes one.
+            Embed a bitmap whatever the size; without it only an SVG above ``SVG_LIMIT`` becomes one. Where no font
+            that is installed has the letters, only points and cells become a bitmap, and text stays text.
         """
         figure = drawing.get_figure(root=True) if isinstance(drawing, Axes) else drawing
         if figure is None:
@@ -193,7 +193,7 @@ class Report:
         self._figures += 1
         try:
             width = float(figure.get_size_inches()[0])
-            image = _png(figure, alt or caption) if png else _svg(figure, f"f{self._figures}-", alt or caption)
+            image = (_png if png else _svg)(figure, f"f{self._figures}-", alt or caption)
         finally:
             _close(figure)
         options = {"alt": alt or caption, "width": round(width * 96), "pair": pair, "narrow": width < NARROW}
@@ -288,13 +288,20 @@ def _free(anchor: str, taken: set[str]) -> str:
 
 
 def _svg(figure: Figure, prefix: str, alt: str) -> Markup:
-    """Inline SVG of the figure without metadata, name spaces or ids that another figure may have."""
+    """Inline SVG of the figure, or a bitmap where that is too large."""
+    text = _vector(figure)
+    return _png(figure, prefix, alt) if len(text) > SVG_LIMIT else _inline(text, prefix)
+
+
+def _vector(figure: Figure) -> str:
     buffer = io.StringIO()
-    with rc_context(RC):
+    with house_style():
         figure.savefig(buffer, format="svg", dpi=190, transparent=True, metadata={"Date": None})
-    text = buffer.getvalue()
-    if len(text) > SVG_LIMIT:
-        return _png(figure, alt)
+    return buffer.getvalue()
+
+
+def _inline(text: str, prefix: str) -> Markup:
+    """SVG without metadata, name spaces or ids that another figure may have."""
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text[text.index("<svg") :], flags=re.DOTALL)
     return Markup(re.sub(r"<[^<>]+>", lambda tag: _own_ids(tag.group(), prefix), text))
 
@@ -304,10 +311,17 @@ def _own_ids(tag: str, prefix: str) -> str:
     return re.sub(r'(\sid="|xlink:href="#|url\(#)', rf"\g<1>{prefix}", tag)
 
 
-def _png(figure: Figure, alt: str) -> Markup:
+def _png(figure: Figure, prefix: str, alt: str) -> Markup:
+    """Bitmap of the figure; where no font has its letters, SVG with bitmaps of the points and text as text."""
     buffer = io.BytesIO()
-    with rc_context(RC):
-        figure.savefig(buffer, format="png", dpi=192)
+    try:
+        with house_style(missing="error"):
+            figure.savefig(buffer, format="png", dpi=192)
+    except UserWarning:
+        for ax in figure.axes:
+            for artist in (*ax.collections, *ax.lines, *ax.images):
+                artist.set_rasterized(True)
+        return _inline(_vector(figure), prefix)
     data = base64.b64encode(buffer.getvalue()).decode()
     return Markup('<img alt="{}" src="data:image/png;base64,{}">').format(alt, data)
 

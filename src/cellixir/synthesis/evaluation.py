@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Run = Callable[..., Scores]
-COLUMNS = ["metric", "family", "value", "low", "high", "ceiling", "floor", "best", "verdict"]
+COLUMNS = ["metric", "family", "value", "low", "high", "ceiling", "ceiling_low", "floor", "best", "verdict"]
 LEAST = 20
 SYNTHETIC = "synthetic data"
 MAX_SAMPLES = 2_000
@@ -48,8 +48,9 @@ class Evaluation:
     Attributes
     ----------
     table
-        One row a metric: ``metric, family, value, low, high, ceiling, floor, best, verdict``. The ceiling is what real
-        held-out data reach in the place of the synthetic ones, the floor what training data with shuffled genes do.
+        One row a metric: ``metric, family, value, low, high, ceiling, ceiling_low, floor, best, verdict``. The ceiling
+        is what real held-out data reach in the place of the synthetic ones, with the lower end of its interval where a
+        share of it is judged; the floor is what training data with shuffled genes do.
     verdicts
         Answers to the three questions: faithful, useful, private?
     genes
@@ -162,11 +163,15 @@ def evaluate(
 
 
 class _Draw(NamedTuple):
-    """Real training samples that as many synthetic ones are compared with, and what there is between."""
+    """Real training samples that as many synthetic ones are compared with, and what there is between.
+
+    ``clear`` has the intervals of the ceilings that are judged by shares of them.
+    """
 
     train: Side
     ceiling: Scores
     floor: Scores
+    clear: Scores
 
 
 class Judge:
@@ -220,7 +225,7 @@ class Judge:
         trtr, chance = (values.pop(name, known(float("nan"))).value for name in ("trtr", "chance"))
         ceiling = draw.ceiling | {"tstr": known(trtr), "tstr_ratio": known(1.0)}
         floor = draw.floor | {"tstr": known(chance), "tstr_ratio": known(chance / trtr)}
-        table = _table(values, ceiling, floor)
+        table = _table(values, ceiling, floor, draw.clear)
         rows: dict[str, Any] = {str(row["metric"]): row for row in table.to_dict("records")}
         return Evaluation(
             table=table,
@@ -236,17 +241,18 @@ class Judge:
 
     def _likeness(self, real: Side, other: Side, run: Run) -> Scores:
         """Numbers that depend on how many samples there are, of samples drawn in equal numbers."""
-        yard = self.yard
-
-        def effects(side: Side) -> Scores:
-            return recovered(self.contrasts, side, yard.genes, yard.to_log2)
-
         return (
             run(scores.geometry, real, other)
             | scores.told_apart(real, other, self.seed, ends=run is not _plain)
-            | run(partial(scores.genes, counts=yard.counts), real, other)
-            | (run(effects, other) if self.contrasts else {})
+            | run(partial(scores.genes, counts=self.yard.counts), real, other)
+            | self._effects(other, run)
         )
+
+    def _effects(self, other: Side, run: Run) -> Scores:
+        """Differential expression that is recovered, where groups differ."""
+        yard = self.yard
+        recover = partial(recovered, self.contrasts, genes=yard.genes, to_log2=yard.to_log2)
+        return run(recover, other) if self.contrasts else {}
 
     def _worth(self, other: Side) -> Scores:
         """Scores of classifiers, which learn from as many samples as there are."""
@@ -271,7 +277,10 @@ class Judge:
             some = self._some(self.yard.shuffled, n, 3)
             floor = self._likeness(train, some, _plain)
             floor.pop("composition", None)  # shuffled genes keep the columns of their samples
-            self._draws[n] = _Draw(train, self._likeness(train, holdout, _plain) | self._ceiling, floor | self._floor)
+            ceiling = self._likeness(train, holdout, _plain) | self._ceiling
+            run: Run = partial(with_intervals, seed=self.seed)
+            clear = run(scores.shares, train, holdout) | self._effects(holdout, run)
+            self._draws[n] = _Draw(train, ceiling, floor | self._floor, clear)
         return self._draws[n]
 
     @cached_property
@@ -349,7 +358,7 @@ def _plain(score: Callable[..., Scores], *sides: Side) -> Scores:
     return score(*sides)
 
 
-def _table(values: Scores, ceiling: Scores, floor: Scores) -> pd.DataFrame:
+def _table(values: Scores, ceiling: Scores, floor: Scores, clear: Scores) -> pd.DataFrame:
     nothing = known(float("nan"))
     rows = []
     for metric, about in GENERATIVE.items():
@@ -357,7 +366,8 @@ def _table(values: Scores, ceiling: Scores, floor: Scores) -> pd.DataFrame:
             continue
         value = values[metric]
         row: dict[str, Any] = {"metric": metric, "family": about.family, **value._asdict()}
-        row |= {"ceiling": ceiling.get(metric, nothing).value, "floor": floor.get(metric, nothing).value}
+        row |= {"ceiling": ceiling.get(metric, nothing).value, "ceiling_low": clear.get(metric, nothing).low}
+        row["floor"] = floor.get(metric, nothing).value
         rows.append(row | {"best": about.best, "verdict": row_verdict(metric, row)})
     return pd.DataFrame(rows, columns=COLUMNS)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import anndata as ad
 
-NUMBERS = ("value", "low", "high", "ceiling", "floor")
+NUMBERS = ("value", "low", "high", "ceiling", "ceiling_low", "floor")
 
 
 def run_evaluation(

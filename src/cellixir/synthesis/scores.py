@@ -62,6 +62,13 @@ def geometry(real: Side, other: Side) -> Scores:
     return {name: known(value) for name, value in numbers.items()}
 
 
+def shares(real: Side, other: Side) -> Scores:
+    """Those of `geometry` and `genes` that are judged as shares of what real data reach."""
+    found = prdc(real.places, other.places, k=K)
+    agreement = correlation_distance(real.log, other.log).agreement
+    return {"precision": known(found.precision), "recall": known(found.recall), "correlation": known(agreement)}
+
+
 def told_apart(real: Side, other: Side, seed: int, *, ends: bool = True) -> Scores:
     """The classifier two-sample test, and the divergence of the composition where there are columns.
 

@@ -15,7 +15,7 @@ import numpy as np
 from cellixir.metrics.catalogue import GENERATIVE, PRIVACY
 
 Answer = Literal["yes", "partly", "no", "not judged"]
-#: Metric, value with its interval, ceiling and floor of a row of the table.
+#: Metric, value with its interval, ceiling with the lower end of its interval, and floor of a row of the table.
 Row = Mapping[str, float]
 
 #: A difference that nobody would act on.
@@ -73,13 +73,8 @@ ADVICE = {
 
 
 def of_ceiling(row: Row) -> float:
-    """Value over ceiling; unknown unless the ceiling is clearly above 0: the ratio of two noises says nothing.
-
-    How far a number of as many samples moves by chance is told by the interval of the value.
-    """
-    noise = (row["high"] - row["low"]) / 2
-    clear = row["ceiling"] > max(SLIGHT, 0.0 if np.isnan(noise) else noise)
-    return row["value"] / row["ceiling"] if clear else float("nan")
+    """Value over ceiling; unknown unless the interval of the ceiling is above 0: a ratio of two noises says nothing."""
+    return row["value"] / row["ceiling"] if row["ceiling_low"] > 0 else float("nan")
 
 
 def beyond_ceiling(row: Row) -> float:
@@ -175,7 +170,7 @@ def _unclear(metric: str, row: Row) -> str:
         return ""
     return (
         f" {GENERATIVE[metric].words} {_short(row['value'])} is not judged: that of real data, "
-        f"{_short(row['ceiling'])}, is not clear of chance."
+        f"{_short(row['ceiling'])}, is not clear of 0 (lower end {_short(row['ceiling_low'])})."
     )
 
 

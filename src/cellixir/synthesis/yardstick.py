@@ -218,7 +218,8 @@ def _scale(cells: ad.AnnData, seen: Profile) -> str:
 
 def _column(cells: ad.AnnData, key: str, what: str) -> NDArray[np.object_]:
     if key not in cells.obs:
-        message = f"the {what} have no column {key!r}; obs has {examples(cells.obs.columns, 8) or 'none'}"
+        there = examples(cells.obs.columns, 8) or "none: give a table about them (--labels, --synthetic-labels)"
+        message = f"the {what} have no column {key!r}; obs has {there}"
         raise UnknownIds(message)
     column = cells.obs[key]
     if column.isna().any():

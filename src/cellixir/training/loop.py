@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 #: Bytes above which a checkpoint is not written after each epoch, but as often as costs a tenth of the time.
-LARGE = 64 << 20
+LARGE = 4 << 20
 #: A validation loss by so many times beyond the first one does not come back.
 DIVERGED = 1e3
 

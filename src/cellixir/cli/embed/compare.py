@@ -32,10 +32,7 @@ Examples:
   cellixir embed compare experiments.toml counts.h5ad --layer counts --no-maps --out runs/sizes
 """
 #: Columns of the table that is printed.
-PRINTED = (
-    "held_out_elbo", "latent", "ari", "pca_ari", "nmi", "pca_nmi", "accuracy", "pca_accuracy", "best_epoch",
-    "converged", "seconds",
-)  # fmt: skip
+PRINTED = ("held_out_elbo", "ari", "ari_difference", "accuracy", "accuracy_difference", "converged", "seconds")
 
 
 def compare(
@@ -71,5 +68,6 @@ def compare(
     )  # fmt: skip
     for note in result.notes:
         shared.say(note)
-    shared.print_board(result.board, "Experiments, on held-out cells", PRINTED)
+    beside = [name for name in PRINTED if name.endswith("_difference")]
+    shared.print_board(result.board, "Experiments, on held-out cells", PRINTED, banded=beside)
     shared.end_of_run(result.headline, result.folder, result.failures)

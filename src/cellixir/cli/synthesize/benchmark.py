@@ -54,6 +54,9 @@ def benchmark(
     seeds: Annotated[int, typer.Option(min=1, help="Repetitions, each with another part held out.")] = 1,
     epochs: shared.Epochs = None,
     layer: shared.Layer = None,
+    scale: shared.Scale = None,
+    cells_are: shared.CellsAre = "auto",
+    labels: shared.Labels = None,
     jobs: shared.Jobs = 1,
 ) -> None:
     """Run what is still to be done, write, and print the table."""
@@ -61,10 +64,14 @@ def benchmark(
     from cellixir.synthesis.benchmark_job import benchmark as run
     from cellixir.synthesis.models import GENERATORS
 
+    if labels is not None and len(data) > 1:
+        message = f"--labels {labels} is about one data set, and {len(data)} are given; give them one at a time"
+        raise ConfigurationError(message)
     names = shared.names_of(models) or list(GENERATORS)
     others = {name: partial(_made, own_class(name, needs=("fit", "sample"))) for name in own or []}
+    sources = _sources(data, cells_are, layer=layer, scale=scale, labels=labels)
     found = run(
-        _sources(data, layer), out, models=names, others=others, condition=shared.names_of(condition) or (),
+        sources, out, models=names, others=others, condition=shared.names_of(condition) or (),
         contrast_key=contrast_key, batch_key=batch_key, label_key=label_key, holdout=holdout, seeds=seeds,
         settings=epochs_of(names, epochs), jobs=jobs, command=shared.command_line(), quiet=False,
     )  # fmt: skip
@@ -78,7 +85,7 @@ def _made(kind: type[Any], seed: int) -> Any:
     return kind(**accepted(kind, seed=seed))
 
 
-def _sources(data: list[Path], layer: str | None) -> dict[str, Callable[[], ad.AnnData]]:
+def _sources(data: list[Path], cells_are: str, **options: Any) -> dict[str, Callable[[], ad.AnnData]]:
     """A reader for each file, by its name without endings."""
     found: dict[str, Callable[[], ad.AnnData]] = {}
     for path in data:
@@ -89,7 +96,8 @@ def _sources(data: list[Path], layer: str | None) -> dict[str, Callable[[], ad.A
         if name in found:
             message = f"two data sets are called {name!r} (the second is {path}); rename one"
             raise ConfigurationError(message)
-        found[name] = partial(shared.cells_of, path, layer)
+        side = shared.side_of(path, data, cells_are)
+        found[name] = partial(shared.cells_of, path, cells_are=side, **options)
     return found
 
 

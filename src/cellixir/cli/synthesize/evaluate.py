@@ -12,6 +12,8 @@ from cellixir.cli import shared
 from cellixir.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
+    import anndata as ad
+
     from cellixir.synthesis.evaluation import Evaluation
 
 EVALUATE_HELP = """Are synthetic data faithful, useful and private?
@@ -25,6 +27,8 @@ Examples:
   cellixir synthesize evaluate --real train.h5ad --holdout held_out.h5ad --synthetic made.h5ad --out runs/made
   cellixir synthesize evaluate --real train.h5ad --holdout held_out.h5ad --synthetic made.h5ad
       --contrast-key group --batch-key batch --out runs/made
+  cellixir synthesize evaluate --real train.csv --holdout held_out.csv --labels samples.csv --synthetic made.csv
+      --synthetic-labels made.obs.csv --contrast-key group --out runs/made
 """
 
 
@@ -39,6 +43,12 @@ def evaluate(
     layer: Annotated[str | None, typer.Option(metavar="NAME", help="Layer of the two real files instead of X.")] = None,
     scale: shared.Scale = None,
     cells_are: shared.CellsAre = "auto",
+    labels: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Table about the real samples, by id: groups, batches.")
+    ] = None,
+    synthetic_labels: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The same of the synthetic ones: NAME.obs.csv of 'sample'.")
+    ] = None,
     no_maps: shared.NoMaps = False,
     seed: shared.Seed = 0,
 ) -> None:
@@ -47,9 +57,13 @@ def evaluate(
 
     from cellixir.synthesis.evaluation_job import run_evaluation
 
-    read = partial(shared.cells_of, scale=scale, cells_are=cells_are)
+    def read(path: Path, layer: str | None, labels: Path | None) -> ad.AnnData:
+        side = shared.side_of(path, (real, holdout, synthetic), cells_are)
+        return shared.cells_of(path, layer, scale=scale, cells_are=side, labels=labels)
+
     found = run_evaluation(
-        partial(read, real, layer), partial(read, holdout, layer), partial(read, synthetic), out,
+        partial(read, real, layer, labels), partial(read, holdout, layer, labels),
+        partial(read, synthetic, None, synthetic_labels), out,
         contrast_key=contrast_key, batch_key=batch_key, label_key=label_key, seed=seed, maps=not no_maps,
         name=f"Synthetic data: {synthetic.stem}", command=shared.command_line(),
     )  # fmt: skip

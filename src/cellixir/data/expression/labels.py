@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from cellixir.data.expression.notes import add_notes
 from cellixir.data.tables import read_table
 from cellixir.exceptions import DuplicateIds, UnknownIds, examples, repeated
 
@@ -43,11 +42,11 @@ def join_labels(cells: ad.AnnData, path: Path) -> None:
             "its first column must hold the ids of the cells"
         )
         raise UnknownIds(message)
-    notes = list(np.atleast_1d(cells.uns.get("notes", [])))
+    notes = []
     if not known.all():
         notes.append(f"{int((~known).sum()):,} of {cells.n_obs:,} cells have no row in {path.name}, and no label")
     if taken := [name for name in table.columns if name in cells.obs]:
         notes.append(f"columns {examples(taken)} of {path.name} take the place of those in the file")
     for name in table.columns:
         cells.obs[name] = table[name].reindex(cells.obs_names).to_numpy()
-    cells.uns["notes"] = notes
+    add_notes(cells.uns, notes)

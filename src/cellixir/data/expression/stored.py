@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 from anndata.abc import CSCDataset
 
+from cellixir.data.expression.notes import add_notes
 from cellixir.data.hdf5 import require_own
 from cellixir.exceptions import ConfigurationError, MissingExtra, ReadError, UnknownIds, examples, reason
 
@@ -63,7 +64,7 @@ def _read_by_parts(group: Any) -> ad.AnnData:
     for name in ("layers", "obsm", "varm", "obsp", "varp", "uns"):
         known[name] = _readable(group[name], name, notes) if name in group else {}
     found = ad.AnnData(**known)
-    found.uns["notes"] = [*np.atleast_1d(found.uns.get("notes", [])), *notes]
+    add_notes(found.uns, notes)
     return found
 
 
@@ -140,7 +141,7 @@ def open_stored(path: Path, kind: str, *, layer: str | None = None) -> ad.AnnDat
                 known |= {"obs": old.obs, "uns": dict(old.uns), "obsm": dict(old.obsm)}
                 var = old.var if place != "raw/X" else var
             if notes:
-                known["uns"]["notes"] = [*np.atleast_1d(known["uns"].get("notes", [])), *notes]
+                add_notes(known.setdefault("uns", {}), notes)
             layers = {} if place == "raw/X" else _row_layers(group, layer)
             by_column = isinstance(matrix, CSCDataset)
             cells = None if by_column else ad.AnnData(matrix, var=var, layers=layers, **known)

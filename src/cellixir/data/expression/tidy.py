@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from cellixir.data.expression.checks import first_no_count
 from cellixir.data.expression.matrix import Profile, is_backed, profile
+from cellixir.data.expression.notes import notes_of
 from cellixir.data.expression.scale import guessed_scale, recorded_scale
 from cellixir.data.tables import refuse_duplicates
 from cellixir.exceptions import DataError, InvalidValues, ReadError, examples, reason
@@ -37,7 +38,7 @@ def tidied(cells: ad.AnnData, source: str, scale: str | None) -> ad.AnnData:
     DataError
         If there is no gene, or no cell with a count.
     """
-    notes = [str(note) for note in np.atleast_1d(cells.uns.get("notes", []))]
+    notes = notes_of(cells.uns)
     on_disk = cells.X is not None and is_backed(cells.X)
     _name(cells, source)
     if not on_disk:
