@@ -45,6 +45,17 @@ HOMES = {
     "TableLogistic": "cellixir.tables.models",
     "TableTrees": "cellixir.tables.models",
     "TableNetwork": "cellixir.tables.network",
+    "NoChange": "cellixir.perturbation.baselines",
+    "MeanEffect": "cellixir.perturbation.baselines",
+    "CellLineMean": "cellixir.perturbation.baselines",
+    "DrugMean": "cellixir.perturbation.baselines",
+    "NearestDrug": "cellixir.perturbation.baselines",
+    "Additive": "cellixir.perturbation.baselines",
+    "StudyAverage": "cellixir.perturbation.baselines",
+    "EffectRidge": "cellixir.perturbation.kernels",
+    "BoostedEffects": "cellixir.perturbation.trees",
+    "LatentArithmetic": "cellixir.perturbation.arithmetic",
+    "CompositionalPredictor": "cellixir.perturbation.compositional",
 }
 
 

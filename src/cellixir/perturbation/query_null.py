@@ -84,7 +84,7 @@ def _mean_sizes(drawn: Floats) -> Floats:
 
 
 def _bin(sizes: Floats) -> NDArray[np.intp]:
-    return np.minimum(sizes * (_BINS / _LARGEST), _BINS - 1).astype(np.intp)
+    return np.asarray(np.minimum(sizes * (_BINS / _LARGEST), _BINS - 1), dtype=np.intp)
 
 
 def _rounded(sizes: NDArray[np.intp]) -> NDArray[np.intp]:
