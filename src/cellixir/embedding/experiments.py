@@ -1,18 +1,18 @@
-"""The file that names the experiments of a comparison."""
+"""The file that names the experiments of a comparison of VAEs."""
 
 from __future__ import annotations
 
-import re
-import tomllib
 from pathlib import Path
 from typing import Any
 
-from cellixir.embedding.settings import ALIASES, vae_of
-from cellixir.exceptions import CellixirError, ConfigurationError, ReadError
+from cellixir.embedding.settings import vae_of
+from cellixir.estimator.settings import whole_names
+from cellixir.exceptions import CellixirError, ConfigurationError
+from cellixir.runs import experiments
+from cellixir.runs.experiments import Experiments
 
 #: What all experiments share is given once, beside the file: another one would not be comparable.
 SHARED = ("batch_key", "label_key", "group_key", "gene_sets", "device")
-Experiments = dict[str, dict[str, Any]]
 
 EXAMPLE = """[defaults]
 latent = 10
@@ -28,40 +28,8 @@ hidden = 64
 
 
 def read_experiments(path: str | Path) -> Experiments:
-    """Settings of each experiment of a TOML file by its name, the defaults filled in.
-
-    The file has one table ``[experiment.NAME]`` an experiment and may have one ``[defaults]`` for all; keys are the
-    settings of `vae_of`.
-
-    Raises
-    ------
-    ReadError
-        If the file is missing or not TOML.
-    ConfigurationError
-        If there is no experiment, or a key or value cannot work; names the experiment and the key.
-    """
-    file = Path(path)
-    try:
-        found = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        message = f"{file} cannot be read as TOML ({getattr(error, 'strerror', None) or error})"
-        raise ReadError(message) from error
-    others = set(found) - {"defaults", "experiment"}
-    if others or not isinstance(found.get("defaults", {}), dict):
-        what = f"'{sorted(others)[0]}' stands beside them" if others else "'defaults' is no table"
-        message = f"{file}: write [defaults] and one table [experiment.NAME] an experiment; {what}"
-        raise ConfigurationError(message)
-    tables = found.get("experiment", {})
-    if isinstance(tables, list):
-        message = f"{file}: [[experiment]] has no name; write [experiment.NAME] for each, for example [experiment.wide]"
-        raise ConfigurationError(message)
-    if not isinstance(tables, dict) or not tables or not all(isinstance(t, dict) for t in tables.values()):
-        message = f"{file} names no experiment; write one table each, for example [experiment.wide] and hidden = 256"
-        raise ConfigurationError(message)
-    defaults = _checked(found.get("defaults", {}), f"{file}, [defaults]")
-    return {
-        _name(name, file): defaults | _checked(table, f"{file}, experiment '{name}'") for name, table in tables.items()
-    }
+    """Settings of each experiment, as of `cellixir.runs.experiments.read_experiments`; keys are those of `vae_of`."""
+    return experiments.read_experiments(path, _checked)
 
 
 def _checked(table: dict[str, Any], place: str) -> dict[str, Any]:
@@ -75,11 +43,4 @@ def _checked(table: dict[str, Any], place: str) -> dict[str, Any]:
         except CellixirError as error:
             message = f"{place}, key '{name}': {error}"
             raise ConfigurationError(message) from error
-    return {ALIASES.get(name, name): value for name, value in table.items()}
-
-
-def _name(name: str, file: Path) -> str:
-    if not re.fullmatch(r"[\w][\w .+=-]*", name):
-        message = f"{file}: '{name}' cannot name an experiment, for it names a folder; use letters, digits, - and _"
-        raise ConfigurationError(message)
-    return name
+    return whole_names(table)

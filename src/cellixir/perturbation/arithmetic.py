@@ -30,12 +30,6 @@ if TYPE_CHECKING:
 
     from cellixir.estimator import OnEpoch
 
-#: The study's network and training: 800-800, latent 100, LeakyReLU .2, dropout .06; Adam 1e-4, batch 80, 60 epochs.
-PUBLISHED: dict[str, Any] = {
-    "latent": 100, "hidden": 800, "n_layers": 2, "dropout": 0.06, "activation": "leaky_relu", "rule": "mean",
-    "max_epochs": 60, "batch_size": 80, "learning_rate": 1e-4,
-}  # fmt: skip
-
 
 class LatentArithmetic(PerturbationModel):
     """A VAE of profiles; a drug is a shift of the posterior mean, and the shifts of a pair add up.
@@ -58,7 +52,7 @@ class LatentArithmetic(PerturbationModel):
 
     Examples
     --------
-    >>> LatentArithmetic(**PUBLISHED).hidden
+    >>> LatentArithmetic(hidden=800, n_layers=2, latent=100).hidden
     800
     """
 

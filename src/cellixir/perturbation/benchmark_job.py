@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from cellixir.perturbation import report
 from cellixir.perturbation.audit import audit_effects
 from cellixir.perturbation.board import ABLATIONS, board_of, by_fold, ceiling_of, headline, scored, warnings_of
 from cellixir.perturbation.controls import effects_of
-from cellixir.perturbation.models import MODELS, chosen_models
+from cellixir.perturbation.models import BASELINES, MODELS, ModelSpec, chosen_models
 from cellixir.perturbation.scores import Truth
 from cellixir.perturbation.screen import Screen, other_contexts, other_drugs
 from cellixir.perturbation.splits import Fold, make_folds
@@ -73,12 +74,13 @@ def benchmark(
     out: Path | str,
     *,
     split: str = "drug",
-    models: Sequence[str] | None = None,
+    models: Sequence[str] | Mapping[str, ModelSpec] | None = None,
     n_folds: int = 5,
     seed: int = 0,
     values: str = "auto",
     smiles: pd.Series | None = None,
     allow: Sequence[str] = (),
+    device: str = "auto",
     jobs: int = 1,
     source: str = "your data",
     command: str = "",
@@ -97,7 +99,8 @@ def benchmark(
     split
         ``drug``, ``scaffold``, ``cell-line``, ``pair`` or ``plate``.
     models
-        Names of ``cellixir.perturbation.models.MODELS``; None for all but the published VAE. The baselines always run.
+        Names of ``cellixir.perturbation.models.MODELS``, None for all but the published VAE; or predictors by a name of
+        your own. The baselines always run.
     values, smiles
         As of `effects_of`.
     allow
@@ -121,11 +124,12 @@ def benchmark(
     --------
     >>> benchmark(wells, Keys("pert_iname", ("DMSO",)), "my-benchmark").ceiling  # doctest: +SKIP
     """
-    names = chosen_models(models)
+    own = isinstance(models, Mapping)
+    chosen = BASELINES | dict(models) if isinstance(models, Mapping) else chosen_models(models)
     check_allowed(allow)
     effects = effects_of(wells, keys, values=values, smiles=smiles)
     folds, dealt = make_folds(effects, split, n_folds=n_folds, seed=seed)
-    screen = Screen(effects, split, folds, seed)
+    screen = Screen(effects, split, folds, seed, chosen if own else MODELS, device)
     audit = audit_effects(effects, split, folds)
     require_clean(audit, allow)
     prints = {"effects": fingerprint(effects)}
@@ -135,10 +139,9 @@ def benchmark(
         out, "perturb benchmark", settings | prints, data=prints, settings=settings, what=what, command=command
     ) as run:
         audit.write(run.path / "audit.json")
-        there = [name for name in earlier(run.path, "model") if name in MODELS]
-        wanted = [name for name in MODELS if name in {*names, *there}]
-        pieces = {name: _pieces(screen, name) for name in wanted}
-        kept = [name for name in wanted if name in names or run.complete(pieces[name])]
+        there = {*chosen, *earlier(run.path, "model")}
+        pieces = {name: _pieces(screen, name) for name in screen.specs if name in there}
+        kept = [name for name in pieces if name in chosen or run.complete(pieces[name])]
         done = run.pieces([pieces[name][k] for k in range(len(folds)) for name in kept], jobs=jobs, quiet=quiet)
         notes = [*effects.uns["notes"], *dealt, *(finding.what for finding in audit.findings), *done.notes]
         return _write(run, screen, audit, done, notes, source)
@@ -156,6 +159,7 @@ def fingerprint(effects: ad.AnnData) -> str:
 
 def _pieces(screen: Screen, name: str) -> list[Piece]:
     settings = {"split": screen.split, "seed": screen.seed, "n_folds": len(screen.folds)}
+    settings |= {"home": screen.specs[name].home, "parameters": dict(screen.specs[name].parameters)}
     return [
         Piece(
             {"model": name, "fold": fold.number}, settings, partial(_fitted, screen, name, fold),
@@ -168,7 +172,7 @@ def _pieces(screen: Screen, name: str) -> list[Piece]:
 def _fitted(screen: Screen, name: str, fold: Fold, place: Path, on_epoch: OnEpoch) -> Found:
     """What a model that has not seen them says of the test wells, also asked for other drugs and in other contexts."""
     start = time.perf_counter()
-    model = MODELS[name].make(screen.split, screen.seed)
+    model = screen.specs[name].make(screen.split, screen.seed, screen.device)
     model.fit(screen.training(fold), checkpoint=place, on_epoch=on_epoch)
     asked = screen.question(fold)
     told = {"told": np.asarray(model.predict(asked).X)}

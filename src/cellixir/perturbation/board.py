@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from cellixir.metrics.intervals import Interval, interval_of_draws
-from cellixir.perturbation.models import MODELS
 from cellixir.perturbation.scores import EFFECTS, LEADERBOARD, Truth, UnitMeans, activity, condition_scores, correlation
 from cellixir.perturbation.splits import split_units
 from cellixir.perturbation.wells import conditions_of
@@ -69,12 +68,12 @@ def ceiling_of(screen: Screen, truth: Truth) -> tuple[Interval, pd.Series]:
 def board_of(screen: Screen, truth: Truth, conditions: pd.DataFrame, clock: pd.DataFrame) -> Leaderboard:
     """Models over all folds, with intervals over what the split leaves out, and paired differences."""
     rows, drawn = [], {}
-    names = [name for name in MODELS if name in set(conditions["model"])]
+    names = [name for name in screen.specs if name in set(conditions["model"])]
     for name in names:
         own = conditions[conditions["model"] == name].sort_values("condition")
         codes = own["condition"].to_numpy()
         means = UnitMeans(units_of(screen, codes), seed=screen.seed)
-        row: dict[str, object] = {"model": name, "kind": MODELS[name].kind}
+        row: dict[str, object] = {"model": name, "kind": screen.specs[name].kind}
         for metric in EFFECTS:
             if metric == "pearson_weighted":
                 weighted = UnitMeans(units_of(screen, codes), activity(truth, codes), seed=screen.seed)

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from cellixir.figures.style import KIND_COLOURS, new_axes
-from cellixir.perturbation.models import MODELS
 from cellixir.perturbation.splits import SPLIT_MEANING
 from cellixir.report.page import Report
 from cellixir.report.sections import (
@@ -69,7 +68,7 @@ def page_of(
         page, board, forests={"pearson_delta": beside, "rmse": ""}, shown=FIRST, more=MORE, folds=folds,
         unit=f"{screen.split.replace('-', ' ')}s",
     )  # fmt: skip
-    _ablation(page, board)
+    _ablation(page, screen, board)
     _by_condition(page, board, conditions)
     learning_section(page, histories, loss="Loss of each network")
     _audit(page, audit)
@@ -78,7 +77,7 @@ def page_of(
     return page
 
 
-def _ablation(page: Report, board: Leaderboard) -> None:
+def _ablation(page: Report, screen: Screen, board: Leaderboard) -> None:
     """How much of each model's score stays when it is asked for another drug, or in another cell line."""
     text = (
         "The same fitted model, asked for another drug or in another cell line: what stays is not owed to that input."
@@ -92,7 +91,7 @@ def _ablation(page: Report, board: Leaderboard) -> None:
         "drug_shuffled": ("x", "another drug"),
         "context_shuffled": ("+", "another cell line"),
     }
-    colours = [KIND_COLOURS.get(MODELS[name].kind, "0.3") for name in table["model"]]
+    colours = [KIND_COLOURS.get(screen.specs[name].kind, "0.3") for name in table["model"]]
     for column, (mark, label) in marks.items():
         if table[column].notna().any():
             ax.scatter(table[column], place, marker=mark, c=colours, label=label, zorder=3)

@@ -9,18 +9,21 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
+from cellixir.perturbation.models import ModelSpec
 from cellixir.perturbation.splits import Fold
 from cellixir.perturbation.wells import parts_of
 
 
 @dataclass(frozen=True, eq=False)
 class Screen:
-    """Effects, how they are dealt out, and what was measured."""
+    """Effects, how they are dealt out, and the models to judge."""
 
     effects: ad.AnnData
     split: str
     folds: list[Fold]
     seed: int
+    specs: dict[str, ModelSpec]
+    device: str = "auto"
 
     @cached_property
     def treated(self) -> ad.AnnData:

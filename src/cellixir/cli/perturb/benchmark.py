@@ -43,6 +43,7 @@ def benchmark(
     models: shared.Models = None,
     folds: shared.Folds = 5,
     allow: shared.Allow = None,
+    device: shared.Device = "auto",
     jobs: shared.Jobs = 1,
     seed: shared.Seed = 0,
 ) -> None:
@@ -51,12 +52,12 @@ def benchmark(
     from cellixir.perturbation.models import chosen_models
 
     names = shared.names_of(models)
-    chosen_models(names)
+    chosen_models(names)  # refused before the data are read
     keys = options.keys_of(perturbation_key, control, plate_key, dose_key, time_key, cell_line_key, smiles_key)
     wells, smiles = options.wells_of(data, layer, drugs)
     result = run(
         wells, keys, out, split=split, models=names, n_folds=folds, seed=seed, values=values, smiles=smiles,
-        allow=allow or [], jobs=jobs, source=data.name, command=shared.command_line(), quiet=False,
+        allow=allow or [], device=device, jobs=jobs, source=data.name, command=shared.command_line(), quiet=False,
     )  # fmt: skip
     for note in result.notes:
         shared.say(note)
