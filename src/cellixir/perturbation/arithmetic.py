@@ -11,10 +11,11 @@ from cellixir.data.dealing import hold_out
 from cellixir.estimator import Arrays
 from cellixir.exceptions import ConfigurationError
 from cellixir.nn.likelihoods import kl_to_standard
-from cellixir.nn.vae import VAENetwork, VAEShape
+from cellixir.nn.vae import Activation, VAENetwork, VAEShape
 from cellixir.perturbation.baselines import DrugMean
 from cellixir.perturbation.kernels import EffectRidge
-from cellixir.perturbation.model import PerturbationModel, control_of, history_of
+from cellixir.perturbation.model import PerturbationModel, control_of
+from cellixir.perturbation.networks import check_network, history_of
 from cellixir.perturbation.wells import conditions_of
 from cellixir.training import TrainingConfig, derived_seed, pick_device, train
 from cellixir.training.loop import Task
@@ -64,7 +65,7 @@ class LatentArithmetic(PerturbationModel):
         hidden: int = 256,
         n_layers: int = 1,
         dropout: float = 0.06,
-        activation: Literal["relu", "gelu", "elu", "silu", "tanh", "leaky_relu"] = "leaky_relu",
+        activation: Activation = "leaky_relu",
         beta: float = 1.0,
         rule: Literal["mean", "ridge"] = "ridge",
         max_epochs: int = 100,
@@ -91,10 +92,7 @@ class LatentArithmetic(PerturbationModel):
 
     def check_parameters(self) -> None:
         """Refuse sizes below 1 and an unknown rule."""
-        for name in ("latent", "hidden", "n_layers", "max_epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                message = f"{name} must be 1 or more, not {getattr(self, name)}"
-                raise ConfigurationError(message)
+        check_network(vars(self))
         if self.rule not in ("mean", "ridge"):
             message = f"the rule '{self.rule}' is not known; choose mean or ridge"
             raise ConfigurationError(message)

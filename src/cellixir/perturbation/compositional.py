@@ -9,12 +9,12 @@ import torch
 
 from cellixir.data.dealing import hold_out
 from cellixir.estimator import Arrays
-from cellixir.exceptions import ConfigurationError
 from cellixir.nn.compositional import CompositionalShape, CompositionalVAE, Treatments
 from cellixir.nn.likelihoods import kl_to_standard
-from cellixir.nn.vae import VAEShape
+from cellixir.nn.vae import Activation, VAEShape
 from cellixir.perturbation.features import ConditionFeatures, Parts
-from cellixir.perturbation.model import PerturbationModel, control_of, history_of
+from cellixir.perturbation.model import PerturbationModel, control_of
+from cellixir.perturbation.networks import check_network, history_of
 from cellixir.perturbation.splits import inner_units
 from cellixir.training import TrainingConfig, derived_seed, pick_device, train
 from cellixir.training.linear import LinearStart
@@ -66,7 +66,7 @@ class CompositionalPredictor(PerturbationModel):
         hidden: int = 128,
         n_layers: int = 1,
         dropout: float = 0.1,
-        activation: str = "relu",
+        activation: Activation = "relu",
         beta: float = 0.01,
         max_epochs: int = 120,
         batch_size: int = 64,
@@ -94,11 +94,8 @@ class CompositionalPredictor(PerturbationModel):
         self.check_parameters()
 
     def check_parameters(self) -> None:
-        """Refuse sizes below 1."""
-        for name in ("latent", "hidden", "n_layers", "max_epochs", "batch_size", "members"):
-            if getattr(self, name) < 1:
-                message = f"{name} must be 1 or more, not {getattr(self, name)}"
-                raise ConfigurationError(message)
+        """Refuse what no network can be."""
+        check_network(vars(self), ("members",))
 
     def _learn(
         self, conditions: ad.AnnData, wells: ad.AnnData, *, checkpoint: Path | None, on_epoch: OnEpoch | None
@@ -138,7 +135,7 @@ class CompositionalPredictor(PerturbationModel):
 
     def _shape(self) -> CompositionalShape:
         vae = VAEShape(
-            len(self.genes_), self.latent, self.hidden, self.n_layers, self.dropout, self.activation  # type: ignore[arg-type]
+            len(self.genes_), self.latent, self.hidden, self.n_layers, self.dropout, self.activation
         )  # fmt: skip
         n_drugs = len(self.features_.drugs) if self.named_ else 0
         n_lines = len(self.features_.lines) if self.split != "cell-line" else 0

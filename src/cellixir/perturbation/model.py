@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import anndata as ad
 import numpy as np
-import pandas as pd
 
 from cellixir.estimator import Estimator, OnEpoch
 from cellixir.exceptions import GeneMismatch, examples
@@ -19,8 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-
-    from cellixir.training import Epoch
 
     Floats = NDArray[np.float64]
 
@@ -143,8 +139,3 @@ def control_of(wells: ad.AnnData) -> NDArray[np.float32]:
     """Profile of the controls of each well; zeros where values are differences already."""
     known = "control" in wells.layers
     return np.asarray(wells.layers["control"], np.float32) if known else np.zeros(wells.shape, np.float32)
-
-
-def history_of(members: list[list[Epoch]]) -> pd.DataFrame:
-    """Epochs of the networks of a model, one row each."""
-    return pd.DataFrame([{"member": m, **asdict(epoch)} for m, epochs in enumerate(members) for epoch in epochs])
