@@ -200,6 +200,10 @@ class CompositionalPredictor(PerturbationModel):
         told = np.stack([self._told(network, given) for network in self._networks]) * self.scale_
         return np.asarray(self.mean_ + self.share_ * (told - self.mean_))
 
+    def spread(self, question: ad.AnnData) -> NDArray[np.float64]:
+        """Standard deviation between the members, shape ``(n, n_genes)``."""
+        return np.asarray(self.predict_members(question).std(axis=0), dtype=np.float64)
+
     def state(self) -> tuple[Arrays, dict[str, Any]]:
         """Weights beside what stands in attributes."""
         arrays, facts = super().state()

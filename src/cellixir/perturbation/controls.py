@@ -44,7 +44,7 @@ def effects_of(wells: ad.AnnData, keys: Keys, *, values: str = "auto", smiles: p
     AnnData
         ``X`` is the change (float32). ``obs`` is as of `described`. The layer ``control`` is the mean of the controls
         that a well was set against (absent for ``delta``). Control wells stay, each set against the others of its
-        group: they show the noise. ``uns``: ``smiles`` (structure by drug), ``notes``.
+        group: they show the noise. ``uns``: ``smiles`` (structure by drug), ``values`` (their kind), ``notes``.
 
     Raises
     ------
@@ -75,7 +75,33 @@ def effects_of(wells: ad.AnnData, keys: Keys, *, values: str = "auto", smiles: p
     else:
         found = _against_controls(x, obs, wells.var, keys, notes)
     found.uns["smiles"], found.uns["notes"] = structures(obs, _known_structures(wells, smiles), notes), notes
+    found.uns["values"] = kind
     return found
+
+
+def checked_profiles(wells: ad.AnnData, values: str) -> Floats:
+    """Control profiles on the scale that effects of ``values`` (``log2`` or ``counts``) were set against.
+
+    Raises
+    ------
+    InvalidValues
+        If a value is missing, or the values are on another scale.
+    """
+    x = _dense(wells)
+    _require_known(x, wells)
+    seen = profile(wells)
+    if _is_centred(wells):
+        message = f"the control profiles look like z-scores or differences (from {seen.minimum:.3g}): give expression"
+        raise InvalidValues(message)
+    if values == "counts":
+        if guessed_scale(wells, seen) != "counts":
+            message = f"the model learned from counts, and the control profiles ({seen.maximum:.3g} at most) are none"
+            raise InvalidValues(message)
+        return np.asarray(np.log1p(x / np.maximum(x.sum(axis=1, keepdims=True), 1) * 1e6), dtype=np.float32)
+    if seen.maximum > 50:
+        message = f"the control profiles reach {seen.maximum:.3g}, which no log2 expression does; give logarithms"
+        raise InvalidValues(message)
+    return x
 
 
 def _known_structures(wells: ad.AnnData, given: pd.Series | None) -> pd.Series | None:

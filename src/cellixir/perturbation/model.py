@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 
 from cellixir.estimator import Estimator, OnEpoch
 from cellixir.exceptions import GeneMismatch, examples
 from cellixir.perturbation.controls import consensus
+from cellixir.perturbation.domain import Domain
 from cellixir.perturbation.features import ConditionFeatures, Parts
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from cellixir.perturbation.calibration import Calibration
 
     Floats = NDArray[np.float64]
 
@@ -58,7 +62,10 @@ class PerturbationModel(Estimator):
         treated = X[~X.obs["is_control"].to_numpy(bool)]
         conditions = consensus(treated)
         self.genes_ = list(map(str, X.var_names))
+        self.values_ = str(X.uns.get("values", "delta"))
         self.features_ = ConditionFeatures.fit(conditions)
+        self.domain_ = Domain.of(treated, self.features_.drugs, self.features_.smiles)
+        self.calibration_: Calibration | None = None
         self.mean_ = np.asarray(conditions.X, dtype=np.float64).mean(axis=0)
         self._learn(conditions, X, checkpoint=checkpoint, on_epoch=on_epoch)
         self.n_conditions_ = conditions.n_obs
@@ -74,7 +81,20 @@ class PerturbationModel(Estimator):
     def _change(self, question: ad.AnnData) -> NDArray[Any]:
         """Change of each gene in each row of ``question``, shape ``(n, n_genes)``."""
 
-    def predict(self, conditions: ad.AnnData) -> ad.AnnData:
+    def spread(self, question: ad.AnnData) -> NDArray[np.float64]:
+        """Standard deviation between the members of a committee, shape ``(n, n_genes)``; 0 of a single model."""
+        return np.zeros((question.n_obs, len(self.genes_)))
+
+    def reach(self, question: ad.AnnData) -> pd.DataFrame:
+        """How far conditions lie from those of training, as of `Domain.reach`."""
+        self.check_is_fitted()
+        smiles = question.uns.get("smiles")
+        known = self.features_.smiles
+        if smiles is not None:
+            known = pd.concat([smiles, known[~known.index.isin(smiles.index)]])
+        return self.domain_.reach(question, known)
+
+    def predict(self, conditions: ad.AnnData, *, level: float | None = None) -> ad.AnnData:
         """Effects of conditions.
 
         Parameters
@@ -82,6 +102,9 @@ class PerturbationModel(Estimator):
         conditions
             ``obs`` as of `effects_of`, and the layer ``control`` where effects are set against controls; ``X`` is not
             looked at.
+        level
+            Probability with which the layers ``low`` and ``high`` hold the mean change of a condition, of a model that
+            was calibrated; None: no intervals.
 
         Returns
         -------
@@ -109,6 +132,9 @@ class PerturbationModel(Estimator):
         if "control" in conditions.layers:
             found.layers["control"] = conditions.layers["control"]
             found.layers["profile"] = np.asarray(conditions.layers["control"]) + change
+        if level is not None and self.calibration_ is not None:
+            half = self.calibration_.half_width(self.genes_, self.spread(conditions), level)
+            found.layers["low"], found.layers["high"] = (change + sign * half.astype(np.float32) for sign in (-1, 1))
         return found
 
     def features(self, data: ad.AnnData) -> tuple[NDArray[np.float64], list[str]]:
@@ -119,8 +145,15 @@ class PerturbationModel(Estimator):
     def describe(self) -> list[str]:
         """What was learned from."""
         drugs, lines = len(self.features_.drugs), len(self.features_.lines)
-        return [f"learned from {self.n_conditions_:,} conditions of {drugs:,} drugs in {lines:,} cell lines, "
+        said = [f"learned from {self.n_conditions_:,} conditions of {drugs:,} drugs in {lines:,} cell lines, "
                 f"{len(self.genes_):,} genes"]  # fmt: skip
+        if self.calibration_ is not None:
+            by = self.calibration_
+            said.append(
+                f"on {by.n_conditions:,} held-out conditions ({by.n_units:,} units of the split {by.split}): Pearson "
+                f"{by.pearson_delta:.3f} of predicted and measured change, RMSE {by.error:.3g}"
+            )
+        return said
 
 
 def flat_features(known: ConditionFeatures, data: ad.AnnData) -> tuple[NDArray[np.float64], list[str]]:

@@ -37,6 +37,9 @@ Values = Annotated[
     str, typer.Option(help="log2, counts (summed by condition and plate), delta (differences, z-scores), or auto.")
 ]
 Split = Annotated[str, typer.Option(help="What is new when it is predicted: drug, scaffold, cell-line, pair or plate.")]
+Parameter = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=VALUE", help="Parameter of the model, such as hidden=800; repeatable.")
+]
 
 
 def keys_of(
@@ -60,8 +63,13 @@ def wells_of(path: Path, layer: str | None, drugs: Path | None) -> tuple[ad.AnnD
     """Wells of a file, and structures by drug of a table."""
     wells = cells_of(path, layer, scale="unknown")  # what the values are is told from them and the controls
     wells.uns.pop("notes", None)  # they have been said
+    return wells, structures_of(drugs)
+
+
+def structures_of(drugs: Path | None) -> pd.Series | None:
+    """Structures by drug of a table."""
     if drugs is None:
-        return wells, None
+        return None
     from cellixir.data.drugs import read_drugs
     from cellixir.exceptions import ReadError
 
@@ -72,4 +80,23 @@ def wells_of(path: Path, layer: str | None, drugs: Path | None) -> tuple[ad.AnnD
     names = table["name"].fillna(table.index.to_series()) if "name" in table else table.index.to_series()
     known = table["smiles"].set_axis(names.astype(str)).dropna()
     say(f"{len(known):,} structures of {drugs.name}")
-    return wells, known[~known.index.duplicated()]
+    return known[~known.index.duplicated()]
+
+
+def parameters_of(given: list[str] | None) -> dict[str, object]:
+    """Parameters of ``--parameter``; numbers are numbers."""
+    import json
+
+    from cellixir.exceptions import ConfigurationError
+
+    found: dict[str, object] = {}
+    for text in given or []:
+        name, equal, value = text.partition("=")
+        if not (equal and name.strip() and value.strip()):
+            message = f"--parameter {text}: write NAME=VALUE, such as hidden=800"
+            raise ConfigurationError(message)
+        try:
+            found[name.strip()] = json.loads(value)
+        except json.JSONDecodeError:
+            found[name.strip()] = value.strip()
+    return found
