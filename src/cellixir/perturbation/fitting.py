@@ -103,6 +103,7 @@ def calibrated(
         tested.obs["unit"] = units[fold.test]
         question = consensus(tested)
         told = np.asarray(own.predict(question).X, dtype=np.float64)
-        found.append((np.asarray(question.X), told, own.spread(question), question.obs["unit"].to_numpy()))
-    measured, told, spread, unit = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return Calibration.of(split, list(map(str, effects.var_names)), measured, told, spread, unit, seed)
+        mean = np.broadcast_to(own.mean_, told.shape)
+        found.append((np.asarray(question.X), told, mean, own.spread(question), question.obs["unit"].to_numpy()))
+    measured, told, mean, spread, unit = (np.concatenate(part) for part in zip(*found, strict=True))
+    return Calibration.of(split, list(map(str, effects.var_names)), measured, told, mean, spread, unit, seed)

@@ -148,11 +148,7 @@ class PerturbationModel(Estimator):
         said = [f"learned from {self.n_conditions_:,} conditions of {drugs:,} drugs in {lines:,} cell lines, "
                 f"{len(self.genes_):,} genes"]  # fmt: skip
         if self.calibration_ is not None:
-            by = self.calibration_
-            said.append(
-                f"on {by.n_conditions:,} held-out conditions ({by.n_units:,} units of the split {by.split}): Pearson "
-                f"{by.pearson_delta:.3f} of predicted and measured change, RMSE {by.error:.3g}"
-            )
+            said.append(self.calibration_.said())
         return said
 
 

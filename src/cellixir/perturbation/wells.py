@@ -108,7 +108,7 @@ def described(obs: pd.DataFrame, keys: Keys, notes: list[str]) -> pd.DataFrame:
     names = obs[keys.perturbation].astype(str).str.strip()
     if names.str.casefold().isin(_MISSING).any():
         at = obs.index[names.str.casefold().isin(_MISSING)]
-        message = f"{counted(len(at), 'well')} have no perturbation in '{keys.perturbation}' ({examples(at)}); name it"
+        message = f"no perturbation in '{keys.perturbation}' of {counted(len(at), 'well')} ({examples(at)}); name it"
         raise InvalidValues(message)
     control = names.str.casefold().isin({c.strip().casefold() for c in keys.control})
     if keys.control and not control.any():

@@ -9,7 +9,7 @@ import typer
 
 from cellixir.cli import shared
 from cellixir.cli.perturb import options
-from cellixir.exceptions import ConfigurationError
+from cellixir.exceptions import ConfigurationError, counted
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -40,7 +40,7 @@ def predict(
     ] = None,
     drugs: options.Drugs = None,
     interval: Annotated[float, typer.Option(help="Probability with which low and high hold the mean change.")] = 0.9,
-    top: Annotated[int, typer.Option(min=0, help="Genes up and down that are printed of the first conditions.")] = 4,
+    top: Annotated[int, typer.Option(min=0, help="Genes up and down that are printed of the first conditions.")] = 2,
 ) -> None:
     """Predict each condition, write the file, and print what changes most."""
     if not 0 < interval < 1:
@@ -66,14 +66,7 @@ def predict(
     write_cells(found, out)
     _say(model, reach, found, interval)
     _print(found, top)
-    shared.echo(f"{counted_conditions(found.n_obs)}: {out}")
-
-
-def counted_conditions(n: int) -> str:
-    """Number of conditions in words."""
-    from cellixir.exceptions import counted
-
-    return counted(n, "predicted condition")
+    shared.echo(f"{counted(found.n_obs, 'condition')}: {out}")
 
 
 def _say(model: object, reach: object, found: ad.AnnData, interval: float) -> None:
@@ -86,13 +79,10 @@ def _say(model: object, reach: object, found: ad.AnnData, interval: float) -> No
         shared.say(f"{outside:,} of {found.n_obs:,} conditions lie outside training ({first}); see 'outside' in obs")
     if calibration is None:
         shared.say("the bundle has no intervals: it was fitted with --folds 0")
-    elif not np.isfinite(found.layers["low"]).all():
+        return
+    shared.say(calibration.said())
+    if not np.isfinite(found.layers["low"]).all():
         shared.say(f"intervals are infinite: {calibration.n_units} held-out units do not tell of {interval:.3g}")
-    else:
-        shared.say(
-            f"held out in the fit ({calibration.n_units:,} units of the split {calibration.split}), predicted and "
-            f"measured changes correlate by {calibration.pearson_delta:.3f} (Pearson); intervals are for that split"
-        )
 
 
 def _print(found: ad.AnnData, top: int, shown: int = 10) -> None:
@@ -105,12 +95,12 @@ def _print(found: ad.AnnData, top: int, shown: int = 10) -> None:
         obs = found.obs.iloc[row]
         doses = [f"{obs[name]:.3g}" for name in ("dose_1", "dose_2") if np.isfinite(obs[name])]
         high, low = ([f"{genes[at]} {x[row, at]:+.2f}" for at in part] for part in (order[row, ::-1], order[row]))
+        near = f"{obs['nearest_drug']} ({obs['similarity']:.2f})" if obs["similarity"] < 1 else "itself"
         cells.append(
             [
-                str(obs["perturbation"]), "+".join(doses), str(obs["cell_line"]), ", ".join(high[:top]),
-                ", ".join(low[:top]), str(obs["nearest_drug"]), f"{obs['similarity']:.2f}",
-                "yes" if obs["in_domain"] else "no",
+                str(obs["perturbation"]), "+".join(doses), near,
+                "yes" if obs["in_domain"] else "no", ", ".join(high[:top]), ", ".join(low[:top]),
             ]
         )  # fmt: skip
-    head = ["perturbation", "µM", "cell line", "most up", "most down", "nearest drug", "similarity", "in domain"]
-    shared.print_table(head, cells, "Predicted changes", words=8)
+    head = ["perturbation", "µM", "nearest drug", "in domain", "most up", "most down"]
+    shared.print_table(head, cells, "Predicted changes", words=6)
