@@ -127,8 +127,8 @@ def _structures(model: PerturbationModel, asked: pd.DataFrame, smiles: pd.Series
     ]
     if strange:
         message = (
-            f"not in training and without structure: {counted(len(strange), 'drug')} ({examples(strange)}); give SMILES "
-            "in a column 'smiles', or --drugs FILE"
+            f"not in training and without structure: {counted(len(strange), 'drug')} ({examples(strange)}); give "
+            "SMILES in a column 'smiles', or --drugs FILE"
         )
         raise InvalidValues(message)
     return found
