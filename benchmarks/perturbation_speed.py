@@ -1,4 +1,4 @@
-"""Seconds an epoch of the published VAE (800-800, latent 100) beside a plain torch loop, in turn; fit and predict whole.
+"""Seconds an epoch of the published VAE (800-800, latent 100) beside a plain torch loop, in turn.
 
     python benchmarks/perturbation_speed.py --wells 3000 --genes 8113 --rounds 3
 
@@ -9,6 +9,7 @@ with the same number of threads. The first epoch of each round is left out.
 from __future__ import annotations
 
 import argparse
+import itertools
 import resource
 import time
 
@@ -45,7 +46,7 @@ class Plain(nn.Module):
         def layers(*sizes: int) -> list[nn.Module]:
             return [
                 part
-                for a, b in zip(sizes, sizes[1:], strict=False)
+                for a, b in itertools.pairwise(sizes)
                 for part in (nn.Linear(a, b), nn.BatchNorm1d(b), nn.LeakyReLU(0.2), nn.Dropout(0.06))
             ]
 
@@ -53,6 +54,7 @@ class Plain(nn.Module):
         self.decoder = nn.Sequential(*layers(100, 800, 800), nn.Linear(800, n_genes))
 
     def loss(self, x: torch.Tensor) -> torch.Tensor:
+        """Sum of squares and KL divergence."""
         mean, log_variance = self.encoder(x).chunk(2, dim=1)
         z = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
         error = (self.decoder(z) - x).square().sum(dim=1)

@@ -8,7 +8,16 @@ import numpy as np
 import pandas as pd
 
 from cellixir.metrics.intervals import Interval, interval_of_draws
-from cellixir.perturbation.scores import EFFECTS, LEADERBOARD, Truth, UnitMeans, activity, condition_scores, correlation
+from cellixir.perturbation.scores import (
+    EFFECTS,
+    LEADERBOARD,
+    SAME,
+    Truth,
+    UnitMeans,
+    activity,
+    condition_scores,
+    correlation,
+)
 from cellixir.perturbation.splits import split_units
 from cellixir.perturbation.wells import conditions_of
 from cellixir.runs import Leaderboard
@@ -111,6 +120,9 @@ def by_fold(
 def headline(board: Leaderboard, ceiling: Interval) -> str:
     """What the benchmark says in two sentences: the best model beside the best baseline, and beside a replicate."""
     said = board.headline()
+    best = board.table.set_index("model").loc[board.best]
+    if best["kind"] != "baseline" and best["alike"] > SAME:
+        said += f" {board.best} says nearly one thing for all drugs."
     if np.isfinite(ceiling.value):
         said += f" A replicate of the same condition reaches {ceiling.value:.3f}"
         said += f" ({ceiling.low:.3f} to {ceiling.high:.3f})." if np.isfinite(ceiling.low) else "."
@@ -121,7 +133,7 @@ def warnings_of(board: Leaderboard) -> list[str]:
     """Models that say one thing for all drugs, or the same when asked for another drug."""
     found = []
     for row in board.table[board.table["kind"] != "baseline"].to_dict("records"):
-        if row["alike"] > 0.95:
+        if row["alike"] > SAME:
             found.append(
                 f"{row['model']} says nearly one thing for all drugs (predictions correlate by {row['alike']:.2f})."
             )

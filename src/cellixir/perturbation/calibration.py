@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from cellixir.metrics.conformal import Conformal
-from cellixir.perturbation.scores import correlation, standard_rows
+from cellixir.perturbation.scores import SAME, correlation, standard_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 #: Errors that are kept, at most; of more, conditions are drawn.
 MOST = 1_000_000
-#: Predictions that correlate more than this are one.
-SAME = 0.95
 
 
 @dataclass(frozen=True, eq=False)

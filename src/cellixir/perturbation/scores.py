@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 TOP = 50  # genes of the largest effect
+#: Predictions of different drugs that correlate more than this are one.
+SAME = 0.95
 EFFECTS: Catalogue = {
     "pearson_delta": Metric(
         "Pearson of effects", "effects", "high", "Correlation of a well's changes, over all genes.", SIGNED
