@@ -104,9 +104,8 @@ def main() -> None:
         print(f"own {own[-1]:.2f} s an epoch, plain loop {plain[-1]:.2f} s", flush=True)
     start = time.perf_counter()
     model.predict(effects)
-    print(
-        f"fit of {given.epochs} epochs {fitted:.1f} s, predict of {effects.n_obs:,} wells {time.perf_counter() - start:.1f} s"
-    )
+    spent = time.perf_counter() - start
+    print(f"fit of {given.epochs} epochs {fitted:.1f} s, predict of {effects.n_obs:,} wells {spent:.1f} s")
     print(f"ratio own / plain {np.median(np.divide(own, plain)):.2f}, threads {given.threads}, peak "
           f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GB")  # fmt: skip
 
