@@ -57,7 +57,7 @@ def predict(
     shared.hold(out)
     model = PerturbationModel.load(bundle)
     table = read_table(conditions, dtype_text="all")
-    cells = shared.cells_of(context, scale="unknown") if context else None
+    cells = shared.cells_of(context, scale="unknown", cells_are="rows") if context else None
     question = question_of(model, table, context=cells, smiles=options.structures_of(drugs))
     found = model.predict(question, level=interval)
     reach = model.reach(question)
