@@ -2,8 +2,9 @@ r"""Ridge regression of effects on drugs and contexts, through kernels.
 
 The kernel of two conditions is that of their drugs, summed over the drugs of a pair, times that of their contexts:
 :math:`k = (\sum_{a \in A, b \in B} k_{drug}(a, b)\, k_{dose}(a, b)) \cdot k_{context} \cdot k_{time}`. With linear
-parts this is the bilinear model of fingerprint x basal profile; with Tanimoto and Gaussian ones, kernel ridge. The
-penalty is chosen by leaving out whole units of the split, in closed form.
+parts this is the bilinear model of fingerprint x basal profile; with Tanimoto and Gaussian ones, kernel ridge. A share
+of :math:`k_{drug}` is the same for all drugs: what any drug does at a dose, in a context. Share and penalty are chosen
+by leaving out whole units of the split, in closed form.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 PENALTIES = np.logspace(-3, 4, 15)
+#: Shares of the kernel of drugs that all drugs have in common.
+SHARES = (0.0, 0.2, 0.8)
 #: Conditions beyond which a kernel matrix would not fit; the mean of what is left out is no worse than a guess.
 MOST = 12_000
 
@@ -74,18 +77,24 @@ class EffectRidge(PerturbationModel):
             raise ConfigurationError(message)
         self.described_ = Described.of(conditions, self.features_)
         y = np.asarray(conditions.X, dtype=np.float64) - self.mean_
-        k = self.described_.kernel(self.described_, self.kernel)
-        self.scale_ = float(np.trace(k) / len(k)) or 1.0
         units = inner_units(conditions, self.split)
-        self.penalty_, self.weights_ = fitted(k / self.scale_, y, units)
+        best = np.inf
+        for share in SHARES:
+            k = self.described_.kernel(self.described_, self.kernel, share)
+            scale = float(np.trace(k) / len(k)) or 1.0
+            penalty, weights, error = fitted(k / scale, y, units)
+            if error < best:
+                best = error
+                self.share_, self.scale_, self.penalty_, self.weights_ = share, scale, penalty, weights
 
     def _change(self, question: ad.AnnData) -> NDArray[Any]:
         asked = Described.of(question, self.features_)
-        return np.asarray(self.mean_ + asked.kernel(self.described_, self.kernel) / self.scale_ @ self.weights_)
+        k = asked.kernel(self.described_, self.kernel, self.share_) / self.scale_
+        return np.asarray(self.mean_ + k @ self.weights_)
 
 
-def fitted(k: Floats, y: Floats, units: NDArray[np.int64]) -> tuple[float, Floats]:
-    r"""Penalty of the least error on left-out units, and the dual weights, shape ``(n, n_targets)``.
+def fitted(k: Floats, y: Floats, units: NDArray[np.int64]) -> tuple[float, Floats, float]:
+    r"""Penalty of the least error on left-out units, the dual weights ``(n, n_targets)``, and that sum of squares.
 
     What a unit's rows are predicted without it is :math:`\hat y_u - y_u = (I - H_{uu})^{-1} (y - H y)_u`, with
     :math:`H = K (K + \lambda I)^{-1}`. Rows of no unit (-1) are never left out.
@@ -108,7 +117,7 @@ def fitted(k: Floats, y: Floats, units: NDArray[np.int64]) -> tuple[float, Float
             )
         errors.append(error)
     penalty = float(PENALTIES[int(np.argmin(errors))])
-    return penalty, vectors @ (turned / (values + penalty)[:, None])
+    return penalty, vectors @ (turned / (values + penalty)[:, None]), min(errors)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,18 +145,20 @@ class Described:
             line=data.obs["cell_line"].to_numpy(str),
         )  # fmt: skip
 
-    def kernel(self, other: Described, kind: str) -> Floats:
-        """Kernel of all pairs of conditions, shape ``(n, n_other)``."""
+    def kernel(self, other: Described, kind: str, share: float = 0.0) -> Floats:
+        """Kernel of all pairs of conditions, shape ``(n, n_other)``; ``share`` of that of drugs is common to all."""
         same = (self.names[:, None] == other.names).astype(np.float64)
         far = self.dose[:, None] - other.dose
         if kind == "linear":
             shared = self.bits @ other.bits.T / max(1.0, float(other.bits.sum(axis=1).mean()))
-            drug = (shared + same) * (1 + self.dose[:, None] * other.dose)
+            drug = (share + (1 - share) * (shared + same)) * (1 + self.dose[:, None] * other.dose)
             context = 1 + self.context @ other.context.T + (self.line[:, None] == other.line)
             time = 1 + self.time[:, None] * other.time
         else:
-            drug = (0.5 * tanimoto(self.bits, other.bits) + 0.5 * same) * np.exp(-0.5 * np.square(far))
-            squared = np.square(self.context[:, None, :] - other.context).sum(axis=2) if self.context.shape[1] else 0.0
+            like = 0.5 * tanimoto(self.bits, other.bits) + 0.5 * same
+            drug = (share + (1 - share) * like) * np.exp(-0.5 * np.square(far))
+            lengths = [np.square(one.context).sum(axis=1) for one in (self, other)]
+            squared = np.maximum(lengths[0][:, None] + lengths[1] - 2 * self.context @ other.context.T, 0.0)
             context = 0.5 + 0.5 * np.exp(-0.5 * squared) * (0.5 + 0.5 * (self.line[:, None] == other.line))
             time = np.exp(-0.5 * np.square((self.time[:, None] - other.time) / 0.3))
         drug = _by_row(_by_row(drug, self.row, self.n).T, other.row, other.n).T

@@ -34,6 +34,8 @@ _HOURS = {
     "days": 24.0,
 }
 _MISSING = {"", "-666", "-666.0", "nan", "none", "na", "n/a"}
+#: Share of wells whose time may be unreadable.
+FEW = 0.05
 ONE_LINE, ONE_PLATE = "one line", "one plate"
 
 
@@ -118,7 +120,7 @@ def described(obs: pd.DataFrame, keys: Keys, notes: list[str]) -> pd.DataFrame:
     table = pd.DataFrame(index=obs.index)
     table["perturbation"], table["dose_1"], table["dose_2"] = _sorted(names, doses)
     table.loc[control, ["dose_1", "dose_2"]] = np.nan
-    table["time"] = _times(obs, keys)
+    table["time"] = _times(obs, keys, notes)
     for name, key, one in (("cell_line", keys.cell_line, ONE_LINE), ("plate", keys.plate, ONE_PLATE)):
         table[name] = one if key is None else obs[key].astype(str)
     table["is_control"] = control
@@ -201,24 +203,34 @@ def _unit(text: str) -> str:
     return "" if plain in _MISSING else plain
 
 
-def _times(obs: pd.DataFrame, keys: Keys) -> NDArray[np.float64]:
-    """Hours of treatment."""
+def _times(obs: pd.DataFrame, keys: Keys, notes: list[str]) -> NDArray[np.float64]:
+    """Hours of treatment; of few wells a text such as '6 h & 4 h' is unknown, of many it is refused."""
     if keys.time is None:
         return np.full(len(obs), np.nan)
     beside = f"{keys.time}_unit"
     units = obs[beside].astype(str) if beside in obs else pd.Series("h", index=obs.index)
-    hours = []
-    for well, text, unit in zip(obs.index, obs[keys.time].astype(str), units, strict=True):
-        match = _DOSE.fullmatch(text)
-        scale = _HOURS.get((match[2] or unit if match else "").strip().casefold(), None)
-        if text.strip().casefold() in _MISSING:
-            hours.append(np.nan)
-        elif match is None or scale is None:
-            message = f"the time {text!r} of well '{well}' ({keys.time}) cannot be read; write 24, 24 h or 30 min"
-            raise InvalidValues(message)
-        else:
-            hours.append(float(match[1]) * scale)
-    return np.array(hours, dtype=np.float64)
+    texts = obs[keys.time].astype(str)
+    read = {pair: _hours(*pair) for pair in set(zip(texts, units, strict=True))}
+    hours = [read[pair] for pair in zip(texts, units, strict=True)]
+    strange = np.flatnonzero([value is None for value in hours])
+    if len(strange) > FEW * len(obs):
+        row = strange[0]
+        which = f"the time {texts.iloc[row]!r} of well '{obs.index[row]}' ({keys.time})"
+        message = f"{which} cannot be read; write 24, 24 h or 30 min"
+        raise InvalidValues(message)
+    if len(strange):
+        said = examples(texts.iloc[strange].unique())
+        notes.append(f"The time of {counted(len(strange), 'well')} cannot be read ({said}) and counts as unknown.")
+    return np.array([np.nan if value is None else value for value in hours], dtype=np.float64)
+
+
+def _hours(text: str, unit: str) -> float | None:
+    """Hours of a text; NaN where it is missing, None where it cannot be read."""
+    if text.strip().casefold() in _MISSING:
+        return float("nan")
+    match = _DOSE.fullmatch(text)
+    scale = _HOURS.get((match[2] or unit).strip().casefold()) if match else None
+    return float(match[1]) * scale if match and scale is not None else None
 
 
 def structures(obs: pd.DataFrame, others: pd.Series | None, notes: list[str]) -> pd.Series:
