@@ -154,6 +154,10 @@ def test_every_treatment_has_its_wells_and_every_plate_its_controls(screen: ad.A
     assert groups["plate"].nunique().eq(4).all()
     assert obs.groupby("plate", observed=True)["is_control"].sum().eq(16).all()
     single = obs["drug_2"] == NO_DRUG
+    assert (obs["perturbation"].astype(str) == "DMSO").equals(obs["is_control"])
+    pair = obs[~single].iloc[0]
+    assert pair["perturbation"] == f"{pair['drug_1']}+{pair['drug_2']}"
+    assert pair["dose"] == f"{pair['dose_1_um']}+{pair['dose_2_um']}"
     assert (obs.loc[single, "dose_2_um"] == 0).all()
     assert set(obs.loc[~single, "dose_1_um"]) == {1.1, 10.0}
     assert (obs.loc[obs["is_control"], ["dose_1_um", "dose_2_um"]] == 0).all(axis=None)

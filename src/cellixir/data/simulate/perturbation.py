@@ -169,11 +169,12 @@ def simulate_perturbation(
     Returns
     -------
     AnnData
-        ``obs``: ``plate``, ``drug_1``, ``dose_1_um``, ``drug_2``, ``dose_2_um`` (``none`` and 0 where there is no
-        drug), ``is_control``, ``replicate``. The truth: ``var`` has ``mean`` (untreated, on plate 1), ``module`` and
-        ``loading``; ``varm`` has ``drug_effect`` (genes x drugs, at a saturating dose), ``interaction`` (genes x
-        pairs) and ``log2_plate_shift`` (against plate 1); ``uns["drugs"]`` and ``uns["pairs"]`` are tables; the
-        layer ``log2_fold_change`` is the expected change of each well.
+        ``obs``: ``perturbation`` (``DMSO``, ``A``, ``A+B``), ``dose`` (µM as text), ``plate``, ``drug_1``,
+        ``dose_1_um``, ``drug_2``, ``dose_2_um`` (``none`` and 0 where there is no drug), ``is_control``, ``replicate``.
+        The truth: ``var`` has ``mean`` (untreated, on plate 1), ``module`` and ``loading``; ``varm`` has
+        ``drug_effect`` (genes x drugs, at a saturating dose), ``interaction`` (genes x pairs) and ``log2_plate_shift``
+        (against plate 1); ``uns["drugs"]`` and ``uns["pairs"]`` are tables; the layer ``log2_fold_change`` is the
+        expected change of each well.
 
     Raises
     ------
@@ -285,9 +286,19 @@ def _wells(settings: PerturbationSettings, drugs: pd.Index, pairs: pd.DataFrame)
     columns = ["plate", "drug_1", "dose_1_um", "drug_2", "dose_2_um", "is_control", "replicate"]
     wells = pd.DataFrame(rows, columns=columns, index=numbered("well", len(rows), width=4))
     wells["plate"] = labels(wells["plate"].to_numpy(), numbered("plate", settings.n_plates))
+    wells["perturbation"], wells["dose"] = _said(wells)
     for column in ("drug_1", "drug_2"):
         wells[column] = pd.Categorical(wells[column], [NO_DRUG, *drugs])
     return wells
+
+
+def _said(wells: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Perturbation and dose in µM as one text each: DMSO and none, A and 10, A+B and 1.1+10."""
+    pair, control = wells["drug_2"] != NO_DRUG, wells["is_control"]
+    drug, dose = wells["drug_1"].astype(str), wells["dose_1_um"].astype(str)
+    drug = drug.where(~pair, drug + "+" + wells["drug_2"].astype(str))
+    dose = dose.where(~pair, dose + "+" + wells["dose_2_um"].astype(str))
+    return drug.where(~control, "DMSO").astype("category"), dose.where(~control, "").astype("category")
 
 
 def _change(wells: pd.DataFrame, drugs: pd.DataFrame, effect: pd.DataFrame, joint: pd.DataFrame) -> Floats:
