@@ -14,29 +14,24 @@ import cellixir
 from cellixir.cli.app import app
 from cellixir.data.simulate import simulate_perturbation
 from cellixir.exceptions import ConfigurationError, DuplicateIds, GeneMismatch, InvalidValues, ReadError
-from cellixir.perturbation import query
+from cellixir.perturbation import Keys, effects_of, query
 from cellixir.perturbation.queries import gene_list, of_sets, of_signatures, read_queries
 from cellixir.perturbation.query_genes import ReferenceGenes
 
 
 @pytest.fixture(scope="module")
 def reference() -> ad.AnnData:
-    """Changes of single drugs against the controls of their plate."""
+    """Changes of single drugs that move genes both ways, against the controls of their plate."""
     wells = simulate_perturbation(
-        n_genes=200, n_drugs=15, n_pairs=0, n_plates=2, n_controls=8, doses_um=(0.4, 10.0), pair_doses_um=(10.0,)
+        n_genes=200, n_drugs=24, n_pairs=0, n_plates=2, n_controls=8, doses_um=(0.4, 10.0), pair_doses_um=(10.0,)
     )
-    changes = []
-    for plate in wells.obs["plate"].cat.categories:
-        own = wells[wells.obs["plate"] == plate]
-        change = ad.AnnData(own.X - own.X[own.obs["is_control"].to_numpy()].mean(axis=0), obs=own.obs, var=own.var)
-        changes.append(change[~change.obs["is_control"].to_numpy()])
-    found = ad.concat(changes, merge="same")
-    obs = pd.DataFrame({"pert_iname": found.obs["drug_1"].astype(str), "cell_id": "A549"}, index=found.obs_names)
+    effect = pd.DataFrame(wells.varm["drug_effect"], index=wells.var_names, columns=wells.uns["drugs"].index)
+    effect = effect.loc[:, (effect > 0.1).any() & (effect < -0.1).any()]
+    changes = effects_of(wells, Keys("perturbation", ("DMSO",), plate="plate", dose="dose"))
+    found = changes[changes.obs["perturbation"].isin(effect.columns)]
+    obs = pd.DataFrame({"pert_iname": found.obs["perturbation"].astype(str), "cell_id": "A549"}, index=found.obs_names)
     var = pd.DataFrame({"pr_gene_symbol": found.var_names}, index=[str(1000 + i) for i in range(found.n_vars)])
-    effect = pd.DataFrame(
-        np.asarray(wells.varm["drug_effect"]), index=wells.var_names, columns=wells.uns["drugs"].index
-    )
-    made = ad.AnnData(found.X, obs=obs, var=var, uns={"scale": "unknown"})
+    made = ad.AnnData(found.X.copy(), obs=obs, var=var, uns={"scale": "unknown"})
     made.varm["effect"] = effect.set_axis(var.index)
     return made
 
@@ -74,7 +69,9 @@ def test_a_whole_signature_finds_its_drug_by_all_three_scores(reference: ad.AnnD
 def test_scores_do_not_depend_on_blocks_or_on_the_disk(
     reference: ad.AnnData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    queries = of_sets({d: planted(reference, d) for d in ("D001", "D002", "D003")}, ReferenceGenes(reference.var))
+    queries = of_sets(
+        {d: planted(reference, d) for d in reference.varm["effect"].columns[:3]}, ReferenceGenes(reference.var)
+    )
     whole = query(reference, queries)
     monkeypatch.setattr("cellixir.perturbation.connections._BLOCK", 7)
     monkeypatch.setattr("cellixir.perturbation.connections._SCORES", 16 * reference.n_obs)  # one query at a time
@@ -89,7 +86,7 @@ def test_scores_are_normalised_within_the_cell_line(reference: ad.AnnData) -> No
     twice.var = reference.var
     twice.obs["cell_id"] = ["A549"] * reference.n_obs + ["MCF7"] * reference.n_obs
     twice.X[reference.n_obs :] *= 0.1
-    queries = of_sets({"D001": planted(reference, "D001")}, ReferenceGenes(reference.var))
+    queries = of_sets({"D001": planted(reference, reference.varm["effect"].columns[0])}, ReferenceGenes(reference.var))
     found = query(twice, queries, top=0).signatures.set_index("signature")
     one, other = (found[found["cell_line"] == line].sort_index() for line in ("A549", "MCF7"))
     np.testing.assert_allclose(one["ncs"], other["ncs"], rtol=1e-4)
@@ -153,7 +150,7 @@ def test_signatures_of_any_file_are_the_same_queries(reference: ad.AnnData, tmp_
 
 
 def test_a_gmt_pairs_up_and_down(reference: ad.AnnData, tmp_path: Path) -> None:
-    up, down = planted(reference, "D001")
+    up, down = planted(reference, reference.varm["effect"].columns[0])
     lines = [["X_UP", "", *up], ["X_DN", "", *down], ["alone", "", *up]]
     (tmp_path / "s.gmt").write_text("".join("\t".join(line) + "\n" for line in lines))
     found = read_queries(tmp_path / "s.gmt", ReferenceGenes(reference.var))
@@ -168,7 +165,7 @@ def test_a_gmt_pairs_up_and_down(reference: ad.AnnData, tmp_path: Path) -> None:
 
 def test_bad_queries_and_references(reference: ad.AnnData, tmp_path: Path) -> None:
     genes = ReferenceGenes(reference.var)
-    up, down = planted(reference, "D001")
+    up, down = planted(reference, reference.varm["effect"].columns[0])
     queries = of_sets({"q": (up, down)}, genes)
     with pytest.raises(InvalidValues, match="stand both up and down"):
         of_sets({"q": (up, up)}, genes)
@@ -193,7 +190,8 @@ def test_bad_queries_and_references(reference: ad.AnnData, tmp_path: Path) -> No
 def test_the_command(reference: ad.AnnData, tmp_path: Path) -> None:
     made = ad.AnnData(reference.X, obs=reference.obs, var=reference.var, uns={"scale": "unknown"})
     made.write_h5ad(tmp_path / "r.h5ad")
-    up, down = planted(reference, "D004")
+    drug = reference.varm["effect"].columns[3]
+    up, down = planted(reference, drug)
     (tmp_path / "up.txt").write_text("\n".join(up))
     (tmp_path / "down.txt").write_text("gene,change\n" + "\n".join(f"{gene},-1" for gene in down))
     command = ["perturb", "query", str(tmp_path / "r.h5ad"), "--up", str(tmp_path / "up.txt"), "--top", "3"]
@@ -202,7 +200,7 @@ def test_the_command(reference: ad.AnnData, tmp_path: Path) -> None:
     assert done.exit_code == 0
     assert "scores are normalised within cell_id" in done.stderr
     hits, compounds = (pd.read_csv(tmp_path / name) for name in ("hits.csv", "hits_compounds.csv"))
-    assert compounds.loc[0, "perturbation"] == "D004"
+    assert compounds.loc[0, "perturbation"] == drug
     assert hits.groupby("direction").size().to_dict() == {"mimics": 3, "reverses": 3}
     assert set(hits.columns) >= {"query", "rank", "signature", "ncs", "wtcs", "cosine", "spearman", "p", "fdr"}
 
