@@ -102,7 +102,8 @@ def table(folder: Path) -> str:
         name, less = row["model"], "–"
         if name in against.index:
             one = against.loc[name]
-            less = f"{one['pearson_delta_difference']:+.3f} [{one['low']:+.3f}, {one['high']:+.3f}]"
+            less = f"{one['pearson_delta_difference']:+.3f}"
+            less += f" [{one['low']:+.3f}, {one['high']:+.3f}]" if pd.notna(one["low"]) else ""
         plain = [f"{row[column]:.3f}" if pd.notna(row[column]) else "–" for column in (*COLUMNS[1:], *INPUTS)]
         lines.append(
             "| " + " | ".join([name, told(row, "pearson_delta"), less, *plain, f"{row['seconds']:.0f}"]) + " |"
