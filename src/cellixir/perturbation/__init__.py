@@ -10,16 +10,18 @@ if TYPE_CHECKING:
     from cellixir.perturbation.benchmark_job import benchmark
     from cellixir.perturbation.connections import query
     from cellixir.perturbation.controls import consensus, effects_of
+    from cellixir.perturbation.evaluation import evaluate
     from cellixir.perturbation.fitting import fit
     from cellixir.perturbation.questions import question_of
     from cellixir.perturbation.wells import Keys
 
-__all__ = ["Keys", "benchmark", "consensus", "effects_of", "fit", "query", "question_of"]
+__all__ = ["Keys", "benchmark", "consensus", "effects_of", "evaluate", "fit", "query", "question_of"]
 _HOMES = {
     "Keys": "cellixir.perturbation.wells",
     "benchmark": "cellixir.perturbation.benchmark_job",
     "consensus": "cellixir.perturbation.controls",
     "effects_of": "cellixir.perturbation.controls",
+    "evaluate": "cellixir.perturbation.evaluation",
     "fit": "cellixir.perturbation.fitting",
     "question_of": "cellixir.perturbation.questions",
     "query": "cellixir.perturbation.connections",

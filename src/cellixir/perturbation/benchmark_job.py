@@ -6,7 +6,6 @@ these are exchanged.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from cellixir.metrics.intervals import Interval
 from cellixir.perturbation import report
 from cellixir.perturbation.audit import audit_effects
 from cellixir.perturbation.board import ABLATIONS, board_of, by_fold, ceiling_of, headline, scored, warnings_of
-from cellixir.perturbation.controls import effects_of
+from cellixir.perturbation.controls import effects_of, fingerprint
 from cellixir.perturbation.models import BASELINES, MODELS, ModelSpec, chosen_models
 from cellixir.perturbation.scores import Truth
 from cellixir.perturbation.screen import Screen, other_contexts, other_drugs
@@ -145,16 +144,6 @@ def benchmark(
         done = run.pieces([pieces[name][k] for k in range(len(folds)) for name in kept], jobs=jobs, quiet=quiet)
         notes = [*effects.uns["notes"], *dealt, *(finding.what for finding in audit.findings), *done.notes]
         return _write(run, screen, audit, done, notes, source)
-
-
-def fingerprint(effects: ad.AnnData) -> str:
-    """SHA-256 of effects, controls, conditions and structures."""
-    digest = hashlib.sha256(np.ascontiguousarray(effects.X).tobytes())
-    if "control" in effects.layers:
-        digest.update(np.ascontiguousarray(effects.layers["control"]).tobytes())
-    digest.update(pd.util.hash_pandas_object(effects.obs.astype(str)).to_numpy().tobytes())
-    digest.update("\x1f".join([*map(str, effects.var_names), *map(str, effects.uns["smiles"].items())]).encode())
-    return digest.hexdigest()
 
 
 def _pieces(screen: Screen, name: str) -> list[Piece]:

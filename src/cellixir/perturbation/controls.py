@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Literal, get_args
 
 import anndata as ad
@@ -270,3 +271,13 @@ def _modz_weights(x: Floats, code: NDArray[np.int64]) -> NDArray[np.float64]:
             np.fill_diagonal(agreement, 0.0)
             weight[rows] = np.maximum(agreement.sum(axis=1) / (len(rows) - 1), LEAST_WEIGHT)
     return weight
+
+
+def fingerprint(effects: ad.AnnData) -> str:
+    """SHA-256 of effects, controls, conditions and structures."""
+    digest = hashlib.sha256(np.ascontiguousarray(effects.X).tobytes())
+    if "control" in effects.layers:
+        digest.update(np.ascontiguousarray(effects.layers["control"]).tobytes())
+    digest.update(pd.util.hash_pandas_object(effects.obs.astype(str)).to_numpy().tobytes())
+    digest.update("\x1f".join([*map(str, effects.var_names), *map(str, effects.uns["smiles"].items())]).encode())
+    return digest.hexdigest()

@@ -9,11 +9,14 @@ import numpy as np
 import pandas as pd
 
 from cellixir.data.drugs import morgan_fingerprints
-from cellixir.exceptions import ConfigurationError, GeneMismatch, InvalidValues, counted, examples
+from cellixir.exceptions import ConfigurationError, InvalidValues, counted, examples
 from cellixir.perturbation.controls import checked_profiles
+from cellixir.perturbation.genes import places_of
 from cellixir.perturbation.wells import Keys, described, drugs_of, parts_of
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from cellixir.perturbation.model import PerturbationModel
 
 COLUMNS = ("perturbation", "dose", "time", "cell_line", "smiles", "smiles_2")
@@ -37,14 +40,16 @@ def question_of(
         with a unit; of a pair ``1+10``), ``time`` (hours, or with a unit), ``cell_line``: of training, or a row of
         ``context``. ``smiles`` (of a pair also ``smiles_2``): structure of what was not in training.
     context
-        Control profiles of your own cells: rows are cell lines, values as in training.
+        Control profiles of your own cells: rows are cell lines, values as in training; genes by name, symbol or id,
+        those that are missing as in training.
     smiles
         Structures by drug.
 
     Returns
     -------
     AnnData
-        ``obs`` as of `described`, ``uns['smiles']``, layer ``control`` where the model knows control profiles.
+        ``obs`` as of `described`, ``uns`` with ``smiles`` and ``notes``, layer ``control`` where the model knows
+        control profiles.
 
     Raises
     ------
@@ -67,14 +72,15 @@ def question_of(
         asked["perturbation"] = [f"compound {row + 1}" for row in range(len(asked))]
     asked["cell_line"] = _lines(model, asked, context)
     keys = Keys("perturbation", dose=_if(asked, "dose"), time=_if(asked, "time"), cell_line="cell_line")
-    obs = described(asked.astype(object).where(asked.notna(), ""), keys, [])
+    notes: list[str] = []
+    obs = described(asked.astype(object).where(asked.notna(), ""), keys, notes)
     known = _structures(model, asked, smiles)
     found = ad.AnnData(
         np.full((len(obs), len(model.genes_)), np.nan, np.float32), obs, pd.DataFrame(index=model.genes_)
     )
-    found.uns["smiles"] = known
+    found.uns["smiles"], found.uns["notes"] = known, notes
     if len(model.domain_.contexts):
-        found.layers["control"] = _controls(model, obs["cell_line"], context)
+        found.layers["control"] = _controls(model, obs["cell_line"], context, notes)
     elif context is not None:
         message = (
             "this bundle learned from differences, without control profiles; leave --context out, name a cell line"
@@ -134,21 +140,18 @@ def _structures(model: PerturbationModel, asked: pd.DataFrame, smiles: pd.Series
     return found
 
 
-def _controls(model: PerturbationModel, lines: pd.Series, context: ad.AnnData | None) -> np.ndarray:
-    profiles: dict[str, np.ndarray] = {}
+def _controls(
+    model: PerturbationModel, lines: pd.Series, context: ad.AnnData | None, notes: list[str]
+) -> NDArray[np.float32]:
+    profiles: dict[str, NDArray[np.float32]] = {}
     if context is not None:
-        missing = [gene for gene in model.genes_ if gene not in set(map(str, context.var_names))]
-        if missing:
-            message = (
-                f"the context lacks {len(missing):,} of {len(model.genes_):,} genes of the model "
-                f"({examples(missing)}); give profiles with all of them"
-            )
-            raise GeneMismatch(message)
-        own = context[:, model.genes_]
-        values = checked_profiles(own, model.values_)
-        profiles = dict(zip(map(str, own.obs_names), values, strict=True))
+        at = places_of(model.genes_, context, notes)
+        values = checked_profiles(context[:, at[at >= 0]], model.values_)
+        known = np.tile(model.domain_.contexts.mean(axis=0), (context.n_obs, 1))  # what is not there is as in training
+        known[:, at >= 0] = values
+        profiles = dict(zip(map(str, context.obs_names), known, strict=True))
     for line in set(lines) - set(profiles):
         profile = model.domain_.profile(line)
-        assert profile is not None  # _lines has checked
-        profiles[line] = profile
+        if profile is not None:
+            profiles[line] = profile
     return np.stack([profiles[line] for line in lines]).astype(np.float32)

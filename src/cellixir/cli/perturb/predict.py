@@ -59,6 +59,8 @@ def predict(
     table = read_table(conditions, dtype_text="all")
     cells = shared.cells_of(context, scale="unknown", cells_are="rows") if context else None
     question = question_of(model, table, context=cells, smiles=options.structures_of(drugs))
+    for note in question.uns["notes"]:
+        shared.say(note)
     found = model.predict(question, level=interval)
     reach = model.reach(question)
     found.obs = found.obs.drop(columns=["is_control", "plate", "smiles"]).join(reach)

@@ -103,23 +103,15 @@ def _reference(path: Path, metadata: Path | None) -> ad.AnnData:
 def _queries(
     reference: ad.AnnData, up: Path | None, down: Path | None, signature: Path | None, column: str | None, genes: int
 ) -> Queries:
+    from cellixir.perturbation.genes import landmarks
     from cellixir.perturbation.queries import gene_list, of_sets, read_queries
     from cellixir.perturbation.query_genes import ReferenceGenes
 
-    names = ReferenceGenes(reference.var, _landmarks())
+    names = ReferenceGenes(reference.var, landmarks())
     if signature is not None:
         return read_queries(signature, names, n_genes=genes, column=column)
     pair = gene_list(up) if up else [], gene_list(down) if down else []
     return of_sets({(up or down or Path("query")).stem: pair}, names)
-
-
-def _landmarks() -> pd.DataFrame | None:
-    """Table that translates the names of L1000's genes, if it is on this machine."""
-    from cellixir.data.tables import read_table
-    from cellixir.sources.registry import at_hand, fetch
-
-    here = at_hand("l1000-landmarks") in {"data dir", "cache"}
-    return read_table(fetch("l1000-landmarks", progress=False)) if here else None
 
 
 def _print(compounds: pd.DataFrame, name: str, shown: int = 5) -> None:

@@ -1,0 +1,231 @@
+"""External evaluation: what simple rules and a model say of somebody else's samples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from cellixir.cli.app import app
+from cellixir.data.simulate import simulate_perturbation
+from cellixir.exceptions import CellixirError, ConfigurationError, GeneMismatch, InvalidValues, ReadError
+from cellixir.perturbation import Keys, evaluate, fit
+from cellixir.perturbation.evaluation import _effects, _of_model, _on_genes_of, _simple_rules
+from cellixir.perturbation.model import PerturbationModel
+from cellixir.perturbation.sample_sheet import described_samples, read_sheet
+from cellixir.perturbation.scores import Truth
+
+GENES = 80
+
+
+def samples(effects: dict[str, np.ndarray], *, noise: float = 0.0, n: int = 2) -> tuple[ad.AnnData, pd.DataFrame]:
+    """Log2 expression of ``n`` samples a treatment, and their sheet; 'control' must be among the effects."""
+    rng = np.random.default_rng(0)
+    base = rng.uniform(4, 12, GENES)
+    rows = [(f"{name} {k}", name, effect) for name, effect in effects.items() for k in range(n)]
+    x = np.array([base + effect + noise * rng.normal(size=GENES) for _, _, effect in rows], dtype=np.float32)
+    index = [name for name, _, _ in rows]
+    cells = ad.AnnData(x, pd.DataFrame(index=index), pd.DataFrame(index=[f"G{g}" for g in range(GENES)]))
+    return cells, pd.DataFrame({"sample": index, "perturbation": [name for _, name, _ in rows]})
+
+
+@pytest.fixture(scope="module")
+def singles() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(1)
+    return {"control": np.zeros(GENES)} | {name: rng.normal(size=GENES) for name in "ABC"}
+
+
+def of(found: pd.DataFrame, perturbation: str, predictor: str) -> pd.Series:
+    rows = found[(found["perturbation"] == perturbation) & (found["predictor"] == predictor)]
+    assert len(rows) == 1
+    return rows.iloc[0]
+
+
+def test_the_arithmetic_of_singles_is_exact_where_effects_add_up(
+    singles: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    cells, sheet = samples(singles | {"A+B": singles["A"] + singles["B"]})
+    found = evaluate(cells, sheet, tmp_path).table
+    additive, average = of(found, "A+B", "additive"), of(found, "A+B", "average")
+    assert additive["pearson_delta"] == pytest.approx(1, abs=1e-6)
+    assert additive["rmse"] == pytest.approx(0, abs=1e-5)
+    half = np.sqrt(np.square((singles["A"] + singles["B"]) / 2).mean())
+    assert average["rmse"] == pytest.approx(half, rel=1e-4)
+    larger = max(singles["A"], singles["B"], key=lambda effect: np.square(effect).sum())
+    expected = np.corrcoef(larger, singles["A"] + singles["B"])[0, 1]
+    assert of(found, "A+B", "stronger single")["pearson_delta"] == pytest.approx(expected, abs=1e-4)
+    assert of(found, "A+B", "replicate")["rmse"] == pytest.approx(0, abs=1e-5)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "From baseline to model" in page
+
+
+def test_what_was_never_alone_is_lent_by_other_combinations(singles: dict[str, np.ndarray], tmp_path: Path) -> None:
+    a, b, c = (singles[name] for name in "ABC")
+    known = {"control": singles["control"], "A": a, "C": c}
+    cells, sheet = samples(known | {"A+B": a + b, "B+C": b + c})
+    found = evaluate(cells, sheet, tmp_path).table
+    told = of(found, "A+B", "additive")
+    assert told["rmse"] == pytest.approx(0, abs=1e-5)
+    assert "'B' was not measured alone" in told["note"]
+    # without another combination there is nothing to lend: additive is not said
+    cells, sheet = samples(known | {"A+B": a + b})
+    found = evaluate(cells, sheet, tmp_path).table
+    assert not ((found["perturbation"] == "A+B") & (found["predictor"] == "additive")).any()
+    assert of(found, "A+B", "stronger single")["pearson_delta"] == pytest.approx(np.corrcoef(a, a + b)[0, 1], abs=1e-4)
+
+
+def test_counts_are_made_logarithms_sample_by_sample(singles: dict[str, np.ndarray]) -> None:
+    cells, sheet = samples({"control": singles["control"], "A": singles["A"]})
+    counts = ad.AnnData(np.round(2**cells.X), cells.obs, cells.var)
+    effects, notes = _effects(counts, sheet)
+    x = np.asarray(counts.X, dtype=np.float64)
+    log = np.log2(1 + x / x.sum(axis=1, keepdims=True) * 1e6)
+    np.testing.assert_allclose(np.asarray(effects["A 0"].X)[0], log[2] - log[:2].mean(axis=0), atol=1e-4)
+    assert any("counts per million" in note for note in notes)
+
+
+def test_controls_are_those_of_the_same_time(singles: dict[str, np.ndarray]) -> None:
+    cells, sheet = samples(singles)
+    later = ad.AnnData(cells.X + 1, cells.obs.set_axis([f"{name} late" for name in cells.obs_names]), cells.var)
+    both = ad.concat([cells, later])
+    twice = pd.concat([sheet.assign(time="6 h"), sheet.assign(sample=sheet["sample"] + " late", time="24 h")])
+    effects, notes = _effects(both, twice)
+    np.testing.assert_allclose(np.asarray(effects["B 0 late"].X)[0], singles["B"], atol=1e-4)
+    assert any("same time" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "samples", "expected"),
+    [
+        (
+            "GSE110397",
+            ["DMSO_1", "Trametinib_rep1", "Palbociclib_2", "Combo_1", "Trametinib+Palbociclib_2", "T_1", "P_2"],
+            ["control", "trametinib", "palbociclib", *["palbociclib+trametinib"] * 2, "trametinib", "palbociclib"],
+        ),
+        (
+            "GSE149428",
+            ["DMSO_3h_1", "Tamoxifen 6h", "Mefloquine_12h", "Withaferin_24h", "TM_3h_1", "TW 6h", "MW_48h"],
+            ["control", "tamoxifen", "mefloquine", "withaferin A", "mefloquine+tamoxifen", "tamoxifen+withaferin A",
+             "mefloquine+withaferin A"],
+        ),
+    ],
+)  # fmt: skip
+def test_ready_sheets_know_samples_by_their_names(name: str, samples: list[str], expected: list[str]) -> None:
+    told, _ = described_samples(read_sheet(name), samples)
+    assert told["perturbation"].tolist() == expected
+    if name == "GSE149428":
+        assert told["time"].tolist() == ["3", "6", "12", "24", "3", "6", "48"]
+
+
+@pytest.fixture(scope="module")
+def fitted() -> tuple[PerturbationModel, ad.AnnData]:
+    wells = simulate_perturbation(n_genes=GENES, n_drugs=6, n_pairs=4, n_plates=2, n_controls=6)
+    keys = Keys("perturbation", ("DMSO",), plate="plate", dose="dose")
+    return fit(wells[wells.obs["perturbation"] != unseen_pair(wells)].copy(), keys, split="pair", n_folds=0), wells
+
+
+def unseen_pair(wells: ad.AnnData) -> str:
+    """The pair that the model has not seen."""
+    return str(wells.obs["perturbation"][wells.obs["drug_2"] != "none"].iloc[0])
+
+
+def test_a_model_sees_the_controls_alone(fitted: tuple[PerturbationModel, ad.AnnData], tmp_path: Path) -> None:
+    model, wells = fitted
+    obs = wells.obs
+    pair = unseen_pair(wells)
+    keep = wells[obs["is_control"] | (obs["perturbation"] == pair)].copy()
+    names = keep.obs["perturbation"].astype(str)
+    columns = {"sample": keep.obs_names, "perturbation": names.replace("DMSO", "control"), "dose": keep.obs["dose"]}
+    sheet = pd.DataFrame(columns).astype(str)
+    found = evaluate(keep, sheet, tmp_path, model=model)
+    told = found.table[found.table["predictor"] == "model"]
+    assert (told["pearson_delta"] > 0.5).all()
+    assert {"mean effect of training", "no change"} <= set(found.table["predictor"])
+
+    def said(cells: ad.AnnData) -> np.ndarray:
+        notes: list[str] = []
+        effects, _ = _effects(cells, sheet)
+        treated = _on_genes_of(model, effects[~effects.obs["is_control"]].copy(), notes)
+        truth = Truth.of(treated)
+        return _of_model(model, truth, treated, None, _simple_rules(truth)[1], notes)["model"]
+
+    other = keep.copy()
+    other.X[(names == pair).to_numpy()] += 3
+    np.testing.assert_array_equal(said(keep), said(other))
+
+
+def test_what_a_model_cannot_know_is_said(
+    fitted: tuple[PerturbationModel, ad.AnnData], singles: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    model, wells = fitted
+    cells, sheet = samples({"control": singles["control"], "A": singles["A"], "D001": singles["B"]})
+    cells.var_names = wells.var_names
+    found = evaluate(cells, sheet.assign(smiles=""), tmp_path, model=model)
+    assert set(found.table.loc[found.table["predictor"] == "model", "perturbation"]) == {"D001"}
+    with pytest.raises(InvalidValues, match="knows none of the treatments"):
+        evaluate(cells[:4], sheet[:4], tmp_path, model=model)
+    with pytest.raises(GeneMismatch, match="of the model are in the reference"):
+        evaluate(samples(singles)[0], samples(singles)[1], tmp_path, model=model)
+
+
+def bad(kind: str, cells: ad.AnnData, sheet: pd.DataFrame) -> tuple[ad.AnnData, pd.DataFrame]:
+    x = np.array(cells.X)
+    if kind == "z-scores":
+        x = x - x.mean(axis=0)
+    if kind == "missing":
+        x[0, 0] = np.nan
+    changed = ad.AnnData(x, cells.obs, cells.var)
+    sheets = {
+        "unknown sample": sheet.assign(sample=["nobody", *sheet["sample"][1:]]),
+        "no control": sheet[sheet["perturbation"] != "control"],
+        "controls only": sheet[sheet["perturbation"] == "control"],
+        "twice": pd.concat([sheet, sheet[:1]]),
+        "three": sheet.replace({"perturbation": {"A": "A+B+C"}}),
+    }
+    return changed, sheets.get(kind, sheet)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("unknown sample", "1 sample of the sheet are not in the matrix \\('nobody'\\)"),
+        ("no control", "names no control"),
+        ("controls only", "names controls only"),
+        ("twice", "keep one row each"),
+        ("three", "names 3 drugs"),
+        ("z-scores", "look like z-scores or differences"),
+        ("missing", "the value of gene 'G0' in cell 'control 0' is nan"),
+    ],
+)
+def test_a_sheet_that_does_not_fit(kind: str, message: str, singles: dict[str, np.ndarray], tmp_path: Path) -> None:
+    cells, sheet = bad(kind, *samples(singles))
+    with pytest.raises(CellixirError, match=message):
+        evaluate(cells, sheet, tmp_path / "out")
+    assert not (tmp_path / "out" / "evaluation.csv").exists()
+
+
+def test_sheets_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(ReadError, match="GSE110397"):
+        read_sheet(tmp_path / "nowhere.csv")
+    file = tmp_path / "sheet.csv"
+    file.write_text("sample,drug\na,b\n")
+    with pytest.raises(ConfigurationError, match="'drug' is none of them"):
+        read_sheet(file)
+    file.write_text("perturbation\nb\n")
+    with pytest.raises(ConfigurationError, match="one of sample and pattern are needed"):
+        read_sheet(file)
+
+
+def test_the_command(singles: dict[str, np.ndarray], tmp_path: Path) -> None:
+    cells, sheet = samples(singles | {"A+B": singles["A"] + singles["B"]}, noise=0.1)
+    cells.to_df().to_csv(tmp_path / "log2.csv")
+    sheet.to_csv(tmp_path / "sheet.csv", index=False)
+    given = ["--data", tmp_path / "log2.csv", "--sheet", tmp_path / "sheet.csv", "--cells-are", "rows"]
+    result = CliRunner().invoke(app, ["perturb", "evaluate", *map(str, given), "--out", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    assert "'additive' says most" in result.output
+    assert (tmp_path / "out" / "overall.csv").exists()
