@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import anndata as ad
 import numpy as np
@@ -111,13 +111,14 @@ def query(
     labels, notes = _labels(reference.obs, perturbation_key, cell_line_key)
     groups = _codes(labels["cell_line"], labels["type"])
     batch = max(1, int(_SCORES // (16 * reference.n_obs)))
+    compounds = _Compounds.of(labels)
     tables = [
-        (_signatures(*found, labels, top), _compounds(*found[:2], labels, top))
+        (_signatures(*found, labels, top), _of_compounds(*found, compounds, top))
         for start in range(0, len(queries.names), batch)
         for found in _scored(reference, queries, slice(start, start + batch), groups, n_permutations, seed)
     ]
-    signatures, compounds = (pd.concat(parts, ignore_index=True) for parts in zip(*tables, strict=True))
-    return Connections(signatures, compounds, [*queries.notes, *notes])
+    signatures, by_compound = (pd.concat(parts, ignore_index=True) for parts in zip(*tables, strict=True))
+    return Connections(signatures, by_compound, [*queries.notes, *notes])
 
 
 def _scored(
@@ -213,16 +214,31 @@ def _signatures(name: str, scores: pd.DataFrame, labels: pd.DataFrame, top: int)
     """Both ends of the ranking of signatures by ncs; of equal ones the Spearman correlation decides."""
     order = np.lexsort((scores["spearman"], scores["ncs"]))[::-1]
     parts = _ends(order, scores["ncs"].to_numpy()[order], top)
-    ends = [pd.concat([labels.drop(columns="type"), scores], axis=1).iloc[rows] for rows in parts]
+    about = labels.columns.drop("type")
+    ends = [pd.concat([labels[about].iloc[rows], scores.iloc[rows]], axis=1) for rows in parts]
     return _stacked(name, ends)
 
 
-def _compounds(name: str, scores: pd.DataFrame, labels: pd.DataFrame, top: int) -> pd.DataFrame:
-    pairs = _codes(labels["perturbation"], labels["cell_line"])
-    codes, compounds = labels["perturbation"].iloc[np.unique(pairs, return_index=True)[1]].factorize()
-    score = max_quantile(max_quantile(scores["ncs"].to_numpy(), pairs), codes)
-    table = pd.DataFrame({"perturbation": compounds, "score": score, "n_cell_lines": np.bincount(codes)})
-    table["n_signatures"] = np.bincount(codes[pairs])
+class _Compounds(NamedTuple):
+    """Which compound and cell line each signature is of."""
+
+    pairs: NDArray[np.intp]
+    codes: NDArray[np.intp]
+    names: pd.Index
+
+    @classmethod
+    def of(cls, labels: pd.DataFrame) -> _Compounds:
+        """Of each signature its pair of compound and line; of each pair its compound."""
+        pairs = _codes(labels["perturbation"], labels["cell_line"])
+        first = np.unique(pairs, return_index=True)[1]
+        codes, names = labels["perturbation"].iloc[first].factorize()
+        return cls(pairs, codes, pd.Index(names))
+
+
+def _of_compounds(name: str, scores: pd.DataFrame, of: _Compounds, top: int) -> pd.DataFrame:
+    score = max_quantile(max_quantile(scores["ncs"].to_numpy(), of.pairs), of.codes)
+    table = pd.DataFrame({"perturbation": of.names, "score": score, "n_cell_lines": np.bincount(of.codes)})
+    table["n_signatures"] = np.bincount(of.codes[of.pairs])
     order = np.argsort(-score, kind="stable")
     return _stacked(name, [table.iloc[rows] for rows in _ends(order, score[order], top)])
 
