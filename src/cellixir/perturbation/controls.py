@@ -234,6 +234,15 @@ def consensus(effects: ad.AnnData, *, method: str = "mean") -> ad.AnnData:
     -------
     AnnData
         ``obs`` of the first well of each condition, with ``n_wells``.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no such method.
+
+    Examples
+    --------
+    >>> consensus(effects_of(wells, keys), method="modz")  # doctest: +SKIP
     """
     if method not in ("mean", "modz"):
         message = f"the consensus '{method}' is not known; choose mean or modz"
