@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 import torch
 
-import cellixir
 from cellixir.exceptions import ConfigurationError, GeneMismatch
 from cellixir.perturbation import Keys, effects_of
 from cellixir.perturbation.arithmetic import LatentArithmetic
@@ -194,22 +193,15 @@ def test_training_goes_on_where_it_was_stopped(
     np.testing.assert_array_equal(again.predict(parts[0]).X, whole.predict(parts[0]).X)
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_a_bundle_predicts_as_the_model_that_was_saved(
-    name: str, parts: tuple[ad.AnnData, np.ndarray], tmp_path: object
-) -> None:
-    spec = MODELS[name]
-    small = {"network": {"max_epochs": 2, "hidden": 16}, "tree": {"axes": 2}}
-    short = spec.given(small.get(spec.kind, {}))
-    model = short.make("pair", 3).fit(parts[0])
-    question = parts[0][:9]
-    model.save(tmp_path)
-    again = cellixir.load(tmp_path)
-    np.testing.assert_array_equal(model.predict(question).X, again.predict(question).X)
+def test_a_prediction_is_a_change_and_a_profile_of_the_genes_of_the_fit(parts: tuple[ad.AnnData, np.ndarray]) -> None:
+    model, question = EffectRidge().fit(parts[0]), parts[0][:9]
     said = model.predict(question)
     np.testing.assert_allclose(said.layers["profile"], question.layers["control"] + said.X, rtol=1e-6)
-    with pytest.raises(GeneMismatch, match="genes of the fit"):
-        again.predict(question[:, ::-1].copy())
+    turned = model.predict(question[:, ::-1].copy())
+    np.testing.assert_array_equal(turned.X, said.X)
+    assert list(turned.var_names) == model.genes_
+    with pytest.raises(GeneMismatch, match="the conditions lack 3 of the 100 genes of the fit"):
+        model.predict(question[:, 3:].copy())
     assert "learned from" in model.card()
 
 
