@@ -28,6 +28,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,10 @@ def make_sound(folder: Path) -> dict[str, tuple[str, str]]:
     from cellixir import write_gctx
     from cellixir.embedding.pca import PCA
     from cellixir.embedding.vae import VAE
+    from cellixir.perturbation.models import MODELS
     from cellixir.runs import RunFolder
     from cellixir.synthesis import make_generator
+    from cellixir.tables.models import TableRidge
 
     rng = np.random.default_rng(0)
     table = pd.DataFrame({"sample": [f"S{i}" for i in range(40)], "drug": ["Imatinib", "Dabrafenib"] * 20})
@@ -73,6 +76,7 @@ def make_sound(folder: Path) -> dict[str, tuple[str, str]]:
     dense = ad.AnnData(counts, obs=obs, var=genes, uns={"scale": "counts"})
     dense.write_h5ad(folder / "dense.h5ad", compression="gzip")
     dense.write_h5ad(folder / "backed.h5ad")
+    dense.write_zarr(folder / "cells.zarr")
     write_gctx(dense, folder / "cells.gctx")
     write_gctx(dense, folder / "cells.gct")
     cells.to_df().to_csv(folder / "cells.csv")
@@ -97,10 +101,19 @@ def make_sound(folder: Path) -> dict[str, tuple[str, str]]:
     log.uns["scale"] = "log1p_cpm"
     PCA(3).fit(log).save(folder / "pca")
     VAE(latent=2, hidden=8, max_epochs=2).fit(dense).save(folder / "vae")
-    for kind, settings in (("gaussian", {}), ("copula", {}), ("cvae", {"max_epochs": 2}), ("gan", {"max_epochs": 2})):
+    short = {"max_epochs": 2}
+    for kind, settings in (("gaussian", {}), ("copula", {}), ("cvae", short), ("gan", short), ("wgan-gp", short)):
         make_generator(kind, condition=("kind",), seed=0, **settings).fit(dense).save(folder / kind)
     _screen().save(folder / "response")
-    bundles = ("pca", "vae", "gaussian", "copula", "cvae", "gan", "response")
+    numbers = dense.to_df().assign(kind=obs["kind"])
+    TableRidge().fit(numbers.iloc[:, 1:], numbers.iloc[:, 0].to_numpy()).save(folder / "table_ridge")
+    for name in ("kernel_ridge", "boosting", "compositional"):
+        settings = {"epochs": 2, "members": 1} if name == "compositional" else {}
+        MODELS[name].given(settings).make("pair").fit(_effects()).save(folder / name)
+    bundles = (
+        "pca", "vae", "gaussian", "copula", "cvae", "gan", "wgan-gp", "response", "table_ridge", "kernel_ridge",
+        "boosting", "compositional",
+    )  # fmt: skip
     return {
         "csv": ("table", "table.csv"), "tsv.gz": ("table", "table.tsv.gz"), "xlsx": ("table", "table.xlsx"),
         "parquet": ("table", "table.parquet"), "gmt": ("sets", "sets.gmt"), "drugs": ("drugs", "drugs.csv"),
@@ -109,6 +122,8 @@ def make_sound(folder: Path) -> dict[str, tuple[str, str]]:
         "cells tsv.gz": ("cells", "cells.tsv.gz"), "10x h5": ("cells", "tenx.h5"),
         "gctx": ("cells", "cells.gctx"), "gctx backed": ("backed", "cells.gctx"), "gctx slice": ("slice", "cells.gctx"),
         "gct": ("cells", "cells.gct"),
+        "zarr metadata": ("store", "cells.zarr/.zmetadata"), "zarr array": ("store", "cells.zarr/X/.zarray"),
+        "zarr values": ("store", "cells.zarr/X/0.0"),
         "mtx": ("cells", "mtx/matrix.mtx"), "mtx names": ("cells", "mtx/genes.tsv"),
         "run.json": ("run", "run/run.json"),
         **{f"{name} model.json": ("bundle", f"{name}/model.json") for name in bundles},
@@ -126,6 +141,15 @@ def _screen() -> Any:
     from cellixir.response.network.predictor import ResponsePredictor
 
     return ResponsePredictor("LCO", members=1, device="cpu").fit(_cohort())
+
+
+@cache
+def _effects() -> Any:
+    from cellixir.data.simulate import simulate_perturbation
+    from cellixir.perturbation import Keys, effects_of
+
+    wells = simulate_perturbation(n_genes=30, n_drugs=6, n_pairs=6, n_plates=2, n_controls=4)
+    return effects_of(wells, Keys("perturbation", ("DMSO",), plate="plate", dose="dose"))
 
 
 # -- readers: what each gives, as a digest -------------------------------------------------------------------------
@@ -174,6 +198,10 @@ def _backed(path: Path) -> str:
     return _cells(path, backed=True)
 
 
+def _store(path: Path) -> str:
+    return _cells(next(parent for parent in path.parents if parent.suffix == ".zarr"))
+
+
 def _slice(path: Path) -> str:
     import cellixir
 
@@ -198,6 +226,15 @@ def _bundle(path: Path) -> str:
         values = made.X.toarray() if hasattr(made.X, "toarray") else np.asarray(made.X)
     elif path.parent.name == "response":
         values = model.predict(_cohort())
+    elif hasattr(model, "reach"):
+        said = model.predict(_effects()[:9])
+        model.reach(_effects()[:9])
+        values = np.asarray(said.X)
+    elif path.parent.name == "table_ridge":
+        import anndata as ad
+
+        cells = ad.read_h5ad(path.parents[1] / "dense.h5ad")
+        values = np.asarray(model.predict(cells.to_df().assign(kind=cells.obs["kind"]).iloc[:, 1:]))
     else:
         import anndata as ad
 
@@ -217,8 +254,8 @@ def _digest(*parts: object) -> str:
 
 
 READERS: dict[str, Callable[[Path], str]] = {
-    "table": _table, "sets": _sets, "drugs": _drugs, "cells": _cells, "backed": _backed, "slice": _slice, "run": _run,
-    "bundle": _bundle,
+    "table": _table, "sets": _sets, "drugs": _drugs, "cells": _cells, "backed": _backed, "store": _store,
+    "slice": _slice, "run": _run, "bundle": _bundle,
 }  # fmt: skip
 
 
@@ -382,7 +419,8 @@ def damage_file(sound: Path, target: Path, file: str, rng: np.random.Generator) 
     source = sound / file
     raw = damaged(source.read_bytes(), file, rng)
     if "/" in file:
-        shutil.copytree(source.parent, target / source.parent.name)
+        top = file.split("/")[0]
+        shutil.copytree(sound / top, target / top)
     path = target / file
     path.write_bytes(raw)
     about = path.parent / "model.json"

@@ -166,8 +166,8 @@ class PCA(Estimator):
     def restore(self, arrays: Arrays, facts: dict[str, Any]) -> None:
         """Take back what `state` gave."""
         super().restore(arrays, facts)
-        if not all(isinstance(name, str) for name in (*self.genes_, *self.latent_names_)):
-            message = "names of genes and components must be text"
+        if not all(isinstance(name, str) for name in (*self.genes_, *self.latent_names_)) or len(self.scale_) > 99:
+            message = "names of genes, components and the scale must be text"
             raise ValueError(message)
         n_genes, shape = len(self.genes_), self.components_.shape
         if (self.latent, n_genes) != shape or self.mean_.shape != (n_genes,) or self.latent != len(self.latent_names_):

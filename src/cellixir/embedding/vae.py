@@ -285,6 +285,9 @@ class VAE(Estimator):
         if not 0 < self.scaling_.library_size < float("inf"):
             message = f"the library size {self.scaling_.library_size} is not possible"
             raise ValueError(message)
+        if self.network_.shape.n_batches != max(1, len(self.batches_)):
+            message = f"{len(self.batches_):,} batches for a network of {self.network_.shape.n_batches:,}"
+            raise ValueError(message)
         if not len(self.genes_) == len(mean) == len(sd) == self.network_.shape.n_genes:
             message = f"{len(self.genes_):,} genes for a network of {self.network_.shape.n_genes:,}"
             raise ValueError(message)

@@ -221,6 +221,9 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         if "history" in facts:
             self.history_ = pd.DataFrame(facts["history"])
 
+    def try_out(self) -> None:
+        """Use what was restored once, so that weights that do not fit show at load; by default not at all."""
+
     def save(self, path: Path | str) -> Path:
         """Write the bundle and return its directory; an older bundle there is replaced.
 
@@ -270,6 +273,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
             model = home.from_parameters(facts["parameters"])
             model.restore(arrays, facts)
             model.card()
+            model.try_out()
         except _DAMAGED as error:
             message = f"{folder}: weights and model.json do not belong together ({reason(error)}); save the model again"
             raise BundleError(message) from error

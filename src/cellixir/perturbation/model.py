@@ -154,6 +154,18 @@ class PerturbationModel(Estimator):
             raise GeneMismatch(message)
         return conditions[:, self.genes_]
 
+    def try_out(self) -> None:
+        """Ask for every training drug once."""
+        drugs = list(self.domain_.drugs)
+        known = {"perturbation": drugs, "cell_line": self.domain_.lines[0], "plate": "", "smiles": ""}
+        numbers = {"dose_1": 1.0, "dose_2": np.nan, "time": self.domain_.times[0], "is_control": False}
+        obs = pd.DataFrame(known | numbers, index=list(map(str, range(len(drugs)))))
+        asked = ad.AnnData(np.zeros((len(drugs), len(self.genes_)), np.float32), obs, pd.DataFrame(index=self.genes_))
+        if len(self.domain_.contexts):
+            asked.layers["control"] = np.repeat(self.domain_.contexts[:1], len(drugs), axis=0)
+        self.predict(asked, level=0.9)
+        self.reach(asked)
+
     def features(self, data: ad.AnnData) -> tuple[NDArray[np.float64], list[str]]:
         """Fingerprint bits and log10 doses summed over a row's drugs, time, and the context, ``(n, n_features)``."""
         self.check_is_fitted()

@@ -143,6 +143,11 @@ class TableModel(Estimator):
         told = self.predict(X)
         return r2(y, told) if self.task == "regression" else float(np.mean(told == np.array([str(c) for c in y])))
 
+    def try_out(self) -> None:
+        """Ask for a row of zeros and words that were never seen."""
+        numbers = self.columns_ if self.features_ is None else self.features_.numbers_
+        self.predict(pd.DataFrame([{name: 0.0 if name in numbers else "?" for name in self.columns_}]))
+
     def features(self, data: Any) -> tuple[NDArray[np.float32], list[str]]:
         """Features of each row, shape ``(n, n_features)``, and their names."""
         self.check_is_fitted()
