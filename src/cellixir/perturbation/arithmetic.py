@@ -178,9 +178,7 @@ class LatentArithmetic(PerturbationModel):
         arrays, facts = super().state()
         return arrays | weights_of(self._network), facts
 
-    def restore(self, arrays: Arrays, facts: dict[str, Any]) -> None:
-        """Take back what `state` gave."""
-        super().restore(arrays, facts)
+    def _rebuild(self, arrays: Arrays) -> None:
         self._network = network_of(lambda: VAENetwork(self._shape()), arrays)
 
 

@@ -211,9 +211,7 @@ class CompositionalPredictor(PerturbationModel):
             arrays |= weights_of(network, f"member-{number}")
         return arrays, facts
 
-    def restore(self, arrays: Arrays, facts: dict[str, Any]) -> None:
-        """Take back what `state` gave."""
-        super().restore(arrays, facts)
+    def _rebuild(self, arrays: Arrays) -> None:
         self._networks = [
             network_of(lambda: CompositionalVAE(self._shape()), arrays, f"member-{number}")
             for number in range(self.members)

@@ -9,7 +9,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
-from cellixir.estimator import Estimator, OnEpoch
+from cellixir.estimator import Arrays, Estimator, OnEpoch
 from cellixir.exceptions import GeneMismatch, examples
 from cellixir.perturbation.controls import consensus
 from cellixir.perturbation.domain import Domain
@@ -80,6 +80,22 @@ class PerturbationModel(Estimator):
     @abstractmethod
     def _change(self, question: ad.AnnData) -> NDArray[Any]:
         """Change of each gene in each row of ``question``, shape ``(n, n_genes)``."""
+
+    def restore(self, arrays: Arrays, facts: dict[str, Any]) -> None:
+        """Take back what `state` gave; parts that do not fit each other fail here, not in a prediction."""
+        super().restore(arrays, facts)
+        self._rebuild(arrays)
+        known = self.features_
+        obs = pd.DataFrame({"perturbation": known.drugs[0], "dose_1": 1.0, "dose_2": np.nan, "time": 24.0,
+                            "cell_line": known.lines[0], "plate": "", "is_control": False}, index=["0"])  # fmt: skip
+        zeros = np.zeros((1, len(self.genes_)), np.float32)
+        layers = {"control": zeros} if len(self.domain_.contexts) else None
+        question = ad.AnnData(zeros, obs, pd.DataFrame(index=pd.Index(self.genes_)), layers=layers)
+        self.predict(question)
+        self.reach(question)
+
+    def _rebuild(self, arrays: Arrays) -> None:
+        """Networks from their weights."""
 
     def spread(self, question: ad.AnnData) -> NDArray[np.float64]:
         """Standard deviation between the members of a committee, shape ``(n, n_genes)``; 0 of a single model."""
