@@ -102,9 +102,7 @@ def a375() -> None:
         if len(rows) > 1:
             own = ranks[np.ix_(rows, rows)]
             shares.append(np.nanmean(own))
-    print(
-        f"mean rank of a drug's other doses: {told(np.array(shares))} of the plate, over {len(shares)} drugs (.5 chance)"
-    )
+    print(f"mean rank of a drug's other doses, .5 by chance: {told(np.array(shares))} over {len(shares)} drugs")
 
 
 def told(values: np.ndarray) -> str:

@@ -29,6 +29,8 @@ from cellixir.embedding.vae import VAE
 from cellixir.estimator import Estimator
 from cellixir.estimator.base import HOMES
 from cellixir.exceptions import ConfigurationError, DataError, GeneMismatch, NotFitted
+from cellixir.perturbation import Keys, effects_of
+from cellixir.perturbation.models import MODELS
 from cellixir.response.models.baselines import DrugPlusTissue, DrugTissueMean, EffectsBaseline, GroupMean
 from cellixir.response.models.ridge import RidgePerDrug
 from cellixir.response.models.trees import TreeModel
@@ -195,6 +197,44 @@ CLASSES = replace(
     answer=lambda model, rows: model.predict_proba(rows),
 )
 
+# -- effects of drugs --------------------------------------------------------------------------------------------------
+
+
+@cache
+def wells() -> ad.AnnData:
+    """Effects of 90 wells of six drugs and their pairs in two cell lines, 20 genes."""
+    rng = np.random.default_rng(0)
+    line, drug = np.arange(90) // 8 % 2, np.arange(90) % 8
+    names = np.array(["DMSO", "A", "B", "C", "D", "E", "A+B", "C+D"])[drug]
+    change = rng.normal(size=(8, 20)) * (np.arange(8) > 0)[:, None]
+    x = 8 + rng.normal(size=(2, 20))[line] + change[drug] + 0.2 * rng.normal(size=(90, 20))
+    obs = pd.DataFrame({"drug": names, "line": line.astype(str)}, index=[f"w{i}" for i in range(90)])
+    obs["dose"] = np.where(drug == 0, "", np.where(drug > 5, "1+10", np.where(np.arange(90) % 3 == 0, "1", "10")))
+    smiles = pd.Series({"A": "CCO", "B": "CCN", "C": "c1ccccc1C", "D": "c1ccccc1CC", "E": "C1CCNCC1"}, dtype=object)
+    cells = ad.AnnData(x.astype(np.float32), obs, pd.DataFrame(index=[f"g{i}" for i in range(20)]))
+    return effects_of(cells, Keys("drug", ("DMSO",), dose="dose", cell_line="line"), values="log2", smiles=smiles)
+
+
+def other_effects(effects: ad.AnnData) -> ad.AnnData:
+    found = effects.copy()
+    found.X = found.X[::-1] * 7 + 100
+    return found
+
+
+EFFECTS = replace(
+    CELLS,
+    train=lambda: (wells()[:70].copy(), None),
+    query=lambda: wells()[70:].copy(),
+    answer=lambda model, effects: np.asarray(model.predict(effects).X),
+    spoilt=other_effects,
+    filled=None,
+)
+OF_EFFECTS: dict[str, dict[str, Any]] = {
+    "boosting": {"axes": 2, "bits": 2},
+    "vae_arithmetic": {"latent": 3, "hidden": 8, "epochs": 3},
+    "compositional": {"latent": 3, "hidden": 8, "epochs": 3, "members": 2},
+}
+
 SHORT = TrainingConfig(max_epochs=3, batch_size=32, learning_rate=2e-3, patience=9, precision="full")
 SMALL = Architecture(latent=4, encoder=8, head=8, dropout=0.1, input_dropout=0.1)
 #: Settings with which a generator is fitted in a moment.
@@ -230,6 +270,8 @@ CASES = {
     "TableTrees, forest": Case(NUMBERS, lambda: TableTrees("random_forest")),
     "TableTrees, classes": Case(CLASSES, lambda: TableTrees("hist_gradient_boosting", "classification")),
     "TableNetwork": Case(CLASSES, lambda: TableNetwork("classification"), network=True),
+    **{name: Case(EFFECTS, MODELS[name].given(OF_EFFECTS.get(name, {})).make, MODELS[name].kind == "network")
+       for name in MODELS if name not in ("ridge", "vae_published")},
     **({
         "TreeModel, XGBoost": Case(RESPONSES, lambda: TreeModel("xgboost")),
         "TableTrees, XGBoost": Case(CLASSES, lambda: TableTrees("xgboost", "classification")),

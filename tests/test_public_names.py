@@ -28,6 +28,7 @@ PUBLIC = {
         "grid_search",
         "load",
         "load_gdsc_v17",
+        "perturbation",
         "read_expression",
         "read_gctx",
         "read_gene_sets",
@@ -43,6 +44,9 @@ PUBLIC = {
     "cellixir.embedding": ["apply", "compare", "embed", "enrich"],
     "cellixir.synthesis": [
         "GENERATORS", "Generator", "benchmark", "evaluate", "load_generator", "make_generator",
+    ],
+    "cellixir.perturbation": [
+        "Keys", "benchmark", "consensus", "effects_of", "evaluate", "fit", "query", "question_of",
     ],
     "cellixir.tables": ["audit_table", "benchmark"],
 }  # fmt: skip

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cellixir.doors import doors
 
 if TYPE_CHECKING:
-    from cellixir import embedding, response, synthesis, tables
+    from cellixir import embedding, perturbation, response, synthesis, tables
     from cellixir.data.gctx.read import read_gctx
     from cellixir.data.gctx.write import write_gctx
     from cellixir.data.gene_sets import read_gene_sets
@@ -48,6 +48,7 @@ __all__ = [
     "grid_search",
     "load",
     "load_gdsc_v17",
+    "perturbation",
     "read_expression",
     "read_gctx",
     "read_gene_sets",
@@ -76,6 +77,7 @@ _HOMES = {
     "grid_search": "cellixir.runs.validation",
     "load": "cellixir.estimator",
     "load_gdsc_v17": "cellixir.sources.gdsc",
+    "perturbation": "cellixir.perturbation",
     "read_expression": "cellixir.sources.expression",
     "read_gctx": "cellixir.data.gctx.read",
     "read_gene_sets": "cellixir.data.gene_sets",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from cellixir.estimator import OnEpoch
+    from cellixir.perturbation.model import Held
 
 
 class LatentArithmetic(PerturbationModel):
@@ -103,14 +104,21 @@ class LatentArithmetic(PerturbationModel):
         )  # fmt: skip
 
     def _learn(
-        self, conditions: ad.AnnData, wells: ad.AnnData, *, checkpoint: Path | None, on_epoch: OnEpoch | None
+        self,
+        conditions: ad.AnnData,
+        wells: ad.AnnData,
+        *,
+        held: Held,
+        checkpoint: Path | None,
+        on_epoch: OnEpoch | None,
     ) -> None:
         profiles = control_of(wells) + np.asarray(wells.X)
         self.centre_ = profiles.mean(axis=0)
         self.sd_ = np.maximum(profiles.std(axis=0), 1e-3)
         x = torch.from_numpy(((profiles - self.centre_) / self.sd_).astype(np.float32))
         code = conditions_of(wells.obs)
-        held = hold_out(len(x), max(1, len(x) // 10), np.random.default_rng(self.seed), groups=code)
+        if held is None:
+            held = hold_out(len(x), max(1, len(x) // 10), np.random.default_rng(self.seed), groups=code)
         with torch.random.fork_rng():
             torch.manual_seed(derived_seed(self.seed, 0))
             self._network = VAENetwork(self._shape()).to(pick_device(self.device))

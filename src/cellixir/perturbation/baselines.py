@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cellixir.estimator import OnEpoch
+    from cellixir.perturbation.model import Held
 
 
 class NoChange(PerturbationModel):
@@ -25,7 +26,13 @@ class NoChange(PerturbationModel):
     title = "No change"
 
     def _learn(
-        self, conditions: ad.AnnData, wells: ad.AnnData, *, checkpoint: Path | None, on_epoch: OnEpoch | None
+        self,
+        conditions: ad.AnnData,
+        wells: ad.AnnData,
+        *,
+        held: Held,
+        checkpoint: Path | None,
+        on_epoch: OnEpoch | None,
     ) -> None:
         pass
 
@@ -37,7 +44,13 @@ class _Table(PerturbationModel):
     """Means over training conditions, looked up."""
 
     def _learn(
-        self, conditions: ad.AnnData, wells: ad.AnnData, *, checkpoint: Path | None, on_epoch: OnEpoch | None
+        self,
+        conditions: ad.AnnData,
+        wells: ad.AnnData,
+        *,
+        held: Held,
+        checkpoint: Path | None,
+        on_epoch: OnEpoch | None,
     ) -> None:
         parts = Parts.of(conditions.obs)
         self.effect_ = np.asarray(conditions.X, dtype=np.float32)

@@ -16,6 +16,7 @@ from cellixir.perturbation.features import ConditionFeatures, Parts
 from cellixir.perturbation.model import PerturbationModel, control_of
 from cellixir.perturbation.networks import check_network, history_of
 from cellixir.perturbation.splits import inner_units
+from cellixir.perturbation.wells import conditions_of
 from cellixir.training import TrainingConfig, derived_seed, pick_device, train
 from cellixir.training.linear import LinearStart
 from cellixir.training.loop import Task
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from cellixir.estimator import OnEpoch
+    from cellixir.perturbation.model import Held
 
 #: Weight of the control state's reconstruction beside the change.
 CONTROL_WEIGHT = 0.1
@@ -98,7 +100,13 @@ class CompositionalPredictor(PerturbationModel):
         check_network(vars(self), ("members",))
 
     def _learn(
-        self, conditions: ad.AnnData, wells: ad.AnnData, *, checkpoint: Path | None, on_epoch: OnEpoch | None
+        self,
+        conditions: ad.AnnData,
+        wells: ad.AnnData,
+        *,
+        held: Held,
+        checkpoint: Path | None,
+        on_epoch: OnEpoch | None,
     ) -> None:
         y = np.asarray(conditions.X, dtype=np.float32)
         control = control_of(conditions)
@@ -113,14 +121,14 @@ class CompositionalPredictor(PerturbationModel):
         self._networks: list[CompositionalVAE] = []
         epochs, held_rows, held_told = [], [], []
         for number in range(self.members):
-            held = self._held_out(conditions, number)
+            own = self._held_out(conditions, number) if held is None else _held_conditions(wells, held)
             network = self._new(derived_seed(self.seed, number))
-            self._start(network, conditions, ~held, y / self.scale_)
-            task = _Training(network, given, target, torch.from_numpy(weight / weight.mean()), held, self.beta)
+            self._start(network, conditions, ~own, y / self.scale_)
+            task = _Training(network, given, target, torch.from_numpy(weight / weight.mean()), own, self.beta)
             epochs.append(self._train(task, number, checkpoint, on_epoch))
             self._networks.append(network)
-            held_rows.append(np.flatnonzero(held))
-            held_told.append(self._told(network, given)[held])
+            held_rows.append(np.flatnonzero(own))
+            held_told.append(self._told(network, given)[own])
         self.history_ = history_of(epochs)
         rows, told = np.concatenate(held_rows), np.concatenate(held_told) * self.scale_
         self.share_ = _share(y[rows] - self.mean_, told - self.mean_)
@@ -310,6 +318,12 @@ class _Training(Task):
         change = self.network(control, treated, line)[0]
         weight = self.weight[self.held].to(self._device)
         return float((weight * (change - self.target[self.held].to(self._device)).square().mean(dim=1)).mean())
+
+
+def _held_conditions(wells: ad.AnnData, held: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Conditions of which a well is held out."""
+    treated = ~wells.obs["is_control"].to_numpy(bool)
+    return np.bincount(conditions_of(wells.obs[treated]), held[treated]) > 0
 
 
 def _share(y: NDArray[Any], told: NDArray[Any]) -> float:

@@ -97,6 +97,11 @@ def query(
     seed
         Of the random sets.
 
+    Returns
+    -------
+    Connections
+        Signatures and compounds at both ends.
+
     Raises
     ------
     InvalidValues

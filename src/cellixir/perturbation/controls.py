@@ -138,10 +138,8 @@ def _kind(wells: ad.AnnData, keys: Keys, values: str) -> str:
         )
         raise InvalidValues(message)
     if values == "log2" and (scale == "counts" or seen.maximum > 50):
-        message = (
-            f"the values reach {seen.maximum:.3g}, which no log2 expression does; give --values counts for counts, or "
-            "their logarithms"
-        )
+        what = "are whole numbers" if scale == "counts" else f"reach {seen.maximum:.3g}"
+        message = f"the values {what}, as no log2 expression does; give --values counts for counts, or their logarithms"
         raise InvalidValues(message)
     if values == "counts" and scale != "counts":
         message = f"--values counts, but the values (from {seen.minimum:.3g} to {seen.maximum:.3g}) are no counts"
@@ -236,6 +234,15 @@ def consensus(effects: ad.AnnData, *, method: str = "mean") -> ad.AnnData:
     -------
     AnnData
         ``obs`` of the first well of each condition, with ``n_wells``.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no such method.
+
+    Examples
+    --------
+    >>> consensus(effects_of(wells, keys), method="modz")  # doctest: +SKIP
     """
     if method not in ("mean", "modz"):
         message = f"the consensus '{method}' is not known; choose mean or modz"

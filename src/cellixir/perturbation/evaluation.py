@@ -90,6 +90,11 @@ def evaluate(
     smiles
         Structures by drug of what was not in training.
 
+    Returns
+    -------
+    Evaluation
+        Table, means with intervals, notes and headline.
+
     Raises
     ------
     ConfigurationError, InvalidValues, GeneMismatch

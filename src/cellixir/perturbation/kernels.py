@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from cellixir.estimator import OnEpoch
     from cellixir.perturbation.features import ConditionFeatures
+    from cellixir.perturbation.model import Held
 
     Floats = NDArray[np.float64]
 
@@ -68,7 +69,13 @@ class EffectRidge(PerturbationModel):
             raise ConfigurationError(message)
 
     def _learn(
-        self, conditions: ad.AnnData, wells: ad.AnnData, *, checkpoint: Path | None, on_epoch: OnEpoch | None
+        self,
+        conditions: ad.AnnData,
+        wells: ad.AnnData,
+        *,
+        held: Held,
+        checkpoint: Path | None,
+        on_epoch: OnEpoch | None,
     ) -> None:
         if conditions.n_obs > MOST:
             message = (

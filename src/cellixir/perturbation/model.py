@@ -9,7 +9,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
-from cellixir.estimator import Arrays, Estimator, OnEpoch
+from cellixir.estimator import Arrays, Estimator, OnEpoch, stopping_rows
 from cellixir.exceptions import GeneMismatch, examples
 from cellixir.perturbation.controls import consensus
 from cellixir.perturbation.domain import Domain
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from cellixir.perturbation.calibration import Calibration
 
     Floats = NDArray[np.float64]
+    #: Mask over wells that a network stops on; None: it holds out its own.
+    Held = NDArray[np.bool_] | None
 
 
 class PerturbationModel(Estimator):
@@ -53,12 +55,14 @@ class PerturbationModel(Estimator):
         ----------
         X
             Effects of wells.
-        y, validation
-            Not used: a network holds out conditions of its own.
+        y
+            Not used.
+        validation
+            Wells that a network stops on; None: conditions that it holds out itself. Other models do without.
         checkpoint, on_epoch
             Of networks.
         """
-        del y, validation
+        del y
         treated = X[~X.obs["is_control"].to_numpy(bool)]
         conditions = consensus(treated)
         self.genes_ = list(map(str, X.var_names))
@@ -67,15 +71,23 @@ class PerturbationModel(Estimator):
         self.domain_ = Domain.of(treated, self.features_.drugs, self.features_.smiles)
         self.calibration_: Calibration | None = None
         self.mean_ = np.asarray(conditions.X, dtype=np.float64).mean(axis=0)
-        self._learn(conditions, X, checkpoint=checkpoint, on_epoch=on_epoch)
+        rows = stopping_rows(validation, X.n_obs)
+        held = None if rows is None else np.isin(np.arange(X.n_obs), rows)
+        self._learn(conditions, X, held=held, checkpoint=checkpoint, on_epoch=on_epoch)
         self.n_conditions_ = conditions.n_obs
         return self
 
     @abstractmethod
     def _learn(
-        self, conditions: ad.AnnData, wells: ad.AnnData, *, checkpoint: Path | None, on_epoch: OnEpoch | None
+        self,
+        conditions: ad.AnnData,
+        wells: ad.AnnData,
+        *,
+        held: Held,
+        checkpoint: Path | None,
+        on_epoch: OnEpoch | None,
     ) -> None:
-        """Learn from the mean effects of conditions, and where it helps from all wells."""
+        """Learn from the mean effects of conditions, and where it helps from all wells; ``held`` are to stop on."""
 
     @abstractmethod
     def _change(self, question: ad.AnnData) -> NDArray[Any]:
@@ -133,16 +145,7 @@ class PerturbationModel(Estimator):
             If the genes are not those of the fit.
         """
         self.check_is_fitted()
-        names = list(map(str, conditions.var_names))
-        if names != self.genes_:
-            other = [gene for gene in self.genes_ if gene not in set(names)]
-            what = (
-                f"{len(other):,} of {len(self.genes_):,} genes are missing ({examples(other)})"
-                if other
-                else "other order"
-            )
-            message = f"the conditions do not have the genes of the fit: {what}; give the same genes in the same order"
-            raise GeneMismatch(message)
+        conditions = self._with_genes(conditions)
         change = self.finite(np.asarray(self._change(conditions), dtype=np.float32))
         found = ad.AnnData(change, conditions.obs.copy(), conditions.var.copy())
         if "control" in conditions.layers:
@@ -153,10 +156,24 @@ class PerturbationModel(Estimator):
             found.layers["low"], found.layers["high"] = (change + sign * half.astype(np.float32) for sign in (-1, 1))
         return found
 
+    def _with_genes(self, conditions: ad.AnnData) -> ad.AnnData:
+        """The genes of the fit, in its order."""
+        names = list(map(str, conditions.var_names))
+        if names == self.genes_:
+            return conditions
+        missing = [gene for gene in self.genes_ if gene not in set(names)]
+        if missing:
+            message = (
+                f"the conditions lack {len(missing):,} of the {len(self.genes_):,} genes of the fit "
+                f"({examples(missing)}); give them all"
+            )
+            raise GeneMismatch(message)
+        return conditions[:, self.genes_]
+
     def features(self, data: ad.AnnData) -> tuple[NDArray[np.float64], list[str]]:
         """Fingerprint bits and log10 doses summed over a row's drugs, time, and the context, ``(n, n_features)``."""
         self.check_is_fitted()
-        return flat_features(self.features_, data)
+        return flat_features(self.features_, self._with_genes(data))
 
     def describe(self) -> list[str]:
         """What was learned from."""

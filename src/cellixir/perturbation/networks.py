@@ -30,8 +30,8 @@ def check_network(given: Mapping[str, Any], sizes: Sequence[str] = ()) -> None:
         message = f"activation must be one of {', '.join(get_args(Activation))}, not '{given['activation']}'"
         raise ConfigurationError(message)
     whole = dict.fromkeys(("latent", "hidden", "n_layers", "max_epochs", *sizes), (1, math.inf))
-    require_within(given, {**whole, "batch_size": (2, math.inf), "dropout": (0, 0.99), "beta": (0, math.inf),
-                           "learning_rate": (1e-12, 10)})  # fmt: skip
+    bounds = {"batch_size": (2, math.inf), "dropout": (0, 0.99), "learning_rate": (1e-12, 10)}
+    require_within(given, {**whole, **bounds, **dict.fromkeys(("beta", "seed"), (0, math.inf))})
 
 
 def history_of(members: list[list[Epoch]]) -> pd.DataFrame:

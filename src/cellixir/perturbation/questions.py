@@ -56,6 +56,10 @@ def question_of(
     ConfigurationError, InvalidValues, GeneMismatch
         If a column is missing or unknown, a drug has no structure and was not in training, a cell line is not known,
         or the context does not have the genes and values of training.
+
+    Examples
+    --------
+    >>> question_of(model, pd.DataFrame({"perturbation": ["A+B"], "dose": ["1+10"]}))  # doctest: +SKIP
     """
     model.check_is_fitted()
     others = set(table.columns) - set(COLUMNS)

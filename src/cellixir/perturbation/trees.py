@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cellixir.perturbation.model import PerturbationModel, flat_features
+from cellixir.training import require_within
 from cellixir.training.trees import ensemble, kept
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cellixir.estimator import OnEpoch
+    from cellixir.perturbation.model import Held
 
 
 class BoostedEffects(PerturbationModel):
@@ -37,9 +40,20 @@ class BoostedEffects(PerturbationModel):
         self.axes = axes
         self.bits = bits
         self.seed = seed
+        self.check_parameters()
+
+    def check_parameters(self) -> None:
+        """Refuse numbers that cannot be."""
+        require_within(vars(self), {"axes": (1, math.inf), "bits": (1, math.inf), "seed": (0, math.inf)})
 
     def _learn(
-        self, conditions: ad.AnnData, wells: ad.AnnData, *, checkpoint: Path | None, on_epoch: OnEpoch | None
+        self,
+        conditions: ad.AnnData,
+        wells: ad.AnnData,
+        *,
+        held: Held,
+        checkpoint: Path | None,
+        on_epoch: OnEpoch | None,
     ) -> None:
         x, _ = flat_features(self.features_, conditions)
         self.n_bits_ = len(self.features_.bits)

@@ -56,6 +56,11 @@ class Keys:
         end says the unit; without any unit numbers are taken as µM.
     smiles
         Structure of a single drug.
+
+    Examples
+    --------
+    >>> Keys("pert_iname", ("DMSO",), plate="rna_plate", dose="pert_dose").control
+    ('DMSO',)
     """
 
     perturbation: str
