@@ -26,15 +26,18 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 SECONDS, MEMORY, BATCH = 30, 3 * 10**9, 150
+EFFECTS = ("kernel_ridge", "boosting", "compositional")  # models of perturbation whose bundles are attacked
 COLUMNS = ("refused", "same", "changed", "traceback", "hang", "memory")
 
 
@@ -52,7 +55,7 @@ def make_sound(folder: Path) -> dict[str, tuple[str, str]]:
     from cellixir import write_gctx
     from cellixir.embedding.pca import PCA
     from cellixir.embedding.vae import VAE
-    from cellixir.perturbation.models import MODELS
+    from cellixir.perturbation.models import MODELS as PREDICTORS
     from cellixir.runs import RunFolder
     from cellixir.synthesis import make_generator
     from cellixir.tables.models import TableRidge
@@ -61,6 +64,8 @@ def make_sound(folder: Path) -> dict[str, tuple[str, str]]:
     table = pd.DataFrame({"sample": [f"S{i}" for i in range(40)], "drug": ["Imatinib", "Dabrafenib"] * 20})
     table["LN_IC50"] = rng.normal(size=40).round(4)
     table.to_csv(folder / "table.csv", index=False)
+    goals = table.assign(dose=rng.gamma(2.0, size=40).round(3), tissue=list("abcd") * 10, fold=[0, 1, 2, 3] * 10)
+    goals.to_csv(folder / "goals.csv", index=False)
     table.to_csv(folder / "table.tsv.gz", index=False, sep="\t")
     table.to_excel(folder / "table.xlsx", index=False)
     table.to_parquet(folder / "table.parquet", index=False)
@@ -76,7 +81,10 @@ def make_sound(folder: Path) -> dict[str, tuple[str, str]]:
     dense = ad.AnnData(counts, obs=obs, var=genes, uns={"scale": "counts"})
     dense.write_h5ad(folder / "dense.h5ad", compression="gzip")
     dense.write_h5ad(folder / "backed.h5ad")
-    dense.write_zarr(folder / "cells.zarr")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of zarr, about its own next format
+        dense.write_zarr(folder / "cells.zarr")
+    shutil.make_archive(str(folder / "cells.zarr"), "zip", folder / "cells.zarr")
     write_gctx(dense, folder / "cells.gctx")
     write_gctx(dense, folder / "cells.gct")
     cells.to_df().to_csv(folder / "cells.csv")
@@ -101,29 +109,39 @@ def make_sound(folder: Path) -> dict[str, tuple[str, str]]:
     log.uns["scale"] = "log1p_cpm"
     PCA(3).fit(log).save(folder / "pca")
     VAE(latent=2, hidden=8, max_epochs=2).fit(dense).save(folder / "vae")
-    short = {"max_epochs": 2}
-    for kind, settings in (("gaussian", {}), ("copula", {}), ("cvae", short), ("gan", short), ("wgan-gp", short)):
+    generators = ("gaussian", "copula", "cvae", "gan", "wgan-gp")
+    for number, kind in enumerate(generators):
+        settings = {"max_epochs": 2} if number > 1 else {}
         make_generator(kind, condition=("kind",), seed=0, **settings).fit(dense).save(folder / kind)
     _screen().save(folder / "response")
+    for kind in EFFECTS:
+        model = PREDICTORS[kind].make("drug", 0, "cpu")
+        if "max_epochs" in model.get_params():
+            model.set_params(max_epochs=2)
+        model.fit(_effects()).save(folder / kind)
     numbers = dense.to_df().assign(kind=obs["kind"])
     TableRidge().fit(numbers.iloc[:, 1:], numbers.iloc[:, 0].to_numpy()).save(folder / "table_ridge")
-    for name in ("kernel_ridge", "boosting", "compositional"):
-        settings = {"epochs": 2, "members": 1} if name == "compositional" else {}
-        MODELS[name].given(settings).make("pair").fit(_effects()).save(folder / name)
-    bundles = (
-        "pca", "vae", "gaussian", "copula", "cvae", "gan", "wgan-gp", "response", "table_ridge", "kernel_ridge",
-        "boosting", "compositional",
-    )  # fmt: skip
+    bundles = ("pca", "vae", *generators, "response", "table_ridge", *EFFECTS)
+    if find_spec("loompy"):
+        with h5py.File(folder / "cells.loom", "w") as file:
+            file["matrix"] = counts.T
+            file["row_attrs/Gene"], file["col_attrs/CellID"] = list(genes.index), list(obs.index)
+            for name in ("layers", "row_graphs", "col_graphs", "attrs"):
+                file.create_group(name)
+            file["attrs/LOOM_SPEC_VERSION"] = "3.0.0"
     return {
-        "csv": ("table", "table.csv"), "tsv.gz": ("table", "table.tsv.gz"), "xlsx": ("table", "table.xlsx"),
+        "csv": ("table", "table.csv"), "table of a target": ("goals", "goals.csv"),
+        "tsv.gz": ("table", "table.tsv.gz"), "xlsx": ("table", "table.xlsx"),
         "parquet": ("table", "table.parquet"), "gmt": ("sets", "sets.gmt"), "drugs": ("drugs", "drugs.csv"),
         "h5ad sparse": ("cells", "sparse.h5ad"), "h5ad dense": ("cells", "dense.h5ad"),
         "h5ad backed": ("backed", "backed.h5ad"), "cells csv": ("cells", "cells.csv"),
         "cells tsv.gz": ("cells", "cells.tsv.gz"), "10x h5": ("cells", "tenx.h5"),
         "gctx": ("cells", "cells.gctx"), "gctx backed": ("backed", "cells.gctx"), "gctx slice": ("slice", "cells.gctx"),
         "gct": ("cells", "cells.gct"),
-        "zarr metadata": ("store", "cells.zarr/.zmetadata"), "zarr array": ("store", "cells.zarr/X/.zarray"),
-        "zarr values": ("store", "cells.zarr/X/0.0"),
+        "zarr": ("cells", "cells.zarr/.zmetadata"), "zarr backed": ("backed", "cells.zarr/.zmetadata"),
+        "zarr matrix": ("cells", "cells.zarr/X/0.0"), "zarr names": ("cells", "cells.zarr/var/_index/0"),
+        "zarr.zip": ("cells", "cells.zarr.zip"),
+        **({"loom": ("cells", "cells.loom")} if find_spec("loompy") else {}),
         "mtx": ("cells", "mtx/matrix.mtx"), "mtx names": ("cells", "mtx/genes.tsv"),
         "run.json": ("run", "run/run.json"),
         **{f"{name} model.json": ("bundle", f"{name}/model.json") for name in bundles},
@@ -137,19 +155,27 @@ def _cohort() -> Any:
     return simulate_cohort(n_samples=30, n_drugs=6, n_genes=12, n_mutations=9, n_targets=3).response_data()
 
 
+@cache
+def _effects() -> Any:
+    """Changes by 8 drugs and 4 pairs of them."""
+    from cellixir.data.simulate.perturbation import NO_DRUG, simulate_perturbation
+    from cellixir.perturbation import Keys, effects_of
+
+    screen = simulate_perturbation(seed=0, n_genes=60, n_drugs=8, n_pairs=4, n_plates=2)
+    obs = screen.obs.astype({"drug_1": str, "drug_2": str, "dose_1_um": str, "dose_2_um": str})
+    pair = obs["drug_2"] != NO_DRUG
+    drugs, doses = (
+        obs[a].where(~pair, obs[a] + "+" + obs[b]) for a, b in (("drug_1", "drug_2"), ("dose_1_um", "dose_2_um"))
+    )
+    screen.obs["perturbation"] = drugs.mask(obs["is_control"], "DMSO")
+    screen.obs["dose"] = doses.mask(obs["is_control"], "")
+    return effects_of(screen, Keys("perturbation", ("DMSO",), plate="plate", dose="dose"))
+
+
 def _screen() -> Any:
     from cellixir.response.network.predictor import ResponsePredictor
 
     return ResponsePredictor("LCO", members=1, device="cpu").fit(_cohort())
-
-
-@cache
-def _effects() -> Any:
-    from cellixir.data.simulate import simulate_perturbation
-    from cellixir.perturbation import Keys, effects_of
-
-    wells = simulate_perturbation(n_genes=30, n_drugs=6, n_pairs=6, n_plates=2, n_controls=4)
-    return effects_of(wells, Keys("perturbation", ("DMSO",), plate="plate", dose="dose"))
 
 
 # -- readers: what each gives, as a digest -------------------------------------------------------------------------
@@ -159,6 +185,15 @@ def _table(path: Path) -> str:
     from cellixir.data.tables import read_table
 
     return _digest(read_table(path).to_csv())
+
+
+def _goals(path: Path) -> str:
+    from cellixir.data.audit.table import audit_table
+    from cellixir.tables.prepare import fingerprint, prepare, read_target_table
+
+    table = read_target_table(path, "LN_IC50")
+    audit = audit_table(table, "LN_IC50", groups="sample", folds="fold")
+    return _digest(fingerprint(prepare(table, "LN_IC50", group="sample", fold="fold")), audit.findings)
 
 
 def _sets(path: Path) -> str:
@@ -186,7 +221,7 @@ def _drugs(path: Path) -> str:
 def _cells(path: Path, *, backed: bool = False) -> str:
     from cellixir.data.expression import profile, read_expression
 
-    target = path.parent if path.parent.name.startswith("mtx") else path
+    target = next((p for p in path.parents if p.suffix == ".zarr" or p.name == "mtx"), path)
     cells = read_expression(target, backed=backed)
     seen = profile(cells)
     if not np.isfinite(seen.mean).all():
@@ -196,10 +231,6 @@ def _cells(path: Path, *, backed: bool = False) -> str:
 
 def _backed(path: Path) -> str:
     return _cells(path, backed=True)
-
-
-def _store(path: Path) -> str:
-    return _cells(next(parent for parent in path.parents if parent.suffix == ".zarr"))
 
 
 def _slice(path: Path) -> str:
@@ -226,10 +257,10 @@ def _bundle(path: Path) -> str:
         values = made.X.toarray() if hasattr(made.X, "toarray") else np.asarray(made.X)
     elif path.parent.name == "response":
         values = model.predict(_cohort())
-    elif hasattr(model, "reach"):
-        said = model.predict(_effects()[:9])
-        model.reach(_effects()[:9])
-        values = np.asarray(said.X)
+    elif path.parent.name in EFFECTS:
+        asked = _effects()[~_effects().obs["is_control"]][:20].copy()
+        model.reach(asked)
+        values = model.predict(asked).X
     elif path.parent.name == "table_ridge":
         import anndata as ad
 
@@ -254,8 +285,9 @@ def _digest(*parts: object) -> str:
 
 
 READERS: dict[str, Callable[[Path], str]] = {
-    "table": _table, "sets": _sets, "drugs": _drugs, "cells": _cells, "backed": _backed, "store": _store,
-    "slice": _slice, "run": _run, "bundle": _bundle,
+    "table": _table, "goals": _goals, "sets": _sets, "drugs": _drugs, "cells": _cells, "backed": _backed,
+    "slice": _slice, "run": _run,
+    "bundle": _bundle,
 }  # fmt: skip
 
 
@@ -289,9 +321,9 @@ def damaged(raw: bytes, name: str, rng: np.random.Generator) -> bytes:
 
 
 def _structure(name: str) -> Callable[[bytes, np.random.Generator], bytes | None] | None:
-    if name.endswith(".json"):
+    if name.endswith((".json", ".zmetadata")):
         return _json
-    if name.endswith((".h5ad", ".h5", ".gctx")):
+    if name.endswith((".h5ad", ".h5", ".gctx", ".loom")):
         return _hdf5
     if name.endswith(".safetensors"):
         return _safetensors
@@ -416,11 +448,9 @@ def _safetensors(raw: bytes, rng: np.random.Generator) -> bytes | None:
 
 def damage_file(sound: Path, target: Path, file: str, rng: np.random.Generator) -> Path:
     """Copy what stands around the file, and write it damaged."""
-    source = sound / file
-    raw = damaged(source.read_bytes(), file, rng)
+    raw = damaged((sound / file).read_bytes(), file, rng)
     if "/" in file:
-        top = file.split("/")[0]
-        shutil.copytree(sound / top, target / top)
+        shutil.copytree(sound / Path(file).parts[0], target / Path(file).parts[0])
     path = target / file
     path.write_bytes(raw)
     about = path.parent / "model.json"
@@ -450,8 +480,6 @@ def child(tasks: Path, out: Path) -> None:
 
 
 def _outcome(reader: str, path: Path, sound: str) -> tuple[str, str]:
-    import warnings
-
     from cellixir.exceptions import CellixirError
 
     try:

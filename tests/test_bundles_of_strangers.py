@@ -183,3 +183,22 @@ def test_weights_that_are_finite_and_their_products_not(copy: Callable[[str], Pa
     cells = pd.DataFrame(np.full((4, N_GENES), 3.0), columns=[f"G{i}" for i in range(N_GENES)])
     with pytest.raises(BundleError, match="gives numbers that are not finite"):
         cellixir.load(folder).transform(cells)  # type: ignore[attr-defined]
+
+
+def test_parts_of_a_perturbation_model_that_do_not_fit_each_other(tmp_path: Path) -> None:
+    from cellixir.data.simulate.perturbation import simulate_perturbation
+    from cellixir.perturbation import Keys, effects_of
+    from cellixir.perturbation.models import MODELS
+
+    screen = simulate_perturbation(seed=0, n_genes=10, n_drugs=4, n_pairs=0, n_plates=1, n_modules=2)
+    screen.obs["name"] = np.where(screen.obs["is_control"], "DMSO", screen.obs["drug_1"].astype(str))
+    model = MODELS["kernel_ridge"].make().fit(effects_of(screen, Keys("name", ("DMSO",))))
+    rows = model.described_.row
+    for change in (
+        lambda arrays: next(a for a in arrays.values() if a.shape == rows.shape and a.dtype == rows.dtype).fill(10**9),
+        lambda arrays: arrays.update({k: a[:-1] for k, a in arrays.items() if a.ndim == 2 and len(a) == len(rows)}),
+    ):
+        folder = model.save(tmp_path / "bundle")
+        assert cellixir.load(folder).card()
+        weights_changed(folder, change)
+        assert "weights and model.json do not belong together" in refused(folder)

@@ -284,6 +284,17 @@ def test_groups_stay_together_and_are_no_feature(tmp_path: Path) -> None:
     assert result.overall["r2"].max() < 0.1  # nothing but the drug tells, and no drug is known
 
 
+def test_a_pair_of_columns_is_kept_together() -> None:
+    table = planted(60).assign(a=["x", "y"] * 30, b=["y", "x"] * 30, c=list("pqrstu") * 10)
+    prepared = prepare(table, "response", group="a + c")
+    assert prepared.groups is not None
+    assert set(prepared.groups) == {"p + x", "q + y", "r + x", "s + y", "t + x", "u + y"}
+    assert "a + c" not in prepared.table
+    turned = prepare(table, "response", group="a+b").groups
+    assert turned is not None
+    assert set(turned) == {"x + y"}
+
+
 def test_folds_that_are_given_are_used_and_checked(tmp_path: Path) -> None:
     table = planted()
     table["own"] = np.where(np.arange(240) % 24 < 9, "one", "two")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import KFold, StratifiedGroupKFold, StratifiedKFold
@@ -102,3 +103,19 @@ def _order(n: int, rng: Generator, strata: ArrayLike | None) -> Codes:
     """Rows in random order, stratum after stratum."""
     order = rng.permutation(n)
     return order if strata is None else order[np.argsort(np.asarray(strata)[order], kind="stable")]
+
+
+def with_unit(table: pd.DataFrame, key: str | None) -> pd.DataFrame:
+    """The table with the column ``key``, if that is ``A+B`` of two of its columns: both as one unit, in either order.
+
+    A row that lacks one of them is of no unit.
+
+    >>> with_unit(pd.DataFrame({"a": ["x", "y"], "b": ["y", "x"]}), "a+b")["a+b"].tolist()
+    ['x + y', 'x + y']
+    """
+    names = [] if key is None or key in table else [name.strip() for name in key.split("+")]
+    if len(names) < 2 or not set(names) <= set(table.columns):
+        return table
+    known = table[names].notna().all(axis=1)
+    units = [" + ".join(sorted(map(str, row))) for row in table[names].itertuples(index=False)]
+    return table.assign(**{str(key): pd.Series(units, table.index, dtype=object).where(known)})

@@ -62,7 +62,7 @@ HOMES = {
 # What a constructor or `restore` raises over values that do not belong together.
 _DAMAGED = (
     LookupError, TypeError, RuntimeError, ValueError, AttributeError, ArithmeticError, MemoryError, ImportError,
-    AssertionError,
+    AssertionError, pd.errors.InvalidIndexError,
 )  # fmt: skip
 
 

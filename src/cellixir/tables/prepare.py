@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cellixir.data.dealing import with_unit
 from cellixir.data.tables import read_table, refuse_duplicates
 from cellixir.exceptions import ConfigurationError, InvalidValues, examples
 from cellixir.tables.goal import Codes, Floats, Goal
@@ -109,7 +110,7 @@ def prepare(
     InvalidValues
         If the target has one value or none, is text in a regression, or nothing is left to predict from.
     """
-    table = table.set_axis(table.columns.map(str), axis=1).reset_index(drop=True)
+    table = with_unit(table.set_axis(table.columns.map(str), axis=1).reset_index(drop=True), group)
     refuse_duplicates(table.columns, source="the table", what="column name", way_out="rename or drop one")
     keys = {what: key for what, key in (("group", group), ("fold", fold)) if key is not None}
     named = [target, *keys.values(), *dict.fromkeys(drop)]

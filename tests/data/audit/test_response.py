@@ -196,6 +196,20 @@ def test_a_molecule_with_two_ids_is_nothing_where_every_drug_is_seen() -> None:
     assert "same-molecule" not in kinds(audit_response(data, "LCO", by(data, "sample", "S0")))
 
 
+def test_a_drug_with_the_rounded_responses_of_another_one() -> None:
+    response = np.random.default_rng(3).normal(size=(40, 4))
+    response[:, 2] = (response[:, 0] + 1).round(2)
+    data = crossed(n_samples=40, response=response.ravel())
+    (finding,) = audit_response(data, "LDO", by(data, "drug", "D0", "D3")).leaks()
+    assert (finding.kind, finding.ids, finding.n) == ("same-responses", ("D0", "D2"), 40)
+    assert "have the same responses" in finding.what
+    assert audit_response(data, "LDO", by(data, "drug", "D0", "D2")).leaks() == []
+    assert audit_response(data, "LCO", by(data, "sample", "S0")).leaks() == []
+    response[:, 2] += 0.1 * np.random.default_rng(4).normal(size=40)  # R2 .99: two drugs alike
+    alike = crossed(n_samples=40, response=response.ravel())
+    assert audit_response(alike, "LDO", by(alike, "drug", "D0", "D3")).leaks() == []
+
+
 def test_without_folds_what_might_part_is_a_warning() -> None:
     audit = audit_response(crossed(drugs=SYNONYMS), "LDO")
     assert kinds(audit, "warning") == {"same-molecule": ("D0", "D2")}

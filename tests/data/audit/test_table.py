@@ -118,6 +118,19 @@ def test_what_hangs_on_the_drug_alone_is_determined_by_it_unless_drugs_stay_toge
     assert leaks(anova_like(), "tissue_pval", groups="drug_id") == {}
 
 
+def test_two_columns_name_a_unit_in_either_order() -> None:
+    table = noise(n=120, p=2)
+    first, second = np.divmod(np.arange(120) % 12, 4)
+    names = np.array([f"d{i}" for i in range(7)], dtype=object)
+    table["a"], table["b"] = names[first], names[3 + second]
+    table["fold"] = first
+    assert [f.kind for f in audit_table(table, "x0", groups="a+b", folds="fold").leaks()] == []
+    table.loc[12, ["a", "b", "fold"]] = ["d3", "d0", 2]  # the pair of row 0, turned
+    finding = only(audit_table(table, "x0", groups="a+b", folds="fold"), "unit-on-two-sides")
+    assert finding.ids == ("d0 + d3",)
+    assert "1 of 12 values of 'a+b' stand in several folds of 'fold'" in finding.what
+
+
 def test_folds_that_are_given_say_what_they_part() -> None:
     table = noise(n=120, p=2).assign(line=[f"l{i % 12}" for i in range(120)], drug=[f"d{i % 5}" for i in range(120)])
     table["fold"] = [i % 12 % 3 for i in range(120)]

@@ -351,6 +351,13 @@ def drop_a_drug(folder: Path) -> None:
     (folder / "model.json").write_text(json.dumps(facts), encoding="utf-8")
 
 
+def name_a_group_twice(folder: Path) -> None:
+    facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    groups = attributes(facts["learned"]["conformal_"])["groups"]["tuple"]
+    groups[0] = groups[1]
+    (folder / "model.json").write_text(json.dumps(facts), encoding="utf-8")
+
+
 BREAKS: dict[str, Callable[[Path], object]] = {
     "weights cut off": lambda f: os.truncate(f / "weights.safetensors", (f / "weights.safetensors").stat().st_size - 4),
     "weights missing": lambda f: (f / "weights.safetensors").unlink(),
@@ -358,6 +365,7 @@ BREAKS: dict[str, Callable[[Path], object]] = {
     "facts cut off": lambda f: os.truncate(f / "model.json", 1000),
     "other class": lambda f: (f / "model.json").write_text('{"class": "Imputer", "format": 1}'),
     "facts of another model": drop_a_drug,
+    "a group twice": name_a_group_twice,
 }
 
 

@@ -40,6 +40,18 @@ def test_the_same_measurements_agree_perfectly_and_two_laboratories_do_not() -> 
     assert "in nM" in told(study(), study(seed=1, noise=0.5, shift=NANOMOLAR))[1]
 
 
+@pytest.mark.parametrize(("scale", "decimals"), [(1.0, 2), (0.1, 2)])
+def test_a_copy_that_was_rounded_is_no_second_measurement(scale: float, decimals: int) -> None:
+    one = study()
+    values = one.responses["response"] * scale
+    full, rounded = (
+        ResponseData.join(one.responses.assign(response=v), views={}, measure="AUC")
+        for v in (values, values.round(decimals))
+    )
+    assert "agree perfectly" in told(full, rounded)[0]
+    assert told(study(), study(seed=1, noise=0.1))[0] == ""  # r .997 within a drug: no two laboratories, yet no copy
+
+
 def test_responses_that_are_turned_round_are_named() -> None:
     assert "run against those of training" in told(study(), study(seed=1, noise=0.3, sign=-1))[1]
 

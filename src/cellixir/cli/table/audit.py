@@ -20,6 +20,7 @@ Examples:
   cellixir table audit PANCANCER_ANOVA.csv --target log_ic50_mean_pos
   cellixir table audit PANCANCER_ANOVA.csv --target tissue_pval --group-key "Drug ID" --out runs/audit
   cellixir table audit pairs.csv --target synergy --fold-key cl_fold --group-key cell_line
+  cellixir table audit pairs.csv --target synergy --fold-key fold --group-key drug_a_name+drug_b_name
 """
 
 

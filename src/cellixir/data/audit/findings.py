@@ -26,6 +26,7 @@ KINDS = {
     "replicate": "measurements of one pair stand on two sides of a fold",
     "unit-on-two-sides": "what the split leaves out is also in training",
     "same-molecule": "drugs with different ids are one molecule",
+    "same-responses": "drugs have the same responses",
     "scaffold": "test drugs have the scaffold of a training drug",
     "same-donor": "lines come from one donor",
     "duplicate-features": "samples have the same features in every view",

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from cellixir.data.splits import Fold
 
 RESPONSE_R2 = 0.99  # r .995 between a feature and the responses to a drug: no honest feature comes near
+COPIED_R2 = 0.998  # of the responses to two drugs; the two screens of one molecule in GDSC v17 have .67 at most
 _SPLITS = ("LPO", "LCO", "LDO", "LTO")
 _DONOR = re.compile(r"(donor|patient)(_?id)?", re.IGNORECASE)
 _LINE_NAME = re.compile(r"(cell_?line|sample|ccle|stripped_cell_line)?_?name|cell_?line", re.IGNORECASE)
@@ -196,6 +197,20 @@ def _molecules(audited: _Audited) -> Iterator[Finding]:
         yield from audited.groups("same-molecule", molecule_groups(drugs), "drug", "are one molecule")
 
 
+def _copied_responses(audited: _Audited) -> Iterator[Finding]:
+    """Drugs whose responses are those of another one, but for rounding, a shift or a scale."""
+    if audited.split not in ("LPO", "LDO"):
+        return
+    n = len(audited.data.drugs)
+    responses = audited.responses[0][:, :n]
+    keys: list[set[str]] = [set() for _ in range(n)]
+    for i, j in np.argwhere(np.triu(squared_correlation(responses, responses) > COPIED_R2, 1)):
+        if follows(responses[:, i], responses[:, j])[0] > COPIED_R2:
+            keys[i].add(f"{i} {j}")
+            keys[j].add(f"{i} {j}")
+    yield from audited.groups("same-responses", joined(keys), "drug", "have the same responses")
+
+
 def _scaffolds(audited: _Audited) -> Iterator[Finding]:
     """Test drugs with the scaffold of another molecule in training."""
     if audited.split != "LDO" or not audited.sides:
@@ -310,6 +325,7 @@ _CHECKS = (
     _texts_that_are_responses,
     _units,
     _molecules,
+    _copied_responses,
     _donors,
     _profiles,
     _line_names,

@@ -19,6 +19,7 @@ from cellixir.data.audit.findings import SHOWN, Audit, Finding, sorted_audit
 from cellixir.data.audit.profiles import MOST_CLASSES
 from cellixir.data.audit.rebuild_fits import MIN_ROWS, NEARLY, follows, ranks_of
 from cellixir.data.audit.rebuild_search import Goal, RebuildSearch
+from cellixir.data.dealing import with_unit
 from cellixir.exceptions import ConfigurationError, DuplicateIds, InvalidValues, examples
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def audit_table(table: pd.DataFrame, target: str, *, groups: str | None = None, 
         The column to be predicted: numbers or classes.
     groups
         A column whose values the split keeps together, so that rows of one value never stand on two sides. It is no
-        feature.
+        feature. ``A+B``: what two columns name together, in either order, such as a pair of drugs.
     folds
         A column of folds that are given. It is no feature; groups that stand in several of its folds are a leak.
 
@@ -65,6 +66,7 @@ def audit_table(table: pd.DataFrame, target: str, *, groups: str | None = None, 
     >>> [finding.kind for finding in audit_table(table.assign(twice=2 * table["ic50"]), "ic50").leaks()]
     ['copy']
     """
+    table = with_unit(table, groups)
     known, goals = _goals(table, target, groups, folds)
     looks, row_codes = _looks(table, [c for c in table.columns if c not in (target, groups, folds)], known)
     together = None if groups is None else pd.factorize(table[groups].iloc[known])[0]
