@@ -10,6 +10,7 @@ import pytest
 
 from cellixir.estimator import Arrays
 from cellixir.estimator.values import packed, unpacked
+from cellixir.exceptions import BundleError
 from cellixir.training.trees import BoostedTrees, Trees, ensemble, kept
 
 SIZES: dict[str, dict[str, Any]] = {
@@ -71,8 +72,10 @@ def test_a_row_alone_is_predicted_as_among_others() -> None:
 
 def test_trees_that_go_round_are_refused() -> None:
     trees: Trees = kept(grown("random_forest"))
-    with pytest.raises(ValueError, match="before its parent"):
+    with pytest.raises(BundleError, match="do not fit 6 features"):
         replace(trees, left=np.zeros_like(trees.left), right=np.zeros_like(trees.right)).predict(rows(5))
+    with pytest.raises(BundleError, match="do not fit 6 features"):
+        replace(trees, feature=trees.feature + 6).predict(rows(5))
 
 
 def test_a_name_from_a_bundle_is_not_looked_up_blindly() -> None:

@@ -157,6 +157,9 @@ class PerturbationModel(Estimator):
     def try_out(self) -> None:
         """Ask for every training drug once."""
         drugs = list(self.domain_.drugs)
+        if not drugs:
+            message = "no drug was in training"
+            raise ValueError(message)
         known = {"perturbation": drugs, "cell_line": self.domain_.lines[0], "plate": "", "smiles": ""}
         numbers = {"dose_1": 1.0, "dose_2": np.nan, "time": self.domain_.times[0], "is_control": False}
         obs = pd.DataFrame(known | numbers, index=list(map(str, range(len(drugs)))))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import expit
 
-from cellixir.exceptions import MissingExtra
+from cellixir.exceptions import BundleError, MissingExtra
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -159,6 +159,7 @@ class Trees:
     def _sums(self, x: NDArray[Any]) -> NDArray[np.float64]:
         """Leaves added up tree by tree: another order would round in another way."""
         x = np.asarray(x, dtype=np.float32)
+        self._require_sound(x.shape[1])
         rows, sums = np.arange(len(x)), np.zeros((len(x), len(self.start))) + self.start
         for root, output in zip(self.roots, self.outputs, strict=True):
             leaf = self._leaves(x, rows, int(root))
@@ -168,6 +169,14 @@ class Trees:
                 sums[:, output] += self.value[leaf, 0]
         return sums / len(self.roots) if self.scale == "mean" else sums
 
+    def _require_sound(self, n_features: int) -> None:
+        """Refuse trees of a bundle that was changed: they might go round for ever, or ask for what is not there."""
+        here, n = np.arange(len(self.feature)), len(self.feature)
+        children, features = np.stack([self.left, self.right]), (self.feature >= 0) & (self.feature < n_features)
+        if not features.all() or (children < here).any() or (children >= n).any():
+            message = f"the trees of this bundle do not fit {n_features:,} features: it is damaged; save it again"
+            raise BundleError(message)
+
     def _leaves(self, x: NDArray[np.float32], rows: NDArray[np.int64], root: int) -> NDArray[np.int64]:
         node, moving = np.full(len(rows), root), rows
         while len(moving):
@@ -176,9 +185,6 @@ class Trees:
             goes_left = at <= self.threshold[here]
             goes_left |= self.missing_left[here] & np.isnan(at)
             below = np.where(goes_left, self.left[here], self.right[here])
-            if (below < here).any():
-                message = "a node of a tree stands before its parent"
-                raise ValueError(message)  # of a bundle that was changed: it might go round for ever
             node[moving] = below
             moving = moving[below > here]
         return node
