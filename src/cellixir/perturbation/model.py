@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cellixir.estimator import Estimator, OnEpoch, stopping_rows
-from cellixir.exceptions import GeneMismatch, examples
+from cellixir.exceptions import GeneMismatch, counted, examples
 from cellixir.perturbation.controls import consensus
 from cellixir.perturbation.domain import Domain
 from cellixir.perturbation.features import ConditionFeatures, Parts
@@ -176,9 +176,9 @@ class PerturbationModel(Estimator):
 
     def describe(self) -> list[str]:
         """What was learned from."""
-        drugs, lines = len(self.features_.drugs), len(self.features_.lines)
-        said = [f"learned from {self.n_conditions_:,} conditions of {drugs:,} drugs in {lines:,} cell lines, "
-                f"{len(self.genes_):,} genes"]  # fmt: skip
+        sizes = {"drug": len(self.features_.drugs), "cell line": len(self.features_.lines), "gene": len(self.genes_)}
+        drugs, lines, genes = (counted(n, what) for what, n in sizes.items())
+        said = [f"learned from {counted(self.n_conditions_, 'condition')} of {drugs} in {lines}, {genes}"]
         if self.calibration_ is not None:
             said.append(self.calibration_.said())
         return said

@@ -117,5 +117,6 @@ def _queries(
 def _print(compounds: pd.DataFrame, name: str, shown: int = 5) -> None:
     rows = compounds[(compounds["query"] == name) & (compounds["rank"] <= shown)]
     columns = ["direction", "perturbation", "score", "n_cell_lines", "n_signatures"]
-    cells = [list(map(str, row)) for row in rows[columns].round({"score": 2}).itertuples(index=False)]
+    shown_rows = rows[columns].assign(score=rows["score"].map("{:.2f}".format))
+    cells = [list(map(str, row)) for row in shown_rows.itertuples(index=False)]
     print_table(["", "compound", "score", "cell lines", "signatures"], cells, f"query {name}", words=2)
