@@ -123,6 +123,20 @@ def test_few_times_that_cannot_be_read_are_unknown_and_many_are_refused() -> Non
         described(obs[:4], Keys("drug", time="time"), [])
 
 
+def test_a_plate_may_be_several_columns_and_a_dose_that_is_not_named_is_pooled() -> None:
+    cells = wells(PLATES)
+    cells.obs["donor"] = ["x", "y", "x", "y", "y", "y"]
+    both = described(cells.obs, Keys("drug", ("DMSO",), plate="plate,donor"), [])
+    assert both["plate"].tolist() == ["p1, x", "p1, y", "p1, x", "p2, y", "p2, y", "p3, y"]
+    effects = effects_of(cells, Keys("drug", ("DMSO",), plate="plate, donor"), values="log2")
+    assert effects["w3"].X.tolist() == [[4, 1]]  # against w1 alone
+    with pytest.raises(ConfigurationError, match="--plate-key patient: there is no such column"):
+        effects_of(cells, Keys("drug", ("DMSO",), plate="plate,patient"), values="log2")
+    cells.obs["dose"] = ["", "", "1", "", "10", "1"]
+    assert consensus(effects_of(cells, Keys("drug", ("DMSO",), plate="plate"), values="log2")).n_obs == 1
+    assert consensus(effects_of(cells, KEYS, values="log2")).n_obs == 2
+
+
 BAD = {
     "there is no such column; the data have": (PLATES, Keys("compound", ("DMSO",))),
     "no well of 'drug' is 'water'": (PLATES, Keys("drug", ("water",))),

@@ -15,6 +15,7 @@ from cellixir.data.simulate import simulate_perturbation
 from cellixir.exceptions import CellixirError, ConfigurationError, GeneMismatch, InvalidValues, ReadError
 from cellixir.perturbation import Keys, evaluate, fit
 from cellixir.perturbation.evaluation import _effects, _of_model, _on_genes_of, _simple_rules
+from cellixir.perturbation.genes import places_of
 from cellixir.perturbation.model import PerturbationModel
 from cellixir.perturbation.sample_sheet import described_samples, read_sheet
 from cellixir.perturbation.scores import Truth
@@ -170,6 +171,25 @@ def test_what_a_model_cannot_know_is_said(
         evaluate(cells[:4], sheet[:4], tmp_path, model=model)
     with pytest.raises(GeneMismatch, match="of the model are in the reference"):
         evaluate(samples(singles)[0], samples(singles)[1], tmp_path, model=model)
+
+
+def test_genes_of_another_kind_are_matched_where_that_is_unambiguous(
+    fitted: tuple[PerturbationModel, ad.AnnData],
+) -> None:
+    model, wells = fitted
+    symbols = list(map(str, wells.var_names))
+    entrez = pd.DataFrame({"gene_symbol": symbols}, index=[str(1000 + k) for k in range(GENES)])
+    cells = ad.AnnData(np.asarray(wells.X)[:2, ::-1], var=entrez[::-1])
+    notes: list[str] = []
+    at = places_of(model.genes_, cells, notes)
+    assert [symbols[::-1][place] for place in at] == model.genes_
+    assert notes == ["genes were matched by gene_symbol"]
+    few = cells[:, : GENES - 5]
+    assert (places_of(model.genes_, few, notes) < 0).sum() == 5
+    twice = cells.copy()
+    twice.var["gene_symbol"] = symbols[0]  # no symbol tells a gene
+    with pytest.raises(GeneMismatch, match="of the model are in the reference"):
+        places_of(model.genes_, twice, [])
 
 
 def bad(kind: str, cells: ad.AnnData, sheet: pd.DataFrame) -> tuple[ad.AnnData, pd.DataFrame]:

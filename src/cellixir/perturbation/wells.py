@@ -50,7 +50,8 @@ class Keys:
     control
         Values of that column that are controls, such as ``DMSO``; none where the values are differences already.
     plate, cell_line, time
-        Where, in which cells, and for how long; without a column all wells have the same.
+        Where, in which cells, and for how long; without a column all wells have the same. A plate may be several
+        columns with commas between them, such as ``donor,batch``.
     dose
         Numbers, or texts such as ``10 uM`` and, of a pair, ``1.1+10``. A column of the same name with ``_unit`` at its
         end says the unit; without any unit numbers are taken as µM.
@@ -71,6 +72,12 @@ class Keys:
     cell_line: str | None = None
     smiles: str | None = None
 
+    def plates(self, obs: pd.DataFrame) -> list[str]:
+        """Columns that tell plates apart."""
+        if self.plate is None or self.plate in obs:
+            return [] if self.plate is None else [self.plate]
+        return [name.strip() for name in self.plate.split(",")]
+
     def check(self, obs: pd.DataFrame) -> None:
         """Refuse a column that is not there.
 
@@ -79,11 +86,15 @@ class Keys:
         ConfigurationError
             With the columns that are.
         """
-        named = {k: v for k, v in vars(self).items() if k != "control" and v is not None}
-        for what, column in named.items():
+        named = {k: v for k, v in vars(self).items() if k not in ("control", "plate") and v is not None}
+        for what, column in [*named.items(), *(("plate", column) for column in self.plates(obs))]:
             if column not in obs:
                 message = f"--{what.replace('_', '-')}-key {column}: there is no such column; the data have "
                 raise ConfigurationError(message + examples(obs.columns, 20))
+
+
+def _joined(obs: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
+    return obs[list(columns)].astype(str).agg(", ".join, axis=1) if len(columns) > 1 else obs[columns[0]].astype(str)
 
 
 def parts_of(name: str) -> tuple[str, ...]:
@@ -126,8 +137,8 @@ def described(obs: pd.DataFrame, keys: Keys, notes: list[str]) -> pd.DataFrame:
     table["perturbation"], table["dose_1"], table["dose_2"] = _sorted(names, doses)
     table.loc[control, ["dose_1", "dose_2"]] = np.nan
     table["time"] = _times(obs, keys, notes)
-    for name, key, one in (("cell_line", keys.cell_line, ONE_LINE), ("plate", keys.plate, ONE_PLATE)):
-        table[name] = one if key is None else obs[key].astype(str)
+    table["cell_line"] = ONE_LINE if keys.cell_line is None else obs[keys.cell_line].astype(str)
+    table["plate"] = ONE_PLATE if keys.plate is None else _joined(obs, keys.plates(obs))
     table["is_control"] = control
     table["smiles"] = "" if keys.smiles is None else obs[keys.smiles].astype(object).fillna("").astype(str)
     table.loc[table["smiles"].str.casefold().isin(_MISSING | {"restricted"}), "smiles"] = ""

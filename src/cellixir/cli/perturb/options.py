@@ -25,7 +25,9 @@ Control = Annotated[
     list[str] | None,
     typer.Option(metavar="VALUE", help="Its value for controls (DMSO); more than once for several. None: differences."),
 ]
-PlateKey = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of plates: controls are of the same one.")]
+PlateKey = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="Column(s) of plates: controls are of the same one.")
+]
 DoseKey = Annotated[
     str | None, typer.Option(metavar="COLUMN", help="Column of doses: numbers (µM), '500 nM', of a pair '1.1+10'.")
 ]
