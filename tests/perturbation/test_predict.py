@@ -60,6 +60,36 @@ def test_intervals_hold_for_conditions_of_folds_that_were_left_out(effects: ad.A
     assert half.mean() < 4 * np.std(np.asarray(pairs.X))
 
 
+def test_a_fit_that_was_stopped_goes_on_with_its_own_data_only(wells: ad.AnnData, tmp_path: Path) -> None:
+    settings = {"model": "compositional", "split": "pair", "n_folds": 2}
+    small = {"members": 1, "epochs": 2, "hidden": 8, "latent": 4}
+    heard: list[int] = []
+
+    def stop(member: int, epoch: object, of: int) -> None:
+        heard.append(member)
+        if len(heard) == 3:  # in the second fold
+            raise KeyboardInterrupt
+
+    whole = fit(wells, KEYS, parameters=small, **settings)
+    with pytest.raises(KeyboardInterrupt):
+        fit(wells, KEYS, parameters=small, checkpoint=tmp_path, on_epoch=stop, **settings)
+    again = fit(wells, KEYS, parameters=small, checkpoint=tmp_path, on_epoch=lambda *_: heard.append(0), **settings)
+    assert len(heard) == 3 + 1 + 2  # what was left of the second fold, and all wells
+    question = question_of(whole, pd.DataFrame({"perturbation": ["D001+D002"], "dose": ["10+1.1"]}))
+    for layer in (None, "low"):
+        told = [model.predict(question, level=0.5) for model in (whole, again)]
+        np.testing.assert_array_equal(*(said.X if layer is None else said.layers[layer] for said in told))
+    fit(
+        wells[:, ::-1].copy(),
+        KEYS,
+        parameters=small,
+        checkpoint=tmp_path,
+        on_epoch=lambda *_: heard.append(0),
+        **settings,
+    )
+    assert len(heard) == 6 + 6  # other data begin anew
+
+
 def test_a_new_condition_comes_with_interval_profile_and_distance(model: PerturbationModel) -> None:
     table = pd.DataFrame(
         {"perturbation": ["D001+D002", "D001", "D001", "new"], "dose": ["10+1.1", "10", "1000 µM", "10"],

@@ -9,7 +9,7 @@ from sklearn.base import clone
 
 from cellixir.exceptions import ConfigurationError
 from cellixir.perturbation.calibration import Calibration
-from cellixir.perturbation.controls import consensus, effects_of
+from cellixir.perturbation.controls import consensus, effects_of, fingerprint
 from cellixir.perturbation.models import model_named
 from cellixir.perturbation.splits import make_folds, split_units
 
@@ -56,7 +56,7 @@ def fit(
     n_folds
         Of the calibration; 0: no intervals.
     checkpoint, on_epoch
-        Of the networks of the last fit.
+        Where networks keep their state, of these data alone, and go on from; called after each of their epochs.
     on_fold
         Called before each fit with its number and how many there are, the last one on all wells.
 
@@ -79,17 +79,19 @@ def fit(
         raise ConfigurationError(message)
     made = model_named(model).given(parameters or {}).make(split, seed, device)
     effects = effects_of(wells, keys, values=values, smiles=smiles)
-    calibration = calibrated(made, effects, split, n_folds=n_folds, seed=seed, on_fold=on_fold) if n_folds else None
+    place = checkpoint / fingerprint(effects)[:16] if checkpoint else None  # other data do not go on from here
+    options: dict[str, Any] = {"seed": seed, "checkpoint": place, "on_epoch": on_epoch, "on_fold": on_fold}
+    calibration = calibrated(made, effects, split, n_folds=n_folds, **options) if n_folds else None
     if on_fold:
         on_fold(n_folds, n_folds + 1)
-    made.fit(effects, checkpoint=checkpoint, on_epoch=on_epoch)
+    made.fit(effects, checkpoint=place, on_epoch=on_epoch)
     made.calibration_, made.notes_ = calibration, list(effects.uns["notes"])
     return made
 
 
 def calibrated(
     model: PerturbationModel, effects: ad.AnnData, split: str, *, n_folds: int = 5, seed: int = 0,
-    on_fold: OnFold | None = None,
+    checkpoint: Path | None = None, on_epoch: OnEpoch | None = None, on_fold: OnFold | None = None,
 ) -> Calibration:  # fmt: skip
     """Errors of models like ``model`` on conditions of folds that they have not seen."""
     folds, _ = make_folds(effects, split, n_folds=n_folds, seed=seed)
@@ -98,7 +100,9 @@ def calibrated(
     for fold in folds:
         if on_fold:
             on_fold(fold.number, n_folds + 1)
-        own = clone(model).fit(effects[np.sort(np.concatenate([fold.train, control]))].copy())
+        known = effects[np.sort(np.concatenate([fold.train, control]))].copy()
+        place = checkpoint / f"fold-{fold.number}" if checkpoint else None
+        own = clone(model).fit(known, checkpoint=place, on_epoch=on_epoch)
         tested = effects[fold.test].copy()
         tested.obs["unit"] = units[fold.test]
         question = consensus(tested)
