@@ -11,14 +11,14 @@ import pandas as pd
 
 from cellixir.data.expression.matrix import profile
 from cellixir.data.expression.scale import guessed_scale
-from cellixir.exceptions import InvalidValues, examples
+from cellixir.exceptions import InvalidValues, counted, examples
 from cellixir.perturbation import evaluation_report
 from cellixir.perturbation.controls import effects_of, fingerprint
 from cellixir.perturbation.genes import places_of
 from cellixir.perturbation.questions import question_of
-from cellixir.perturbation.sample_sheet import CONTROL, described_samples, keys_of, read_sheet
+from cellixir.perturbation.sample_sheet import described_samples, keys_of, read_sheet
 from cellixir.perturbation.scores import PER_WELL, Truth, UnitMeans, condition_scores
-from cellixir.perturbation.wells import parts_of
+from cellixir.perturbation.wells import described, parts_of
 from cellixir.runs import RunFolder
 
 if TYPE_CHECKING:
@@ -105,12 +105,14 @@ def evaluate(
     >>> evaluate(cells, "sheet.csv", "external").overall  # doctest: +SKIP
     """
     table = sheet if isinstance(sheet, pd.DataFrame) else read_sheet(sheet)
-    effects, notes = _effects(cells, table)
+    effects, notes = _effects(cells, table, natural=model is not None and model.values_ == "counts")
     treated = effects[~effects.obs["is_control"].to_numpy(bool)].copy()
     if model is not None:
         treated = _on_genes_of(model, treated, notes)
     truth = Truth.of(treated)
+    notes += _unrepeated(effects, truth)
     said, remarks = _simple_rules(truth)
+    notes += _unsaid(truth, said["additive"])
     if model is not None:
         said |= _of_model(model, truth, treated, smiles, remarks, notes)
     found = _scored(truth, said, remarks)
@@ -129,26 +131,61 @@ def evaluate(
         return Evaluation(run.path, found, overall, notes, headline)
 
 
-def _effects(cells: ad.AnnData, sheet: pd.DataFrame) -> tuple[ad.AnnData, list[str]]:
-    """Changes of the samples that the sheet names, against its controls."""
+def _effects(cells: ad.AnnData, sheet: pd.DataFrame, *, natural: bool = False) -> tuple[ad.AnnData, list[str]]:
+    """Changes of the samples that the sheet names, against its controls; ``natural``: as of a model of counts."""
     told, notes = described_samples(sheet, cells.obs_names)
+    told = told.astype(object).where(told.notna(), "")
     own = cells[list(told.index)]
     x = np.asarray(own.X.toarray() if hasattr(own.X, "toarray") else own.X, dtype=np.float32)
     if guessed_scale(own, profile(own)) == "counts":
-        x = np.log2(1 + x / np.maximum(x.sum(axis=1, keepdims=True), 1) * 1e6).astype(np.float32)
-        notes.append("counts were made log2(counts per million + 1), sample by sample")
-    if "time" in told and "plate" not in told and _controls_at_each_time(told):
-        told = told.assign(plate=told["time"])
-        notes.append("samples are set against the controls of the same time")
-    samples = ad.AnnData(x, told.astype(object).where(told.notna(), ""), cells.var.copy())
-    effects = effects_of(samples, keys_of(told), values="log2")
+        x = np.log1p(x / np.maximum(x.sum(axis=1, keepdims=True), 1) * 1e6).astype(np.float32)
+        x /= 1 if natural else np.log(2)
+        kind = "natural logarithms of" if natural else "log2 of"
+        notes.append(f"counts were made {kind} counts per million + 1, sample by sample")
+    elif natural:
+        message = "the model learned from counts, and the samples are none; give their counts"
+        raise InvalidValues(message)
+    if "time" in told and "plate" not in told:
+        told = _plates_of_times(told, notes)
+    effects = effects_of(ad.AnnData(x, told, cells.var.copy()), keys_of(told), values="log2")
     notes += [note for note in effects.uns["notes"] if "plate column" not in note]
     return effects, notes
 
 
-def _controls_at_each_time(told: pd.DataFrame) -> bool:
-    control = told["perturbation"].astype(str).str.casefold() == CONTROL
-    return set(told.loc[~control, "time"]) <= set(told.loc[control, "time"])
+def _plates_of_times(told: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+    """Each time as a plate of its own, where all times have controls."""
+    obs = described(told, keys_of(told), [])
+    hours, control = obs["time"].map("{:g}".format), obs["is_control"].to_numpy(bool)
+    without = sorted(set(hours[~control]) - set(hours[control]), key=float)
+    if not without:
+        notes.append("samples are set against the controls of the same time")
+        return told.assign(plate=hours)
+    if hours.nunique() > 1:
+        times = ", ".join("an unknown time" if time == "nan" else f"{time} h" for time in without)
+        notes.append(f"{times} without controls of their own: all samples are set against the controls of all times")
+    return told
+
+
+def _unrepeated(effects: ad.AnnData, truth: Truth) -> list[str]:
+    """Notes on what was measured once."""
+    notes, once = [], int((truth.obs["n_wells"] == 1).sum())
+    if once:
+        which = "no treatment has" if once == len(truth.obs) else f"{once} of {len(truth.obs)} treatments do not have"
+        notes.append(f"{which} a second sample: without one there is no ceiling")
+    controls = effects.obs[effects.obs["is_control"].to_numpy(bool)]
+    if (controls.groupby(["plate", "cell_line"], observed=True).size() == 1).any():
+        notes.append("some samples are set against a single control, whose noise is in all their effects")
+    return notes
+
+
+def _unsaid(truth: Truth, additive: Floats) -> list[str]:
+    """Notes on pairs whose single effects are not known."""
+    pair = truth.obs["perturbation"].map(lambda text: len(parts_of(str(text))) > 1).to_numpy(bool)
+    absent = truth.obs["perturbation"][pair & np.isnan(additive).all(axis=1)].unique()
+    if not len(absent):
+        return []
+    why = "a part was measured at that dose and time neither alone nor in another combination"
+    return [f"no sum or average for {examples(absent)}: {why}"]
 
 
 def _on_genes_of(model: PerturbationModel, treated: ad.AnnData, notes: list[str]) -> ad.AnnData:
@@ -224,38 +261,58 @@ def _of_model(
 ) -> dict[str, Floats]:
     """What the model says, given the external controls as context, and its mean effect."""
     at = treated.var["at"].to_numpy()
-    first = np.unique(truth.condition, return_index=True)[1]
-    said = np.full(truth.mean.shape, np.nan)
+    mean = np.tile(model.mean_[at], (len(truth.mean), 1))
+    said = mean.copy()
     known = pd.concat([part for part in (smiles, treated.uns["smiles"], model.features_.smiles) if part is not None])
     possible = {*known.index, *model.domain_.drugs}
-    for row, obs in enumerate(truth.obs.to_dict("records")):
-        strange = [part for part in parts_of(str(obs["perturbation"])) if part not in possible]
-        if strange:
-            remarks.loc[row, "model"] = f"{examples(strange)}: not in training and without structure"
-            continue
-        doses = [obs[name] for name in ("dose_1", "dose_2") if np.isfinite(float(obs[name]))]
-        asked = pd.DataFrame({"perturbation": [obs["perturbation"]], "cell_line": [str(obs["cell_line"])]})
-        if doses:
-            asked["dose"] = "+".join(f"{dose:g}" for dose in doses)
-        if np.isfinite(float(obs["time"])):
-            asked["time"] = f"{obs['time']} h"
-        context = None
-        if len(model.domain_.contexts):
-            control = np.asarray(treated.layers["control"])[[first[row]]]
-            context = ad.AnnData(control, pd.DataFrame(index=[str(obs["cell_line"])]), treated.var[[]].copy())
-        else:
-            asked["cell_line"] = model.domain_.lines[0]
-        question = question_of(model, asked, context=context, smiles=known[~known.index.duplicated()])
-        said[row] = np.asarray(model.predict(question).X)[0, at]
-        reach = model.reach(question).iloc[0]
-        if not reach["in_domain"]:
-            remarks.loc[row, "model"] = str(reach["outside"])
-    if np.isnan(said).all():
+    strange = [[part for part in parts_of(str(name)) if part not in possible] for name in truth.obs["perturbation"]]
+    for row, names in enumerate(strange):
+        if names:
+            what = f"{examples(names)}: not in training and without structure, the mean effect of training stands in"
+            remarks.loc[row, "model"] = what
+    asked = np.array([not names for names in strange])
+    if not asked.any():
         message = "the model knows none of the treatments: give structures (smiles in the sheet, or --drugs FILE)"
         raise InvalidValues(message)
+    control = np.zeros_like(truth.mean)
+    np.add.at(control, truth.condition, np.asarray(treated.layers["control"], dtype=np.float64))
+    control /= truth.obs["n_wells"].to_numpy()[:, None]
+    known = known[~known.index.duplicated()]
+    question = _question(model, truth.obs[asked], control[asked], at, known, notes)
+    said[asked] = np.asarray(model.predict(question).X)[:, at]
+    question.obs["cell_line"] = truth.obs["cell_line"].to_numpy(str)[asked]
+    remarks.loc[asked, "model"] = model.reach(question)["outside"].to_numpy()
+    if model.values_ == "delta":
+        notes.append("the model learned from differences of an unknown unit: RMSE holds where these were of log2")
     if (remarks["model"] != "").any():
         notes.append("some conditions lie outside what the model was trained on: see 'note' in evaluation.csv")
-    return {"model": said, "mean effect of training": np.tile(model.mean_[at], (len(said), 1))}
+    return {"model": said, "mean effect of training": mean}
+
+
+def _question(
+    model: PerturbationModel,
+    obs: pd.DataFrame,
+    control: Floats,
+    at: NDArray[np.intp],
+    smiles: pd.Series,
+    notes: list[str],
+) -> ad.AnnData:
+    """Treatments as a model takes them, in the context of the external controls; other genes are as in training."""
+    lines = obs["cell_line"].to_numpy(str)
+    seen = np.isin(lines, model.domain_.lines)
+    named = np.where(seen, lines, model.domain_.lines[0])
+    question = question_of(model, obs[["perturbation"]].assign(cell_line=named), smiles=smiles)
+    for name in ("dose_1", "dose_2", "time"):
+        question.obs[name] = obs[name].to_numpy(np.float64)
+    if len(model.domain_.contexts):
+        context = np.tile(model.domain_.contexts.mean(axis=0), (len(obs), 1))
+        context[:, at] = control
+        question.layers["control"], question.obs["cell_line"] = context.astype(np.float32), lines
+    elif not seen.all() and len(set(model.domain_.lines)) > 1:
+        notes.append(
+            f"the model knows cells by name, and not {examples(set(lines[~seen]))}: it answers as for {named[~seen][0]}"
+        )
+    return question
 
 
 def _scored(truth: Truth, said: dict[str, Floats], remarks: pd.DataFrame) -> pd.DataFrame:
@@ -296,9 +353,11 @@ def _overall(found: pd.DataFrame) -> pd.DataFrame:
 def _headline(overall: pd.DataFrame) -> str:
     """Best predictor of the pairs, or of the singles where there are none, beside the replicate."""
     kind = "pair" if (overall["kind"] == "pair").any() else "single"
-    own = overall[(overall["kind"] == kind) & (overall["predictor"] != "replicate")].sort_values("pearson_delta")
+    own = overall[(overall["kind"] == kind) & (overall["predictor"] != "replicate")]
+    # a mean over fewer treatments is no rival of one over all
+    own = own[own["n_conditions"] == own["n_conditions"].max()].sort_values("pearson_delta", kind="stable")
     best, ceiling = own.iloc[-1], overall[(overall["kind"] == kind) & (overall["predictor"] == "replicate")]
-    text = f"Of {best['n_conditions']} {kind}s, '{best['predictor']}' says most: Pearson {best['pearson_delta']:.3f}"
+    text = f"Of {counted(int(best['n_conditions']), kind)}, '{best['predictor']}' says most: Pearson {best['pearson_delta']:.3f}"
     if len(own) > 1:
         text += f", before '{own.iloc[-2]['predictor']}' with {own.iloc[-2]['pearson_delta']:.3f}"
     if len(ceiling):

@@ -44,7 +44,20 @@ def read_sheet(sheet: Path | str) -> pd.DataFrame:
         what = f"'{strange[0]}' is none of them" if strange else "perturbation and one of sample and pattern are needed"
         message = f"{place}: the columns of a sheet are {', '.join(COLUMNS)}; {what}"
         raise ConfigurationError(message)
+    if "pattern" in table:
+        _require_patterns(table["pattern"], place)
     return table
+
+
+def _require_patterns(patterns: pd.Series, place: Path) -> None:
+    for row, pattern in enumerate(patterns, start=1):
+        try:
+            usable = isinstance(pattern, str) and bool(pattern.strip()) and bool(re.compile(pattern))
+        except re.error:
+            usable = False
+        if not usable:
+            message = f"{place}: the pattern {pattern!r} of row {row} is no regular expression; write one a row"
+            raise ConfigurationError(message)
 
 
 def described_samples(sheet: pd.DataFrame, samples: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
@@ -56,6 +69,10 @@ def described_samples(sheet: pd.DataFrame, samples: Sequence[str]) -> tuple[pd.D
         If a sample is not in the matrix or twice in the sheet, nothing fits, or no control is among them.
     """
     names = list(map(str, samples))
+    twice = pd.Index(names)[pd.Index(names).duplicated()].unique()
+    if len(twice):
+        message = f"{repeated(len(twice), 'sample')} of the matrix ({examples(twice)}); give each a name of its own"
+        raise InvalidValues(message)
     if "pattern" in sheet:
         found = _by_pattern(sheet, names)
     else:
@@ -79,8 +96,12 @@ def described_samples(sheet: pd.DataFrame, samples: Sequence[str]) -> tuple[pd.D
     if controls.all():
         message = "the sheet names controls only; add the treated samples"
         raise InvalidValues(message)
+    notes = []
+    if "pattern" in sheet:  # what a rule made of names is shown, so that a wrong one is seen
+        read = found.groupby("perturbation", sort=False).groups.items()
+        notes.append("samples by their names: " + "; ".join(f"{name}: {examples(own, 8)}" for name, own in read))
     left = [name for name in names if name not in set(found.index)]
-    notes = [f"{counted(len(left), 'sample')} of the matrix are not in the sheet ({examples(left)})"] if left else []
+    notes += [f"{counted(len(left), 'sample')} of the matrix are not in the sheet ({examples(left)})"] if left else []
     return found, notes
 
 
