@@ -14,11 +14,12 @@ from cellixir.cli.app import app
 from cellixir.data.simulate import simulate_perturbation
 from cellixir.exceptions import CellixirError, ConfigurationError, GeneMismatch, InvalidValues, ReadError
 from cellixir.perturbation import Keys, evaluate, fit
-from cellixir.perturbation.evaluation import _effects, _of_model, _on_genes_of, _simple_rules
+from cellixir.perturbation.evaluation import PREDICTORS, _effects, _of_model, _on_genes_of
 from cellixir.perturbation.genes import places_of
 from cellixir.perturbation.model import PerturbationModel
 from cellixir.perturbation.sample_sheet import described_samples, read_sheet
 from cellixir.perturbation.scores import Truth
+from cellixir.perturbation.singles import simple_rules
 
 GENES = 80
 
@@ -97,6 +98,13 @@ def test_controls_are_those_of_the_same_time(singles: dict[str, np.ndarray]) -> 
     effects, notes = _effects(both, twice)
     np.testing.assert_allclose(np.asarray(effects["B 0 late"].X)[0], singles["B"], atol=1e-4)
     assert any("same time" in note for note in notes)
+    control = twice["perturbation"] == "control"
+    spelt = twice.assign(time=twice["time"].where(~control, twice["time"].str.replace(" ", "")))
+    again, _ = _effects(both, spelt)
+    np.testing.assert_array_equal(again.X, effects.X)
+    pooled, notes = _effects(both, twice[~control | (twice["time"] == "6 h")])
+    np.testing.assert_allclose(np.asarray(pooled["B 0 late"].X)[0], singles["B"] + 1, atol=1e-4)
+    assert notes[1] == "24 h without controls of their own: all samples are set against the controls of all times"
 
 
 @pytest.mark.parametrize(
@@ -120,6 +128,43 @@ def test_ready_sheets_know_samples_by_their_names(name: str, samples: list[str],
     assert told["perturbation"].tolist() == expected
     if name == "GSE149428":
         assert told["time"].tolist() == ["3", "6", "12", "24", "3", "6", "48"]
+
+
+@pytest.mark.parametrize(
+    ("name", "samples"),
+    [
+        (
+            "GSE110397",
+            {"Trametinib rep 1": "trametinib", "Palbociclib treatment 1": "palbociclib", "TP53-null DMSO": "control",
+             "PDAC, DMSO treatment": "control", "Tumor, vehicle, rep 1": "control", "Trametinib + DMSO": None,
+             "T+P_1": "palbociclib+trametinib"},
+        ),
+        (
+            "GSE149428",
+            {"Tamoxifen+Withaferin A 24h": "tamoxifen+withaferin A", "Tamoxifen_Mefloquine_3h": "mefloquine+tamoxifen",
+             "Mefloquine and Tamoxifen 3h": "mefloquine+tamoxifen", "T+M 3h": "mefloquine+tamoxifen",
+             "6h_DMSO_1": "control", "Tamoxifen, Mefloquine, Withaferin 3h": None,
+             "MCF7_Tamoxifen_20uM_rep1_3h": "tamoxifen"},
+        ),
+    ],
+)  # fmt: skip
+def test_a_name_is_not_read_as_what_it_is_not(name: str, samples: dict[str, str | None]) -> None:
+    always = {"GSE110397": ["DMSO 1", "Trametinib 1"], "GSE149428": ["DMSO 3h", "Mefloquine 3h"]}[name]
+    told, notes = described_samples(read_sheet(name), [*samples, *always])
+    known = {sample: what for sample, what in samples.items() if what}
+    assert told["perturbation"].drop(always).to_dict() == known
+    assert notes[0].startswith("samples by their names: ")
+    if name == "GSE149428":
+        assert told["time"].drop(always).tolist() == ["24", "3", "3", "3", "6", "3"]
+
+
+def test_what_was_measured_once_or_never_is_said(singles: dict[str, np.ndarray], tmp_path: Path) -> None:
+    known = {name: singles[name] for name in ("control", "A")}
+    cells, sheet = samples(known | {"A+B": singles["A"] + singles["B"]}, n=1)
+    notes = evaluate(cells, sheet, tmp_path).notes
+    expected = ("no treatment has a second sample", "set against a single control", "no sum or average for 'A+B'")
+    for text, note in zip(expected, notes, strict=True):
+        assert text in note
 
 
 @pytest.fixture(scope="module")
@@ -147,16 +192,9 @@ def test_a_model_sees_the_controls_alone(fitted: tuple[PerturbationModel, ad.Ann
     assert (told["pearson_delta"] > 0.5).all()
     assert {"mean effect of training", "no change"} <= set(found.table["predictor"])
 
-    def said(cells: ad.AnnData) -> np.ndarray:
-        notes: list[str] = []
-        effects, _ = _effects(cells, sheet)
-        treated = _on_genes_of(model, effects[~effects.obs["is_control"]].copy(), notes)
-        truth = Truth.of(treated)
-        return _of_model(model, truth, treated, None, _simple_rules(truth)[1], notes)["model"]
-
     other = keep.copy()
     other.X[(names == pair).to_numpy()] += 3
-    np.testing.assert_array_equal(said(keep), said(other))
+    np.testing.assert_array_equal(said_of(model, keep, sheet)[0], said_of(model, other, sheet)[0])
 
 
 def test_what_a_model_cannot_know_is_said(
@@ -166,11 +204,52 @@ def test_what_a_model_cannot_know_is_said(
     cells, sheet = samples({"control": singles["control"], "A": singles["A"], "D001": singles["B"]})
     cells.var_names = wells.var_names
     found = evaluate(cells, sheet.assign(smiles=""), tmp_path, model=model)
-    assert set(found.table.loc[found.table["predictor"] == "model", "perturbation"]) == {"D001"}
+    # its mean effect stands in, flagged: all predictors are judged on the same treatments
+    told = of(found.table, "A", "model")
+    assert told["pearson_delta"] == of(found.table, "A", "mean effect of training")["pearson_delta"]
+    assert told["note"].startswith("'A': not in training and without structure")
+    assert "not in training" not in of(found.table, "D001", "model")["note"]
+    assert set(found.overall["n_conditions"]) == {2}
     with pytest.raises(InvalidValues, match="knows none of the treatments"):
         evaluate(cells[:4], sheet[:4], tmp_path, model=model)
     with pytest.raises(GeneMismatch, match="of the model are in the reference"):
         evaluate(samples(singles)[0], samples(singles)[1], tmp_path, model=model)
+
+
+def said_of(model: PerturbationModel, cells: ad.AnnData, sheet: pd.DataFrame) -> tuple[np.ndarray, Truth, list[str]]:
+    """What a model says of each treatment of a sheet, what was measured, and the notes."""
+    effects, notes = _effects(cells, sheet, natural=model.values_ == "counts")
+    treated = _on_genes_of(model, effects[~effects.obs["is_control"]].copy(), notes)
+    truth = Truth.of(treated)
+    return (
+        _of_model(model, truth, treated, None, simple_rules(truth, list(PREDICTORS))[1], notes)["model"],
+        truth,
+        notes,
+    )
+
+
+def test_a_model_of_counts_is_asked_on_its_own_scale(singles: dict[str, np.ndarray]) -> None:
+    cells, sheet = samples({name: singles[name] for name in ("control", "A")})
+    counts = ad.AnnData(np.round(2**cells.X * 1000), sheet.set_index("sample"), cells.var)
+    model = fit(counts, Keys("perturbation", ("control",)), model="drug_mean", n_folds=0)
+    said, truth, notes = said_of(model, counts, sheet)
+    np.testing.assert_allclose(said, truth.mean, atol=1e-3)
+    assert any("natural logarithms" in note for note in notes)
+    with pytest.raises(InvalidValues, match="give their counts"):
+        said_of(model, cells, sheet)
+
+
+def test_a_model_without_controls_is_asked_for_the_cells_of_the_sheet(singles: dict[str, np.ndarray]) -> None:
+    cells, sheet = samples({name: singles[name] for name in ("control", "A")})
+    lines = pd.DataFrame({"drug": "A", "line": ["L1", "L2"]}, index=["w1", "w2"])
+    z = ad.AnnData(np.array([singles["B"], singles["C"]], dtype=np.float32), lines, cells.var)
+    model = fit(z, Keys("drug", cell_line="line"), model="cell_line_mean", n_folds=0)
+    said, _, notes = said_of(model, cells, sheet.assign(cell_line="L2"))
+    np.testing.assert_allclose(said[0], singles["C"], rtol=1e-5)
+    assert [note for note in notes if "unknown unit" in note]
+    said, _, notes = said_of(model, cells, sheet.assign(cell_line="L3"))
+    np.testing.assert_allclose(said[0], singles["B"], rtol=1e-5)
+    assert "the model knows cells by name, and not 'L3': it answers as for L1" in notes
 
 
 def test_genes_of_another_kind_are_matched_where_that_is_unambiguous(
@@ -234,6 +313,12 @@ def test_sheets_that_are_none(tmp_path: Path) -> None:
     file = tmp_path / "sheet.csv"
     file.write_text("sample,drug\na,b\n")
     with pytest.raises(ConfigurationError, match="'drug' is none of them"):
+        read_sheet(file)
+    file.write_text("pattern,perturbation\n(,b\n")
+    with pytest.raises(ConfigurationError, match="'\\(' of row 1 is no regular expression"):
+        read_sheet(file)
+    file.write_text("sample,perturbation\n")
+    with pytest.raises(ReadError, match="no rows"):
         read_sheet(file)
     file.write_text("perturbation\nb\n")
     with pytest.raises(ConfigurationError, match="one of sample and pattern are needed"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import anndata as ad
 import numpy as np
@@ -18,11 +18,11 @@ from cellixir.perturbation.genes import places_of
 from cellixir.perturbation.questions import question_of
 from cellixir.perturbation.sample_sheet import described_samples, keys_of, read_sheet
 from cellixir.perturbation.scores import PER_WELL, Truth, UnitMeans, condition_scores
+from cellixir.perturbation.singles import simple_rules, unsaid
 from cellixir.perturbation.wells import described, parts_of
 from cellixir.runs import RunFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -111,8 +111,8 @@ def evaluate(
         treated = _on_genes_of(model, treated, notes)
     truth = Truth.of(treated)
     notes += _unrepeated(effects, truth)
-    said, remarks = _simple_rules(truth)
-    notes += _unsaid(truth, said["additive"])
+    said, remarks = simple_rules(truth, list(PREDICTORS))
+    notes += unsaid(truth, said["additive"])
     if model is not None:
         said |= _of_model(model, truth, treated, smiles, remarks, notes)
     found = _scored(truth, said, remarks)
@@ -172,20 +172,11 @@ def _unrepeated(effects: ad.AnnData, truth: Truth) -> list[str]:
     if once:
         which = "no treatment has" if once == len(truth.obs) else f"{once} of {len(truth.obs)} treatments do not have"
         notes.append(f"{which} a second sample: without one there is no ceiling")
-    controls = effects.obs[effects.obs["is_control"].to_numpy(bool)]
-    if (controls.groupby(["plate", "cell_line"], observed=True).size() == 1).any():
+    groups = effects.obs[["plate", "cell_line"]].astype(str).agg(tuple, axis=1)
+    control = effects.obs["is_control"].to_numpy(bool)
+    if not set(groups[~control]) <= set(groups[control]):  # a control alone has no change of its own
         notes.append("some samples are set against a single control, whose noise is in all their effects")
     return notes
-
-
-def _unsaid(truth: Truth, additive: Floats) -> list[str]:
-    """Notes on pairs whose single effects are not known."""
-    pair = truth.obs["perturbation"].map(lambda text: len(parts_of(str(text))) > 1).to_numpy(bool)
-    absent = truth.obs["perturbation"][pair & np.isnan(additive).all(axis=1)].unique()
-    if not len(absent):
-        return []
-    why = "a part was measured at that dose and time neither alone nor in another combination"
-    return [f"no sum or average for {examples(absent)}: {why}"]
 
 
 def _on_genes_of(model: PerturbationModel, treated: ad.AnnData, notes: list[str]) -> ad.AnnData:
@@ -194,61 +185,6 @@ def _on_genes_of(model: PerturbationModel, treated: ad.AnnData, notes: list[str]
     found = treated[:, at[at >= 0]].copy()
     found.var = pd.DataFrame({"at": np.flatnonzero(at >= 0)}, index=np.array(model.genes_)[at >= 0])
     return found
-
-
-def _keys(obs: Mapping[Any, Any]) -> list[tuple[object, ...]]:
-    """Context, name and dose of each part of a condition; no dose is 0."""
-    context = (str(obs["cell_line"]), str(obs["time"]))
-    doses = [float(obs[name]) for name in ("dose_1", "dose_2")]
-    parts = parts_of(str(obs["perturbation"]))
-    return [(*context, part, 0.0 if np.isnan(dose) else dose) for part, dose in zip(parts, doses, strict=False)]
-
-
-def _simple_rules(truth: Truth) -> tuple[dict[str, Floats], pd.DataFrame]:
-    """What the external singles say of each condition, shape ``(n_conditions, n_genes)``, NaN where they do not."""
-    shape = truth.mean.shape
-    said = {name: np.full(shape, np.nan) for name in ("additive", "average", "stronger single")}
-    said["no change"] = np.zeros(shape)
-    remarks = pd.DataFrame("", index=range(shape[0]), columns=list(PREDICTORS))
-    keys = [_keys(obs) for obs in truth.obs.to_dict("records")]
-    alone = {own[0]: truth.mean[row] for row, own in enumerate(keys) if len(own) == 1}
-    for row, own in enumerate(keys):
-        if len(own) < 2:
-            continue
-        effects, lent = [], []
-        for key in own:
-            effect = alone.get(key)
-            if effect is None:
-                effect = _lent(truth, keys, alone, key, row)
-                lent.append(str(key[2]))
-            effects.append(effect)
-        if all(effect is not None for effect in effects):
-            both = np.stack([effect for effect in effects if effect is not None])
-            said["additive"][row], said["average"][row] = both.sum(axis=0), both.mean(axis=0)
-            if lent:
-                remark = f"{examples(lent)} was not measured alone: its effect is taken from other combinations"
-                remarks.loc[row, ["additive", "average"]] = remark
-        measured = [alone[key] for key in own if key in alone]
-        if measured:
-            said["stronger single"][row] = max(measured, key=lambda effect: float(np.square(effect).sum()))
-    return said, remarks
-
-
-def _lent(
-    truth: Truth,
-    keys: list[list[tuple[object, ...]]],
-    alone: dict[tuple[object, ...], Floats],
-    key: tuple[object, ...],
-    row: int,
-) -> Floats | None:
-    """Effect of a treatment within the other pairs that hold it: what it adds to their other part alone."""
-    added = []
-    for other, own in enumerate(keys):
-        if other != row and len(own) == 2 and key in own:
-            rest = own[0] if own[1] == key else own[1]
-            if rest in alone:
-                added.append(truth.mean[other] - alone[rest])
-    return np.asarray(np.mean(added, axis=0)) if added else None
 
 
 def _of_model(
@@ -354,12 +290,14 @@ def _headline(overall: pd.DataFrame) -> str:
     """Best predictor of the pairs, or of the singles where there are none, beside the replicate."""
     kind = "pair" if (overall["kind"] == "pair").any() else "single"
     own = overall[(overall["kind"] == kind) & (overall["predictor"] != "replicate")]
-    # a mean over fewer treatments is no rival of one over all
-    own = own[own["n_conditions"] == own["n_conditions"].max()].sort_values("pearson_delta", kind="stable")
-    best, ceiling = own.iloc[-1], overall[(overall["kind"] == kind) & (overall["predictor"] == "replicate")]
-    text = f"Of {counted(int(best['n_conditions']), kind)}, '{best['predictor']}' says most: Pearson {best['pearson_delta']:.3f}"
+    # a mean over fewer treatments is no rival of one over all; sum and mean of two effects have one correlation
+    own = own[own["n_conditions"] == own["n_conditions"].max()].round({"pearson_delta": 9})
+    own = own.sort_values("pearson_delta", ascending=False, kind="stable")
+    best, ceiling = own.iloc[0], overall[(overall["kind"] == kind) & (overall["predictor"] == "replicate")]
+    text = f"Of {counted(int(best['n_conditions']), kind)}, '{best['predictor']}' says most: "
+    text += f"Pearson {best['pearson_delta']:.3f}"
     if len(own) > 1:
-        text += f", before '{own.iloc[-2]['predictor']}' with {own.iloc[-2]['pearson_delta']:.3f}"
+        text += f", before '{own.iloc[1]['predictor']}' with {own.iloc[1]['pearson_delta']:.3f}"
     if len(ceiling):
         text += f"; a replicate reaches {ceiling['pearson_delta'].iloc[0]:.3f}"
     return text + "."
