@@ -245,9 +245,8 @@ def _question(
         context[:, at] = control
         question.layers["control"], question.obs["cell_line"] = context.astype(np.float32), lines
     elif not seen.all() and len(set(model.domain_.lines)) > 1:
-        notes.append(
-            f"the model knows cells by name, and not {examples(set(lines[~seen]))}: it answers as for {named[~seen][0]}"
-        )
+        strange = examples(sorted(set(lines[~seen].tolist())))
+        notes.append(f"the model knows cells by name, and not {strange}: it answers as for {named[~seen][0]}")
     return question
 
 
