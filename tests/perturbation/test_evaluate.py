@@ -307,6 +307,12 @@ def test_a_sheet_that_does_not_fit(kind: str, message: str, singles: dict[str, n
     assert not (tmp_path / "out" / "evaluation.csv").exists()
 
 
+def test_samples_of_one_name(singles: dict[str, np.ndarray]) -> None:
+    cells, sheet = samples(singles)
+    with pytest.raises(InvalidValues, match="1 sample stands more than once of the matrix \\('A 0'\\)"):
+        described_samples(sheet, [*cells.obs_names, "A 0"])
+
+
 def test_sheets_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(ReadError, match="GSE110397"):
         read_sheet(tmp_path / "nowhere.csv")

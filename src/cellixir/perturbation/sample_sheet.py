@@ -69,9 +69,9 @@ def described_samples(sheet: pd.DataFrame, samples: Sequence[str]) -> tuple[pd.D
         If a sample is not in the matrix or twice in the sheet, nothing fits, or no control is among them.
     """
     names = list(map(str, samples))
-    twice = pd.Index(names)[pd.Index(names).duplicated()].unique()
-    if len(twice):
-        message = f"{repeated(len(twice), 'sample')} of the matrix ({examples(twice)}); give each a name of its own"
+    same = pd.Series(names)[pd.Series(names).duplicated()].unique()
+    if len(same):
+        message = f"{repeated(len(same), 'sample')} of the matrix ({examples(same)}); give each a name of its own"
         raise InvalidValues(message)
     if "pattern" in sheet:
         found = _by_pattern(sheet, names)
