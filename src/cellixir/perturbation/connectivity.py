@@ -112,8 +112,8 @@ def weighted_connectivity(up: Floats | None, down: Floats | None) -> Floats:
 
     ``(up - down) / 2`` where their signs differ, else 0; of one set alone ``up`` or ``-down``.
 
-    >>> weighted_connectivity(np.float32([0.6, 0.6, -0.5]), np.float32([-0.4, 0.2, 0.3])).round(2).tolist()
-    [0.5, 0.0, -0.4]
+    >>> weighted_connectivity(np.float32([0.6, 0.6, -0.5]), np.float32([-0.4, 0.2, 0.3])).round(2)
+    array([ 0.5,  0. , -0.4], dtype=float32)
     """
     if up is None or down is None:
         return up if up is not None else -np.asarray(down)
@@ -132,8 +132,8 @@ def normalised(scores: Floats, groups: NDArray[np.intp]) -> Floats:
 
     Examples
     --------
-    >>> normalised(np.float32([0.2, 0.4, -0.5, 0.1]), np.array([0, 0, 0, 1])).round(2).tolist()
-    [0.67, 1.33, -1.0, 1.0]
+    >>> normalised(np.float32([0.2, 0.4, -0.5, 0.1]), np.array([0, 0, 0, 1])).round(2)
+    array([ 0.67,  1.33, -1.  ,  1.  ], dtype=float32)
     """
     found = np.zeros_like(scores)
     for own in (scores > 0, scores < 0):
@@ -146,8 +146,8 @@ def normalised(scores: Floats, groups: NDArray[np.intp]) -> Floats:
 def max_quantile(scores: Floats, groups: NDArray[np.intp]) -> Floats:
     """Score of each group: its quantile .67 or its quantile .33, whichever is farther from 0.
 
-    >>> max_quantile(np.float32([-3, -1, 0, 2]), np.array([0, 0, 0, 1])).round(2).tolist()
-    [-1.34, 2.0]
+    >>> max_quantile(np.float32([-3, -1, 0, 2]), np.array([0, 0, 0, 1])).round(2)
+    array([-1.68,  2.  ], dtype=float32)
     """
     order = np.lexsort((scores, groups))
     along, sizes = scores[order].astype(np.float64), np.bincount(groups)

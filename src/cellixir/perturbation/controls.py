@@ -57,7 +57,7 @@ def effects_of(wells: ad.AnnData, keys: Keys, *, values: str = "auto", smiles: p
     --------
     >>> import anndata, numpy, pandas
     >>> obs = pd.DataFrame({"drug": ["DMSO", "DMSO", "A"]}, index=["w1", "w2", "w3"])
-    >>> wells = anndata.AnnData(numpy.array([[1.0, 8], [3, 8], [5, 8]], dtype="float32"), obs)
+    >>> wells = anndata.AnnData(numpy.array([[1.5, 8], [3.5, 8], [5.5, 8]], dtype="float32"), obs)
     >>> effects_of(wells, Keys("drug", ("DMSO",)), values="log2").X.tolist()
     [[-2.0, 0.0], [2.0, 0.0], [3.0, 0.0]]
     """

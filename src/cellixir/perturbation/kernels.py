@@ -51,8 +51,8 @@ class EffectRidge(PerturbationModel):
 
     Examples
     --------
-    >>> EffectRidge("tanimoto", split="pair")
-    EffectRidge(kernel='tanimoto', split='pair')
+    >>> EffectRidge("linear", split="pair")
+    EffectRidge(kernel='linear', split='pair')
     """
 
     title = "Kernel ridge regression of effects"
