@@ -15,6 +15,7 @@ from cellixir.data.simulate import simulate_perturbation
 from cellixir.exceptions import CellixirError, ConfigurationError, GeneMismatch, InvalidValues, ReadError
 from cellixir.perturbation import Keys, evaluate, fit
 from cellixir.perturbation.evaluation import PREDICTORS, _effects, _of_model, _on_genes_of
+from cellixir.perturbation.evaluation_report import _changes
 from cellixir.perturbation.genes import places_of
 from cellixir.perturbation.model import PerturbationModel
 from cellixir.perturbation.sample_sheet import described_samples, read_sheet
@@ -305,6 +306,18 @@ def test_a_sheet_that_does_not_fit(kind: str, message: str, singles: dict[str, n
     with pytest.raises(CellixirError, match=message):
         evaluate(cells, sheet, tmp_path / "out")
     assert not (tmp_path / "out" / "evaluation.csv").exists()
+
+
+def test_the_map_holds_every_treatment_under_a_name_of_its_own(singles: dict[str, np.ndarray]) -> None:
+    cells, sheet = samples(singles, n=1)
+    lines = [cells[list(sheet["sample"])].copy() for _ in "XY"]
+    both = ad.concat(lines, keys=["X", "Y"], index_unique=" ")
+    twice = pd.concat([sheet.assign(sample=sheet["sample"] + f" {line}", cell_line=line) for line in "XY"])
+    effects, _ = _effects(both, twice)
+    truth = Truth.of(effects[~effects.obs["is_control"]].copy())
+    columns = _changes(truth, {"no change": np.zeros(truth.mean.shape)}, "no change")
+    assert {"A X", "A Y", "→ A X"} <= set(columns)
+    assert columns.shape[1] == 2 * len(truth.mean)
 
 
 def test_samples_of_one_name(singles: dict[str, np.ndarray]) -> None:

@@ -295,8 +295,9 @@ def _headline(overall: pd.DataFrame) -> str:
     best, ceiling = own.iloc[0], overall[(overall["kind"] == kind) & (overall["predictor"] == "replicate")]
     text = f"Of {counted(int(best['n_conditions']), kind)}, '{best['predictor']}' says most: "
     text += f"Pearson {best['pearson_delta']:.3f}"
-    if len(own) > 1:
-        text += f", before '{own.iloc[1]['predictor']}' with {own.iloc[1]['pearson_delta']:.3f}"
+    rivals = own[own["pearson_delta"] < best["pearson_delta"]]
+    if len(rivals):
+        text += f", before '{rivals.iloc[0]['predictor']}' with {rivals.iloc[0]['pearson_delta']:.3f}"
     if len(ceiling):
         text += f"; a replicate reaches {ceiling['pearson_delta'].iloc[0]:.3f}"
     return text + "."

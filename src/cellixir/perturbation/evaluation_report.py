@@ -10,6 +10,7 @@ import pandas as pd
 from cellixir.exceptions import examples
 from cellixir.figures.correlation import correlation_map
 from cellixir.figures.style import MUTED, new_axes, shortened
+from cellixir.perturbation.wells import ONE_LINE, parts_of
 from cellixir.report.page import Report
 from cellixir.report.sections import facts_section
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 #: Predictors of the map and of the slopes: what is judged, and what it is judged beside.
 JUDGED = ("model", "additive")
 BESIDE = ("mean effect of training", "stronger single", "no change")
+#: Treatments of the map, of which pairs come first, and those up to which all slopes are named.
+MAPPED, NAMED = 20, 12
 COLOURS = {"single": "#3f83ad", "pair": "#cd6b41"}
 NAMES = {
     "perturbation": "Perturbation", "dose_1": "Dose, µM", "dose_2": "Dose 2, µM", "time": "Hours",
@@ -60,10 +63,13 @@ def page_of(
     if {judged, beside} <= set(found["predictor"]):
         page.section("From baseline to model", f"Pearson correlation with what was measured: {beside}, and {judged}.")
         caption = "A line is a treatment; blue singles, orange pairs. Upwards is better."
+        caption += " Where they are close, not all are named." if len(truth.obs) > NAMED else ""
         page.figure(_slopes(found, beside, judged), caption)
     page.section("How alike", "Correlations (Spearman, over genes) of measured and predicted changes.")
     caption = f"→ is what '{judged}' says. What says one thing for all is one block."
-    page.figure(correlation_map(_changes(truth, said, judged), limit=40), caption)
+    n = len(truth.obs)
+    caption += f" {MAPPED} of {n} treatments are shown, pairs first." if n > MAPPED else ""
+    page.figure(correlation_map(_changes(truth, said, judged), limit=2 * MAPPED), caption)
     page.section("By treatment")
     page.table(found[[name for name in NAMES if name in found]].rename(columns=NAMES), formats=_doses(found))
     for remark, rows in found[found["note"] != ""].groupby("note", sort=False):
@@ -104,11 +110,13 @@ def _slopes(found: pd.DataFrame, beside: str, judged: str) -> Axes:
     for row in wide.to_dict("records"):
         colour = COLOURS[row["kind"]]
         ax.plot([0, 1], [row[beside], row[judged]], "-o", color=colour, lw=1.4, ms=4)
-    last = -np.inf
-    for row in wide.sort_values(judged).to_dict("records"):  # names do not overlap: each stands a line above the last
-        place = max(row[judged], last + 0.045 * max(np.ptp(ax.get_ylim()), 0.1))
-        ax.text(1.03, place, shortened(_name(row, keys), 40), va="center", fontsize=8, color=MUTED)
-        last = place
+    gap, places = 0.045 * max(np.ptp(ax.get_ylim()), 0.1), [-np.inf]
+    few = len(wide) <= NAMED
+    for row in wide.sort_values(judged if few else ["kind", judged]).to_dict("records"):  # names do not overlap
+        place = max(row[judged], places[-1] + gap) if few else row[judged]
+        if few or np.abs(np.subtract(places, place)).min() >= gap:
+            ax.text(1.03, place, shortened(_name(row, keys), 40), va="center", fontsize=8, color=MUTED)
+            places.append(place)
     ax.set_xlim(-0.1, 2.0)
     ax.set_xticks([0, 1], [beside, judged])
     ax.set_ylabel("Pearson of effects")
@@ -119,8 +127,10 @@ def _changes(truth: Truth, said: Mapping[str, NDArray[np.float64]], judged: str)
     """Measured and predicted changes, one column each."""
     columns = {}
     keys = ["perturbation", "dose_1", "dose_2", "time", "cell_line"]
-    for row, obs in enumerate(truth.obs[keys].astype(str).to_dict("records")):
-        name = _name(obs, keys)
+    told = truth.obs[keys].astype(str).to_dict("records")
+    pairs_first = sorted(range(len(told)), key=lambda row: len(parts_of(told[row]["perturbation"])), reverse=True)
+    for row in pairs_first[:MAPPED]:
+        name = _name(told[row], keys)
         columns[name] = truth.mean[row]
         if np.isfinite(said[judged][row]).all():
             columns[f"→ {name}"] = said[judged][row]
@@ -129,7 +139,6 @@ def _changes(truth: Truth, said: Mapping[str, NDArray[np.float64]], judged: str)
 
 def _name(obs: Mapping[Any, Any], keys: list[str]) -> str:
     doses = [f"{float(obs[key]):g}" for key in ("dose_1", "dose_2") if key in keys and float(obs[key]) > 0]
-    time = str(obs.get("time", "nan"))
-    return (
-        str(obs["perturbation"]) + (f" {'+'.join(doses)} µM" if doses else "") + (f" {time} h" if time != "nan" else "")
-    )
+    time, line = str(obs.get("time", "nan")), str(obs.get("cell_line", ONE_LINE))
+    said = [f"{'+'.join(doses)} µM" if doses else "", f"{time} h" if time != "nan" else ""]
+    return " ".join(part for part in (str(obs["perturbation"]), *said, line if line != ONE_LINE else "") if part)
