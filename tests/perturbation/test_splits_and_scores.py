@@ -33,7 +33,7 @@ def screen(rows: list[tuple[int, int, int, int]], seed: int = 0) -> ad.AnnData:
     return effects_of(ad.AnnData(x, obs), Keys("drug", plate="plate", cell_line="line"), smiles=smiles)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     rows=st.lists(
         st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(0, 3), st.integers(0, 3)), min_size=8, max_size=40
